@@ -1,0 +1,57 @@
+"""What the radiologists drew: readings, sessions, marks and outlines, as plain records."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+MarkKind = Literal["nodule", "small", "non_nodule"]
+
+
+@dataclass(frozen=True)
+class Roi:
+    """One outline on one slice: world z in mm, vertices (x, y) as pixel indices of the array."""
+
+    z: float
+    inclusion: bool
+    vertices: tuple[tuple[float, float], ...]
+    sop_uid: str | None = None
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One reader's mark: a nodule >= 3 mm with outlines, or a point (small, non-nodule)."""
+
+    kind: MarkKind
+    mark_id: str
+    rois: tuple[Roi, ...]
+    characteristics: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Session:
+    """The marks of one reader in one reading session, in the order of the file."""
+
+    reader: str | None
+    marks: tuple[Mark, ...]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Every session of one series, with the source it came from and what was odd about it."""
+
+    series_uid: str
+    sessions: tuple[Session, ...]
+    source: str
+    sha256: str
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class SliceGeometry:
+    """Where the slices lie: world z in mm of each slice in array order, and (rows, columns)."""
+
+    z: NDArray[np.float64]
+    shape: tuple[int, int]

@@ -1,0 +1,39 @@
+"""A scan: an array and where it lies in the patient."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """An image with its place in the world.
+
+    array: (z, y, x). affine: 4x4, index (z, y, x, 1) -> LPS (x, y, z, 1) in mm; the centre of
+    voxel i is i. Direction cosines are part of the affine, so flipped and oblique scans need
+    no case of their own.
+    """
+
+    array: NDArray
+    affine: NDArray[np.float64]
+
+    @property
+    def spacing(self) -> NDArray[np.float64]:
+        """Voxel spacing (z, y, x) in mm."""
+        return np.linalg.norm(self.affine[:3, :3], axis=0)
+
+    def to_world(self, index: NDArray) -> NDArray[np.float64]:
+        """Voxel indices (..., 3) as (z, y, x) -> LPS positions (..., 3) as (x, y, z) in mm."""
+        return np.asarray(index, float) @ self.affine[:3, :3].T + self.affine[:3, 3]
+
+    def to_voxel(self, world: NDArray) -> NDArray[np.float64]:
+        """LPS positions (..., 3) as (x, y, z) in mm -> voxel indices (..., 3) as (z, y, x)."""
+        inverse = np.linalg.inv(self.affine[:3, :3])
+        return (np.asarray(world, float) - self.affine[:3, 3]) @ inverse.T
+
+    def slice_z(self) -> NDArray[np.float64]:
+        """World z in mm of the first voxel of every slice, in array order, shape (Z,)."""
+        corners = np.zeros((self.array.shape[0], 3))
+        corners[:, 0] = np.arange(len(corners))
+        return self.to_world(corners)[:, 2]
