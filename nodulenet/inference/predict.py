@@ -1,0 +1,109 @@
+"""Prediction of the held-out scans of a fold."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from nodulenet.cohort import read_folds, read_manifest
+from nodulenet.files import write_json
+from nodulenet.imaging import Volume, restore_mask, write_volume
+from nodulenet.imaging.store import open_scan
+from nodulenet.inference.masks import CroppedMask, write_masks
+from nodulenet.inference.scan import InferenceSettings, ScanPrediction, predict_scan
+from nodulenet.inference.table import prediction_table, write_predictions
+from nodulenet.model.device import choose_device
+from nodulenet.model.network import NoduleNet
+from nodulenet.model.settings import DfpsSettings, SrSettings
+from nodulenet.model.weights import Provenance, load_weights
+
+log = logging.getLogger(__name__)
+
+
+def predict_fold(
+    manifest: Path,
+    folds: Path,
+    fold: int,
+    weights: Path,
+    settings: Mapping[str, Any],
+    output: Path,
+    threads: int,
+) -> None:
+    """Predict every usable scan of `fold`; write the results into the folder `output`.
+
+    settings: the config's sections `inference` and `train` (its device and precision). Writes
+    predictions.csv, predictions.json (scans and numbers of candidates) and, for a network that
+    segments, masks/{series}.nii.gz in the scan's own grid and masks/{series}.npz in the
+    preprocessed one; a mask's label is the number of its row, counted from 1.
+    """
+    torch.set_num_threads(threads)
+    device = choose_device(settings["train"]["device"])
+    net, provenance = load_weights(weights)
+    net = net.to(device, memory_format=torch.channels_last_3d).eval()
+    held_out = read_folds(folds)
+    mine = set(held_out.loc[held_out.fold == fold, "series_uid"])
+    rows = [row for row in read_manifest(manifest).itertuples() if row.series_uid in mine]
+    (output / "masks").mkdir(parents=True, exist_ok=True)
+    tables, done = [], 0
+    counts = {}
+    for row in tqdm(rows, desc=f"fold {fold} {provenance.stage}", unit="scan", disable=None):
+        volume, affine, record = open_scan(
+            manifest.parent / row.volume, manifest.parent / row.record
+        )
+        prediction = predict_array(net, provenance, volume, settings)
+        margin = provenance.settings["targets"]["margin_total"]
+        grid = Volume(volume, affine)
+        table, order = prediction_table(row.series_uid, prediction, grid, margin, fold)
+        if "sr" in provenance.branches:
+            numbers = {int(c): done + k for k, c in enumerate(order, 1)}
+            masks = {numbers[c]: mask for c, mask in prediction.masks.items()}
+            write_scan_masks(masks, grid, record, output / "masks" / row.series_uid)
+        tables.append(table)
+        done += len(table)
+        counts[row.series_uid] = len(table)
+        log.info(
+            "fold %d %s scan %s: %d candidates", fold, provenance.stage, row.series_uid, len(table)
+        )
+    write_predictions([table for table in tables if len(table)], output / "predictions.csv")
+    summary = {"fold": fold, "stage": provenance.stage, "scans": list(counts), "candidates": counts}
+    write_json(output / "predictions.json", summary)
+
+
+def predict_array(
+    net: NoduleNet,
+    provenance: Provenance,
+    volume: np.ndarray,
+    settings: Mapping[str, Any],
+) -> ScanPrediction:
+    """Predict one preprocessed volume (z, y, x) under the settings the network was trained with."""
+    trained = provenance.settings
+    return predict_scan(
+        net,
+        volume,
+        provenance.branches,
+        InferenceSettings(**settings["inference"]),
+        DfpsSettings(**trained["dfps"]),
+        SrSettings(**trained["sr"]),
+        settings["train"]["amp"],
+    )
+
+
+def write_scan_masks(
+    masks: Mapping[int, CroppedMask], grid: Volume, record: Mapping[str, Any], stem: Path
+) -> None:
+    """Write one scan's masks: cropped in the preprocessed grid, and as labels in its own grid.
+
+    Where two masks share a voxel of the scan, the first one given has it.
+    """
+    write_masks(masks, stem.with_name(stem.name + ".npz"))
+    source = np.array(record["source"]["affine"])
+    labels = np.zeros(record["source"]["shape"], np.uint16)
+    for number, m in reversed(list(masks.items())):
+        mask, offset = restore_mask(m.mask, m.offset, grid.affine, source, labels.shape)
+        inside = tuple(slice(a, a + n) for a, n in zip(offset, mask.shape, strict=True))
+        labels[inside][mask] = number
+    write_volume(Volume(labels, source), stem.with_name(stem.name + ".nii.gz"))

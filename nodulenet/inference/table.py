@@ -1,0 +1,124 @@
+"""predictions.csv: candidates of many scans in world millimetres, LUNA16's columns first."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nodulenet.cohort import read_folds
+from nodulenet.files import InputError, read_json, replacing
+from nodulenet.imaging import Volume
+from nodulenet.inference.scan import ScanPrediction
+
+CENTRE = ("coordX", "coordY", "coordZ")
+SIZES = ("diameter_mm", "depth_mm", "height_mm", "width_mm")
+DFPS_COLUMNS = tuple(f"dfps_{name}" for name in CENTRE + SIZES)
+COLUMNS = (
+    "seriesuid",
+    *CENTRE,
+    "probability",
+    *SIZES,
+    "ncs_probability",
+    "dfps_probability",
+    *DFPS_COLUMNS,
+    "kept",
+    "fold",
+)
+
+
+def box_columns(
+    boxes: NDArray[np.float32], grid: Volume, margin_total: float
+) -> dict[str, NDArray[np.float64]]:
+    """Boxes (N, 6) in voxels of `grid` -> their centres in LPS mm and sizes in mm.
+
+    Sizes are those of the nodule: the margin that truth boxes carry is taken off, and at least
+    one voxel is left. diameter_mm is the largest of them.
+    """
+    sizes = np.maximum(boxes[:, 3:] - margin_total, 1) * grid.spacing
+    columns = [*grid.to_world(boxes[:, :3]).T, sizes.max(1, initial=0), *sizes.T]
+    return dict(zip(CENTRE + SIZES, columns, strict=True))
+
+
+def prediction_table(
+    series_uid: str, prediction: ScanPrediction, grid: Volume, margin_total: float, fold: int
+) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Rows of predictions.csv of one scan by falling probability, and the candidate of each.
+
+    probability is the mean of the two branches, or the NCS probability where DFPS is not
+    trained; the DFPS columns are empty then.
+    """
+    ncs, dfps = prediction.ncs_probability, prediction.dfps_probability
+    ensemble = ncs if dfps is None else (ncs + dfps) / 2
+    table = pd.DataFrame(
+        {
+            "seriesuid": series_uid,
+            "probability": ensemble,
+            **box_columns(prediction.ncs_boxes, grid, margin_total),
+            "ncs_probability": ncs,
+            "dfps_probability": dfps,
+            "kept": prediction.kept.astype(int),
+            "fold": fold,
+        },
+        columns=list(COLUMNS),
+    )
+    if prediction.dfps_boxes is not None:
+        decoded = box_columns(prediction.dfps_boxes, grid, margin_total)
+        table[list(DFPS_COLUMNS)] = np.column_stack(list(decoded.values()))
+    order = np.argsort(-ensemble, kind="stable")
+    return table.iloc[order], order
+
+
+def write_predictions(tables: Sequence[pd.DataFrame], path: Path) -> None:
+    """Write predictions.csv: millimetres to the micrometre, probabilities to six places."""
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
+    millimetres = [c for c in COLUMNS if c.endswith("_mm") or "coord" in c]
+    table[millimetres] = table[millimetres].astype(float).round(3)
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6g")
+
+
+def read_predictions(path: Path) -> pd.DataFrame:
+    """Read predictions.csv. Raises `InputError` naming the file and a missing column."""
+    try:
+        table = pd.read_csv(path, dtype={"seriesuid": str})
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable table: {error}") from error
+    missing = [column for column in COLUMNS if column not in table]
+    if missing:
+        raise InputError(f"{path}: no column {', '.join(missing)}")
+    return table
+
+
+def concat_predictions(folders: Sequence[Path], folds: Path, output: Path) -> None:
+    """Join the folds' predictions in the order of their folders.
+
+    Each folder holds predictions.csv and predictions.json, which lists the scans predicted.
+    Raises `InputError` if a scan of folds.tsv is missing, doubled or unknown.
+    """
+    predicted: list[str] = []
+    tables = []
+    for folder in map(Path, folders):
+        scans = read_json(folder / "predictions.json")["scans"]
+        table = read_predictions(folder / "predictions.csv")
+        strangers = sorted(set(table.seriesuid) - set(scans))
+        if strangers:
+            raise InputError(f"{folder}/predictions.csv: scan {strangers[0]} is not of this fold")
+        predicted += scans
+        tables.append(table)
+    check_scans(predicted, set(read_folds(folds).series_uid), folds)
+    write_predictions([table for table in tables if len(table)], output)
+
+
+def check_scans(predicted: Sequence[str], expected: set[str], folds: Path) -> None:
+    """Raise `InputError` unless every expected scan was predicted exactly once."""
+    counts = pd.Series(predicted, dtype=str).value_counts()
+    faults = {
+        "is missing from the predictions": sorted(expected - set(counts.index)),
+        "is not in the table": sorted(set(counts.index) - expected),
+        "was predicted more than once": sorted(counts.index[counts > 1]),
+    }
+    for fault, scans in faults.items():
+        if scans:
+            raise InputError(f"{folds}: scan {scans[0]} {fault} ({len(scans)} such scans)")

@@ -1,0 +1,28 @@
+"""Where and how precisely the network computes."""
+
+from contextlib import AbstractContextManager
+
+import torch
+
+from nodulenet.files import InputError
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` (a GPU if there is one), `cpu` or `cuda`. Raises `InputError` without a GPU."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("device: cuda was asked for, but torch finds no GPU on this machine")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def mixed_precision(device: torch.device, wanted: bool) -> AbstractContextManager:
+    """bfloat16 autocast where it is wanted and the device has it."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted and has_bf16(device))

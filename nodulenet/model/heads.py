@@ -1,0 +1,93 @@
+"""The three heads: candidate screening, false positive suppression, segmentation refinement."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from nodulenet.boxes.anchors import ANCHOR_SIDES
+from nodulenet.model.backbone import Features, scaled
+from nodulenet.model.crops import IMAGE_PER_FEATURE, ROI_SIDE
+
+Corner = NDArray[np.int64]
+
+
+class NcsHead(nn.Module):
+    """Nodule candidate screening: a logit and six deltas for every anchor of dec2's grid."""
+
+    def __init__(self, width: float = 1.0) -> None:
+        super().__init__()
+        hidden = scaled(64, width)
+        self.body = nn.Sequential(nn.Conv3d(scaled(128, width), hidden, 1), nn.ReLU(inplace=True))
+        self.logits = nn.Conv3d(hidden, len(ANCHOR_SIDES), 1)
+        self.deltas = nn.Conv3d(hidden, 6 * len(ANCHOR_SIDES), 1)
+
+    def forward(self, dec2: Tensor) -> tuple[Tensor, Tensor]:
+        """(batch, C, z, y, x) -> logits (batch, N) and deltas (batch, N, 6), as `anchor_grid`."""
+        hidden = self.body(dec2)
+        logits = self.logits(hidden).permute(0, 2, 3, 4, 1)
+        deltas = self.deltas(hidden).permute(0, 2, 3, 4, 1)
+        batch = len(dec2)
+        return logits.reshape(batch, -1).float(), deltas.reshape(batch, -1, 6).float()
+
+
+class DfpsHead(nn.Module):
+    """Decoupled false positive suppression: class 1 = nodule, and six deltas for each class."""
+
+    def __init__(self, channels: int, width: float = 1.0) -> None:
+        super().__init__()
+        c512, c256 = scaled(512, width), scaled(256, width)
+        self.body = nn.Sequential(
+            nn.Linear(channels * ROI_SIDE**3, c512),
+            nn.ReLU(inplace=True),
+            nn.Linear(c512, c256),
+            nn.ReLU(inplace=True),
+        )
+        self.logits = nn.Linear(c256, 2)
+        self.deltas = nn.Linear(c256, 12)
+
+    def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """RoI features (N, C, 7, 7, 7) -> logits (N, 2) and the nodule class's deltas (N, 6)."""
+        hidden = self.body(pooled.flatten(1))
+        return self.logits(hidden).float(), self.deltas(hidden)[:, 6:].float()
+
+
+def refinement(channels_in: int, channels_out: int) -> nn.Sequential:
+    """conv3, instance normalisation, ReLU."""
+    return nn.Sequential(
+        nn.Conv3d(channels_in, channels_out, 3, padding=1),
+        nn.InstanceNorm3d(channels_out, affine=True),
+        nn.ReLU(inplace=True),
+    )
+
+
+def doubled(x: Tensor) -> Tensor:
+    """Trilinear upsampling by two."""
+    return interpolate(x, scale_factor=2, mode="trilinear", align_corners=False)
+
+
+class SrHead(nn.Module):
+    """Segmentation refinement of one crop, from 1/4 up to the full resolution."""
+
+    def __init__(self, width: float = 1.0) -> None:
+        super().__init__()
+        c32, c64, c128 = (scaled(c, width) for c in (32, 64, 128))
+        self.quarter = refinement(c128, c64)
+        self.half = refinement(c64 + c32, c64)
+        self.up = refinement(c64, c64)
+        self.full = refinement(c64 + 1, c64)
+        self.logits = nn.Conv3d(c64, 1, 1)
+
+    def forward(self, features: Features, item: int, low: Corner, high: Corner) -> Tensor:
+        """Logits (z, y, x) of the crop low..high (voxels, multiples of 4) of one batch item."""
+
+        def crop(x: Tensor, step: int) -> Tensor:
+            a, b = [int(v) // step for v in low], [int(v) // step for v in high]
+            return x[item : item + 1, :, a[0] : b[0], a[1] : b[1], a[2] : b[2]]
+
+        x = self.quarter(doubled(crop(features.dec2, IMAGE_PER_FEATURE)))
+        x = self.half(torch.cat([x, crop(features.enc1, 2)], 1))
+        x = self.up(doubled(x))
+        x = self.full(torch.cat([x, crop(features.image, 1)], 1))
+        return self.logits(x)[0, 0].float()

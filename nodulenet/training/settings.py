@@ -1,0 +1,45 @@
+"""The sections of the config that decide a training, as typed records."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nodulenet.model.objective import Objective
+from nodulenet.model.settings import DfpsSettings, NcsSettings, SrSettings
+from nodulenet.training.crops import Augmentation
+from nodulenet.training.stages import Stage
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """SGD and the crops it sees: batch in crops, crop in voxels a side, lr at the first epoch."""
+
+    batch: int = 16
+    crop: int = 128
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    device: str = "auto"
+    amp: bool = True
+    seed: int = 0
+
+
+def read_optimisation(train: Mapping[str, Any]) -> Optimisation:
+    """The config's section `train` without its stages."""
+    return Optimisation(**{k: v for k, v in train.items() if k not in ("stages", "evaluate")})
+
+
+def read_augmentation(augment: Mapping[str, Any]) -> Augmentation:
+    """The config's section `augment`."""
+    return Augmentation(**{**augment, "scale": tuple(augment["scale"])})
+
+
+def read_objective(settings: Mapping[str, Any], stage: Stage) -> Objective:
+    """The branches of a stage with the config's sections `ncs`, `dfps`, `sr` and `targets`."""
+    return Objective(
+        stage.branches,
+        NcsSettings(**settings["ncs"]),
+        DfpsSettings(**settings["dfps"]),
+        SrSettings(**settings["sr"]),
+        settings["targets"]["margin_total"],
+    )
