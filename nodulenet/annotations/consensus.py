@@ -83,16 +83,13 @@ def mark_mask(
     Raises `InputError` starting with `where` as `consensus` does.
     """
     slices = roi_slices(mark, geometry, z, where)
-    points = [_pixels(mark, number, geometry, where) for number in range(len(mark.rois))]
-    everything = np.concatenate(points)
-    (x0, y0), (x1, y1) = everything.min(axis=0).tolist(), everything.max(axis=0).tolist()
+    points = _pixels(mark, geometry, where)
+    at = np.repeat(slices, [len(roi.vertices) for roi in mark.rois])
+    (x0, y0), (x1, y1) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
     z0, z1 = int(slices.min()), int(slices.max())
     filled = np.zeros((z1 - z0 + 1, y1 - y0 + 1, x1 - x0 + 1), np.uint8)
-    by_slice: dict[int, list[NDArray[np.int32]]] = {}
-    for index, outline in zip(slices.tolist(), points, strict=True):
-        by_slice.setdefault(index, []).append(outline)
-    for index, outlines in by_slice.items():
-        cv2.fillPoly(filled[index - z0], [np.concatenate(outlines)], 1, offset=(-x0, -y0))
+    for index in set(slices.tolist()):
+        cv2.fillPoly(filled[index - z0], [points[at == index]], 1, offset=(-x0, -y0))
     return filled.view(np.bool_), (z0, y0, x0)
 
 
@@ -118,13 +115,19 @@ def count_levels(groups: Sequence[Group]) -> tuple[int, int, int, int]:
     return n1, n2, n3, n4
 
 
-def _pixels(mark: Mark, number: int, geometry: SliceGeometry, where: str) -> NDArray[np.int32]:
-    """Vertices (n, 2) of an ROI as whole (x, y) pixels."""
-    points = np.rint(np.array(mark.rois[number].vertices)).astype(np.int32)
+def _pixels(mark: Mark, geometry: SliceGeometry, where: str) -> NDArray[np.int32]:
+    """Vertices (n, 2) of all ROIs of a mark, in file order, as whole (x, y) pixels."""
+    vertices = np.array([vertex for roi in mark.rois for vertex in roi.vertices])
+    points = np.rint(vertices).astype(np.int32)
     rows, columns = geometry.shape
-    if points.min() < 0 or points[:, 0].max() >= columns or points[:, 1].max() >= rows:
+    outside = ((points < 0) | (points >= (columns, rows))).any(axis=1)
+    if outside.any():
+        ends = np.cumsum([len(roi.vertices) for roi in mark.rois])
+        roi = int(np.searchsorted(ends, outside.argmax(), side="right"))
+        x, y = vertices[outside.argmax()]
         raise InputError(
-            f"{where}, ROI {number + 1}: a vertex outside the image of {columns} x {rows} pixels"
+            f"{where}, ROI {roi + 1}: vertex ({x:g}, {y:g}) is outside the image"
+            f" of {columns} x {rows} pixels"
         )
     return points
 

@@ -2,8 +2,9 @@
 
 import hashlib
 import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from lxml import etree
 
@@ -15,12 +16,13 @@ CT_ROOT = f"{LIDC}LidcReadMessage"
 CXR_ROOT = "{http://www.nih.gov/idri}IdriReadMessage"
 SESSIONS = 4
 
-# libxml2 walks the whole file once for the one structural fault that pairing lists of x and y
-# could not see, so that the reader need not look into each of two million points by itself.
+# libxml2 walks the whole file once for the one fault that pairing lists of x and y could not see,
+# so that the reader need not look into each of a million points by itself.
 BROKEN_POINTS = etree.XPath(
-    "//n:*[(self::n:edgeMap or self::n:locus) and (count(n:xCoord) != 1 or count(n:yCoord) != 1)]",
+    "(descendant::n:edgeMap | descendant::n:locus)[count(n:xCoord) != 1 or count(n:yCoord) != 1]",
     namespaces={"n": LIDC[1:-1]},
 )
+HEAD_BYTES = 4096
 
 
 def lidc_root(path: Path | str) -> Literal["ct", "cxr"]:
@@ -61,9 +63,7 @@ def read_lidc_xml(path: Path | str) -> Reading:
     series_uid = (root.findtext(f"{LIDC}ResponseHeader/{LIDC}SeriesInstanceUid") or "").strip()
     if not series_uid:
         raise InputError(f"{path}: no SeriesInstanceUid in the header")
-    broken = BROKEN_POINTS(root)
-    if broken:
-        raise InputError(f"{path}: line {broken[0].sourceline}: a point without one x and one y")
+    _require_whole_points(root, path)
     elements = root.findall(f"{LIDC}readingSession")
     flags = [] if len(elements) == SESSIONS else [f"{len(elements)} reading sessions"]
     sessions = []
@@ -96,22 +96,25 @@ def _parse(path: Path | str, content: bytes) -> etree._Element:
 
 def _head(path: Path | str) -> tuple[str, str]:
     """Tag of the root and the series UID of the header ("" when it is not there)."""
-    tag, series_uid = "", ""
+    tag = ""
+    parser = etree.XMLPullParser(
+        events=("start", "end"), resolve_entities=False, no_network=True, load_dtd=False
+    )
     try:
-        events = etree.iterparse(
-            str(path), events=("start", "end"), resolve_entities=False, no_network=True
-        )
-        for event, element in events:
-            tag = tag or str(element.tag)
-            if event == "end" and element.tag == f"{LIDC}SeriesInstanceUid":
-                series_uid = (element.text or "").strip()
-            if tag != CT_ROOT or (event == "end" and element.tag == f"{LIDC}ResponseHeader"):
-                break
+        with Path(path).open("rb") as file:
+            while chunk := file.read(HEAD_BYTES):
+                parser.feed(chunk)
+                events = cast(Iterator[tuple[str, etree._Element]], parser.read_events())
+                for event, element in events:
+                    tag = tag or str(element.tag)
+                    if tag != CT_ROOT or (event, element.tag) == ("end", f"{LIDC}ResponseHeader"):
+                        return tag, (element.findtext(f"{LIDC}SeriesInstanceUid") or "").strip()
+        parser.close()
     except etree.XMLSyntaxError as error:
         raise InputError(f"{path}: not well-formed XML: {_one_line(error)}") from error
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
-    return tag, series_uid
+        raise InputError(f"{path}: {error.strerror}") from error
+    return tag, ""
 
 
 def _one_line(error: Exception) -> str:
@@ -124,6 +127,17 @@ def _root_kind(path: Path | str, tag: str) -> Literal["ct", "cxr"]:
     if tag == CXR_ROOT:
         return "cxr"
     raise InputError(f"{path}: no LIDC reading: the root element is {tag}")
+
+
+def _require_whole_points(root: etree._Element, path: Path | str) -> None:
+    for point in cast(list[etree._Element], BROKEN_POINTS(root)):
+        names = {"readingSession": "session", "unblindedReadNodule": "nodule", "roi": "ROI"}
+        places = []
+        for element in reversed([point, *point.iterancestors()]):
+            name = etree.QName(element).localname
+            number = 1 + sum(1 for _ in element.itersiblings(element.tag, preceding=True))
+            places.append(f"{names.get(name, name)} {number}")
+        raise InputError(f"{path}: {', '.join(places[1:])}: not one xCoord and one yCoord")
 
 
 def _session(element: etree._Element, place: str, path: Path | str, flags: list[str]) -> Session:

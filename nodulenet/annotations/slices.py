@@ -65,11 +65,9 @@ def points_off_scan(sessions: tuple[Session, ...], geometry: SliceGeometry) -> t
                 continue
             index = np.array(point_index(mark, geometry))
             if (index < -0.5).any() or (index > limits - 0.5).any():
-                place = ", ".join(f"{value:.1f}" for value in index)
-                lines.append(
-                    f"session {number}, {mark.kind} {mark.mark_id!r}: at index (z, y, x) = ({place})"
-                    " outside the scan"
-                )
+                at = ", ".join(f"{value:.1f}" for value in index)
+                place = f"session {number}, {mark.kind} {mark.mark_id!r}"
+                lines.append(f"{place}: index (z, y, x) = ({at}) is outside the scan")
     return tuple(lines)
 
 
@@ -78,7 +76,7 @@ def _half_gap(z: NDArray[np.float64]) -> NDArray[np.float64]:
     if len(z) == 1:
         return np.array([0.5])
     gaps = np.abs(np.diff(z))
-    return np.minimum(np.append(gaps, gaps[-1]), np.insert(gaps, 0, gaps[0])) / 2
+    return np.minimum(np.append(gaps, np.inf), np.append(np.inf, gaps)) / 2
 
 
 def _fractional(value: float, z: NDArray[np.float64]) -> float:
