@@ -1,0 +1,149 @@
+"""Free-response ROC: sensitivity against false positives a scan, as LUNA16 reads it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numba import njit
+from numpy.typing import NDArray
+
+from nodulenet.evaluation.matching import Outcomes, match_marks
+
+Readout = Literal["challenge", "next_vertex"]
+RATES = np.array([0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0])
+CHALLENGE_GRID = np.linspace(0.125, 8, 10001)
+
+
+@dataclass(frozen=True, eq=False)
+class Froc:
+    """A FROC curve, its operating points and what they were counted from.
+
+    rate, recall: the curve's points, false positives a scan and share of nodules found, both
+    rising from (0, 0). sensitivity: (7,) at 1/8, 1/4, 1/2, 1, 2, 4, 8 false positives a scan, cpm
+    their mean; NaN where there is no nodule.
+    """
+
+    outcomes: Outcomes
+    rate: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    sensitivity: NDArray[np.float64]
+    cpm: float
+    readout: Readout
+
+
+def froc(
+    nodules: pd.DataFrame,
+    excluded: pd.DataFrame,
+    marks: pd.DataFrame,
+    scans: Sequence[str],
+    readout: Readout = "challenge",
+) -> Froc:
+    """Score marks against nodules over all the scans listed, those without marks too.
+
+    nodules, excluded: columns seriesuid, coordX, coordY, coordZ, diameter_mm; marks: probability
+    for the diameter; mm. readout: `challenge` interpolates the curve linearly on 10,001 points
+    and takes the one nearest to the rate; `next_vertex` takes the highest sensitivity at the
+    curve's smallest rate >= the target. Raises as `match_marks`.
+    """
+    outcomes = match_marks(nodules, excluded, marks, scans)
+    rate, recall = froc_curve(outcomes)
+    sensitivity = read_curve(rate, recall, RATES, readout)
+    return Froc(outcomes, rate, recall, sensitivity, float(sensitivity.mean()), readout)
+
+
+def froc_curve(outcomes: Outcomes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """False positives a scan and sensitivity, from (0, 0) on at each distinct probability."""
+    last = last_of_equal(outcomes.probability)
+    return _curve(
+        outcomes.scan, outcomes.hit, last, outcomes.nodules, np.ones_like(outcomes.nodules)
+    )
+
+
+def read_curve(
+    rate: NDArray[np.float64], recall: NDArray[np.float64], at: NDArray, readout: Readout
+) -> NDArray[np.float64]:
+    """Sensitivities of a curve at the rates `at`; beyond its last point the last one holds."""
+    targets, to_next = reading(at, readout)
+    return read_at(rate, recall, targets, to_next)
+
+
+def reading(at: NDArray[np.float64], readout: Readout) -> tuple[NDArray[np.float64], bool]:
+    """The rates at which the curve is really read, and whether at its next point.
+
+    Raises `ValueError` for an unknown readout.
+    """
+    if readout not in get_args(Readout):
+        raise ValueError(f"readout is {readout}, expected one of {', '.join(get_args(Readout))}")
+    if readout == "next_vertex":
+        return at, True
+    nearest = np.abs(CHALLENGE_GRID - at[:, None]).argmin(axis=1)
+    return CHALLENGE_GRID[nearest], False
+
+
+def last_of_equal(probability: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Marks the last of each run of equal values in a sorted array (E,)."""
+    return np.append(np.diff(probability) != 0, True)[: len(probability)]
+
+
+@njit(cache=True, nogil=True)
+def _curve(
+    scan: NDArray, hit: NDArray, last: NDArray, nodules: NDArray, weight: NDArray
+) -> tuple[NDArray, NDArray]:
+    """The curve where scan s counts weight[s] times; events by falling probability."""
+    rate, recall = np.zeros(len(scan) + 1), np.zeros(len(scan) + 1)
+    scans, total = weight.sum(), (weight * nodules).sum()
+    found = false = 0
+    points = 1
+    for event in range(len(scan)):
+        if hit[event]:
+            found += weight[scan[event]]
+        else:
+            false += weight[scan[event]]
+        if last[event]:
+            rate[points] = false / scans
+            recall[points] = found / total if total > 0 else np.nan
+            points += 1
+    if total == 0:
+        recall[0] = np.nan
+    return rate[:points], recall[:points]
+
+
+@njit(cache=True, nogil=True)
+def read_at(rate: NDArray, recall: NDArray, targets: NDArray, to_next: bool) -> NDArray:
+    """Read a curve at each target: interpolated linearly, or at its next point.
+
+    Of several points at one rate the last, which is the highest, is meant, as in `numpy.interp`.
+    """
+    out = np.empty(len(targets))
+    end = len(rate) - 1
+    for i in range(len(targets)):
+        target = targets[i]
+        if to_next:
+            target = rate[min(np.searchsorted(rate, target), end)]
+        j = np.searchsorted(rate, target, side="right") - 1
+        out[i] = recall[j]
+        if j < end and not to_next:
+            slope = (recall[j + 1] - recall[j]) / (rate[j + 1] - rate[j])
+            out[i] += slope * (target - rate[j])
+    return out
+
+
+@njit(cache=True, nogil=True)
+def resampled_readings(
+    draws: NDArray,
+    scan: NDArray,
+    hit: NDArray,
+    last: NDArray,
+    nodules: NDArray,
+    targets: NDArray,
+    to_next: bool,
+) -> NDArray:
+    """Readings (B, T) of the curve over each row of `draws` (B, S), scans drawn with repeats."""
+    out = np.empty((len(draws), len(targets)))
+    for b in range(len(draws)):
+        weight = np.bincount(draws[b], minlength=len(nodules))
+        rate, recall = _curve(scan, hit, last, nodules, weight)
+        out[b] = read_at(rate, recall, targets, to_next)
+    return out

@@ -1,0 +1,104 @@
+"""What the evaluation of a cohort reads: its scans, their findings and a stage's predictions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nodulenet.cohort.folds import read_folds
+from nodulenet.cohort.manifest import read_manifest
+from nodulenet.evaluation.files import read_table
+from nodulenet.evaluation.tables import (
+    MARK_COLUMNS,
+    POSITION,
+    check_columns,
+    scan_positions,
+)
+from nodulenet.files import InputError
+
+FINDING_COLUMNS = ("series_uid", "label", *POSITION, "diameter_mm")
+PREDICTION_COLUMNS = (*MARK_COLUMNS, "ncs_probability")
+DFPS_COLUMNS = ("seriesuid", "dfps_coordX", "dfps_coordY", "dfps_coordZ", "dfps_probability")
+
+
+@dataclass(frozen=True)
+class ScoredScan:
+    """A scan of the cohort: its fold, its number of consensus nodules and its files."""
+
+    series_uid: str
+    fold: int
+    nodules: int
+    findings: Path
+    volume: Path
+    record: Path
+    mask: Path
+
+
+def read_cohort(manifest: Path, folds: Path) -> list[ScoredScan]:
+    """The scans of folds.tsv in its order.
+
+    Raises `InputError` when it does not name the same scans as the manifest's `ok` ones.
+    """
+    rows = read_manifest(manifest)
+    rows = rows[rows["status"] == "ok"].set_index("series_uid")
+    fold_of = read_folds(folds).set_index("series_uid")["fold"]
+    for lacking, scans in ((manifest, fold_of.index), (folds, rows.index)):
+        other = rows.index if lacking == manifest else fold_of.index
+        unknown = scans.difference(other)
+        if len(unknown):
+            raise InputError(f"{lacking}: lacks scan {unknown[0]}")
+    columns = ("n_nodules", "findings", "volume", "record", "mask")
+    values = zip(*(rows.loc[fold_of.index, column] for column in columns), strict=True)
+    return [
+        ScoredScan(str(series), int(fold), count, *(manifest.parent / path for path in paths))
+        for (series, fold), (count, *paths) in zip(fold_of.items(), values, strict=True)
+    ]
+
+
+def read_predictions(path: Path, cohort: Sequence[ScoredScan]) -> pd.DataFrame:
+    """A stage's predictions with `fold` and `row`, the 1-based row within that fold.
+
+    Raises `InputError` when the table names a scan that the cohort lacks.
+    """
+    table = read_table(path, PREDICTION_COLUMNS)
+    position = scan_positions(table, [scan.series_uid for scan in cohort], str(path))
+    table["fold"] = np.array([scan.fold for scan in cohort])[position]
+    table["row"] = table.groupby("fold").cumcount() + 1
+    return table
+
+
+def read_findings(scan: ScoredScan) -> pd.DataFrame:
+    """One scan's findings with LUNA16's column seriesuid.
+
+    Raises `InputError` when their nodules are not those that the manifest counts.
+    """
+    table = read_table(scan.findings, FINDING_COLUMNS)
+    if "kind" not in table:
+        raise InputError(f"{scan.findings}: no column kind")
+    labels = table.loc[table["kind"] == "nodule", "label"].tolist()
+    if labels != list(range(1, scan.nodules + 1)):
+        raise InputError(
+            f"{scan.findings}: nodules {labels}, the manifest counts {scan.nodules} nodule(s)"
+        )
+    return table.rename(columns={"series_uid": "seriesuid"})
+
+
+def read_labels(scan: ScoredScan) -> NDArray:
+    """The scan's instance labels (z, y, x), memory-mapped. Raises `InputError`."""
+    try:
+        return np.load(scan.mask, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{scan.mask}: no array of labels: {error}") from error
+
+
+def result_sets(table: pd.DataFrame, name: str) -> dict[str, pd.DataFrame]:
+    """The marks of each result set; `dfps` only where the stage has that branch."""
+    sets = {"ensemble": table, "ncs": table.assign(probability=table["ncs_probability"])}
+    if table.empty or table["dfps_probability"].notna().any():
+        check_columns(table, (*DFPS_COLUMNS, "kept"), name)
+        dfps = table[table["kept"] == 1].drop(columns=list(MARK_COLUMNS[1:]))
+        sets["dfps"] = dfps.rename(columns=dict(zip(DFPS_COLUMNS, MARK_COLUMNS, strict=True)))
+    return sets

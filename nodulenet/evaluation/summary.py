@@ -1,0 +1,77 @@
+"""A FROC as it is written down: the dictionary of froc.json and the rows of froc.csv."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nodulenet.evaluation.bootstrap import CURVE_RATES, Interval
+from nodulenet.evaluation.froc import RATES, Froc, read_curve
+from nodulenet.files import replacing
+
+COUNTS = ("nodules", "found", "false_positives", "on_excluded", "scans")
+
+
+def summarize(result: Froc, interval: Interval) -> dict[str, Any]:
+    """Plain values for JSON; what is undefined without nodules is None.
+
+    `interval` is that of the CPM, `sensitivity_interval` those of the seven operating points,
+    `curve` holds sensitivity and interval at 97 rates from 1/8 to 8, for a figure.
+    """
+    events = result.outcomes
+    curve = read_curve(result.rate, result.recall, CURVE_RATES, result.readout)
+    return {
+        "cpm": _plain(np.array(result.cpm)),
+        "interval": _plain(interval.cpm),
+        "rates": RATES.tolist(),
+        "sensitivity": _plain(result.sensitivity),
+        "sensitivity_interval": _plain(interval.sensitivity),
+        "nodules": int(events.nodules.sum()),
+        "found": events.found,
+        "false_positives": events.false_positives,
+        "on_excluded": events.on_excluded,
+        "scans": len(events.nodules),
+        "curve": {
+            "rate": CURVE_RATES.tolist(),
+            "sensitivity": _plain(curve),
+            "low": _plain(interval.curve[:, 0]),
+            "high": _plain(interval.curve[:, 1]),
+        },
+    }
+
+
+def froc_rows(
+    protocol: str, name: str, parts: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Rows of froc.csv for one result set: `parts` maps `pooled` or a fold to its summary."""
+    rows = []
+    for part, summary in parts.items():
+        low, high = summary["interval"]
+        whole = {"cpm": summary["cpm"], "cpm_low": low, "cpm_high": high}
+        whole |= {key: summary[key] for key in COUNTS}
+        points = zip(
+            summary["rates"],
+            summary["sensitivity"],
+            summary["sensitivity_interval"],
+            strict=True,
+        )
+        for rate, sensitivity, (low, high) in points:
+            point = {"rate": rate, "sensitivity": sensitivity, "low": low, "high": high}
+            rows.append({"protocol": protocol, "set": name, "fold": part} | point | whole)
+    return rows
+
+
+def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write rows as CSV, six decimals."""
+    with replacing(path) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.6g")
+
+
+def _plain(values: NDArray[np.float64]) -> Any:
+    """Nested lists of floats, None for NaN, which JSON lacks."""
+    if values.ndim:
+        return [_plain(value) for value in values]
+    return None if np.isnan(values) else float(values)
