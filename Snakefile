@@ -1,0 +1,42 @@
+"""From radiologists' annotations and CT to cross-validated nodules: see README.md."""
+
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+
+configfile: "config.yaml"
+
+
+pathvars:
+    results=f"results/{config.get('cohort')}",
+    logs=f"logs/{config.get('cohort')}",
+
+
+report: "rules/report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/cohort.smk"
+include: "rules/train.smk"
+include: "rules/evaluate.smk"
+include: "rules/figures.smk"
+
+
+localrules:
+    all,
+    manifest,
+    folds,
+    concat,
+
+
+rule all:
+    input:
+        "<results>/manifest.tsv",
+        collect("<results>/{stage}/froc.csv", stage=EVALUATED),
+        collect("<results>/{stage}/segmentation.csv", stage=EVALUATED),
+        collect("<results>/{stage}/gallery.png", stage=EVALUATED),
+        collect("<results>/figures/training_fold{fold}.svg", fold=FOLDS),
+        "<results>/figures/froc.svg",
+        "<results>/figures/dice.svg",

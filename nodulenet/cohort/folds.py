@@ -1,0 +1,92 @@
+"""Folds for cross-validation: no patient in two of them, nodules spread evenly."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from nodulenet.cohort.table import read_text_table
+from nodulenet.files import InputError, replacing
+
+COLUMNS = ("series_uid", "patient_id", "fold")
+
+
+def split_folds(
+    manifest: pd.DataFrame, number: int, seed: int, fixed: dict[str, int] | None = None
+) -> pd.DataFrame:
+    """Give every `ok` scan of `manifest` a fold in 0 .. number - 1.
+
+    Patients are taken by falling nodule count, those with the same count in a seeded random
+    order; each goes to the fold that has the fewest nodules so far (the fewest scans, for a
+    patient without nodules).
+    `fixed` (series -> fold) is taken as it stands instead, after the same checks.
+    Returns series_uid, patient_id, fold in the manifest's order. Raises `InputError` when a
+    fold stays empty, when a patient is in two folds, or when a fold leaves no nodule to train
+    on.
+    """
+    scans = manifest[manifest["status"] == "ok"]
+    if fixed is None:
+        patients = assign_patients(scans, number, seed)
+        folds = scans["patient_id"].map(patients)
+    else:
+        folds = scans["series_uid"].map(fixed)
+    table = scans[["series_uid", "patient_id"]].assign(fold=folds.astype(int))
+    check_folds(table, scans["n_kept"], number)
+    return table.reset_index(drop=True)
+
+
+def assign_patients(scans: pd.DataFrame, number: int, seed: int) -> dict[str, int]:
+    """patient -> fold, greedily by falling nodule count."""
+    patients = scans.groupby("patient_id")["n_kept"].agg(["sum", "size"])
+    patients = patients.iloc[np.random.default_rng(seed).permutation(len(patients))]
+    patients = patients.sort_values(["sum", "size"], ascending=False, kind="stable")
+    nodules, sizes = np.zeros(number, int), np.zeros(number, int)
+    chosen: dict[str, int] = {}
+    for patient, (found, size) in patients.iterrows():
+        order = (sizes, nodules) if found else (nodules, sizes)
+        fold = int(np.lexsort(order)[0])
+        chosen[str(patient)] = fold
+        nodules[fold] += found
+        sizes[fold] += size
+    return chosen
+
+
+def check_folds(table: pd.DataFrame, nodules: pd.Series, number: int) -> None:
+    """Raise `InputError` unless `table` can be cross-validated."""
+    torn = table.groupby("patient_id")["fold"].nunique()
+    if (torn > 1).any():
+        raise InputError(f"folds: patient {torn.idxmax()} is in more than one fold")
+    beyond = table[(table["fold"] < 0) | (table["fold"] >= number)]
+    if len(beyond):
+        scan = beyond.iloc[0]
+        raise InputError(
+            f"folds: scan {scan.series_uid} is in fold {scan.fold}, beyond the {number} folds "
+            f"0 to {number - 1} of folds.number"
+        )
+    for fold in range(number):
+        inside = table["fold"] == fold
+        if not inside.any():
+            raise InputError(
+                f"folds: fold {fold} has no scan: {table['patient_id'].nunique()} patients do "
+                f"not fill {number} folds"
+            )
+        if nodules[~inside].sum() == 0:
+            raise InputError(f"folds: outside fold {fold} there is no nodule to train on")
+
+
+def write_folds(table: pd.DataFrame, path: Path | str) -> None:
+    """Write folds.tsv."""
+    with replacing(path) as temporary:
+        table.to_csv(temporary, sep="\t", index=False, columns=list(COLUMNS))
+
+
+def read_folds(path: Path | str) -> pd.DataFrame:
+    """Read folds.tsv (series_uid, patient_id, fold as int). Raises `InputError`."""
+    table = read_text_table(Path(path))
+    missing = [name for name in COLUMNS if name not in table]
+    if missing:
+        raise InputError(f"{path}: column {', '.join(missing)} is missing")
+    bad = table[~table["fold"].str.isdecimal()]
+    if len(bad):
+        raise InputError(f"{path}: scan {bad.iloc[0].series_uid}: fold is not a number")
+    return table[list(COLUMNS)].astype({"fold": int})

@@ -1,0 +1,105 @@
+"""The manifest: every scan of the table with its artefacts and counts, or why it was left out."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nodulenet.cohort.table import read_text_table
+from nodulenet.files import InputError, read_json, replacing
+
+ARTEFACTS = {
+    "volume": "volumes/{}.npy",
+    "mask": "volumes/{}_mask.npy",
+    "record": "volumes/{}.json",
+    "findings": "nodules/{}.csv",
+    "nodules": "nodules/{}.npz",
+}
+COUNTS = ("n_nodules", "n_kept", "n_below_level", "n_small", "n_non_nodule")
+SHAPE = ("depth", "height", "width")
+COLUMNS = ("series_uid", "patient_id", "status", *ARTEFACTS, *COUNTS, *SHAPE, "lost", "digest")
+
+
+def gather_manifest(scans: pd.DataFrame, folder: Path | str) -> pd.DataFrame:
+    """One row for every scan of the scan table, from the artefacts below `folder`.
+
+    `status` is `ok`, or the reason why the scan was left out; then its counts and its shape
+    (voxels of the 1 mm grid) are 0. `n_nodules` counts consensus nodules, `n_kept` those that
+    are in the volume; `lost` names the others. Paths are relative to `folder`. Raises
+    `InputError` when the rows do not account for every scan of the table.
+    """
+    folder = Path(folder)
+    rows = [
+        gather_scan(series, patient, folder)
+        for series, patient in zip(scans["series_uid"], scans["patient_id"], strict=True)
+    ]
+    manifest = pd.DataFrame(rows, columns=list(COLUMNS))
+    ok, left_out = count_scans(manifest)
+    if sorted(manifest["series_uid"]) != sorted(scans["series_uid"]) or ok + left_out != len(scans):
+        raise InputError(
+            f"{folder}: {len(scans)} scans in, but {ok} ok and {left_out} left out in the manifest"
+        )
+    return manifest
+
+
+def count_scans(manifest: pd.DataFrame) -> tuple[int, int]:
+    """Numbers of scans that are ok and that were left out with a reason."""
+    ok = int((manifest["status"] == "ok").sum())
+    return ok, int(((manifest["status"] != "ok") & (manifest["status"] != "")).sum())
+
+
+def gather_scan(series_uid: str, patient_id: str, folder: Path) -> dict[str, Any]:
+    """The manifest's row of one scan."""
+    paths = {name: pattern.format(series_uid) for name, pattern in ARTEFACTS.items()}
+    record = read_json(folder / paths["record"])
+    row: dict[str, Any] = {"series_uid": series_uid, "patient_id": patient_id, **paths}
+    row |= dict.fromkeys((*COUNTS, *SHAPE), 0)
+    row |= {"status": record["status"], "lost": "", "digest": ""}
+    if record["status"] != "ok":
+        return row
+    row["digest"] = record["digest"]
+    findings = read_findings(folder / paths["findings"])
+    kinds = findings["kind"].value_counts()
+    painted = record["nodules"]
+    row |= dict(zip(SHAPE, record["shape"], strict=True))
+    row["n_nodules"] = int(kinds.get("nodule", 0))
+    row["n_kept"] = sum(nodule["voxels"] > 0 for nodule in painted.values())
+    for kind in ("below_level", "small", "non_nodule"):
+        row[f"n_{kind}"] = int(kinds.get(kind, 0))
+    row["lost"] = "; ".join(
+        f"nodule {label} {nodule['lost']}" for label, nodule in painted.items() if nodule["lost"]
+    )
+    return row
+
+
+def read_findings(path: Path) -> pd.DataFrame:
+    """The `kind` column of one scan's findings. Raises `InputError` naming the file."""
+    try:
+        return pd.read_csv(path, usecols=["kind"], dtype=str)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a table of findings: {error}") from error
+
+
+def write_manifest(manifest: pd.DataFrame, path: Path | str) -> None:
+    """Write manifest.tsv."""
+    with replacing(path) as temporary:
+        manifest.to_csv(temporary, sep="\t", index=False, columns=list(COLUMNS))
+
+
+def read_manifest(path: Path | str) -> pd.DataFrame:
+    """Read manifest.tsv; counts and shape as int, all else as text, paths as they stand
+    (relative to the manifest's folder). Raises `InputError` naming the file and the fault.
+    """
+    table = read_text_table(Path(path))
+    missing = [name for name in COLUMNS if name not in table]
+    if missing:
+        raise InputError(f"{path}: column {', '.join(missing)} is missing")
+    if table["series_uid"].duplicated().any():
+        raise InputError(f"{path}: a scan is listed more than once")
+    if (table["status"] == "").any():
+        scan = table[table["status"] == ""].iloc[0]
+        raise InputError(f"{path}: scan {scan.series_uid} has no status")
+    for name in (*COUNTS, *SHAPE):
+        if not table[name].str.isdecimal().all():
+            raise InputError(f"{path}: column {name} holds something that is not a count")
+    return table.astype(dict.fromkeys((*COUNTS, *SHAPE), int))

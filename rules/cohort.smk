@@ -1,0 +1,36 @@
+rule manifest:
+    input:
+        scans=config["scans"],
+        volumes=collect("<results>/volumes/{series}.json", series=SCANS),
+        findings=collect("<results>/nodules/{series}.csv", series=SCANS),
+        code=code("cohort/manifest.py", "cohort/table.py"),
+    output:
+        "<results>/manifest.tsv",
+    log:
+        "<logs>/manifest.log",
+    conda:
+        "../envs/cpu.yaml"
+    message:
+        "gather the scans into the manifest"
+    script:
+        "../workflow_scripts/manifest.py"
+
+
+rule folds:
+    input:
+        manifest="<results>/manifest.tsv",
+        scans=config["scans"],
+        code=code("cohort/folds.py", "cohort/table.py"),
+    output:
+        "<results>/folds.tsv",
+    log:
+        "<logs>/folds.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        number=config["folds"]["number"],
+        seed=config["folds"]["seed"],
+    message:
+        "split the patients into {params.number} folds"
+    script:
+        "../workflow_scripts/folds.py"

@@ -1,0 +1,151 @@
+"""The config, the scan table, and what the rules ask of them: all functions are here."""
+
+import difflib
+import importlib.util
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+DEMO = "results/demo/source"
+PACKAGE = Path(importlib.util.find_spec("nodulenet").origin).parent
+
+
+def check(data, schema, name):
+    """Validate against a schema and fill in its defaults; say in one line what is wrong."""
+    try:
+        validate(data, schema)
+    except WorkflowError as error:
+        row = re.search(r"row (\d+)", str(error))
+        line = f"line {int(row.group(1)) + 2}: " if row else ""
+        raise WorkflowError(f"{name}: {line}{explain(error.__context__)}") from None
+
+
+def explain(fault):
+    """One line for a violation of a schema: which key, and what is wrong with it."""
+    if not hasattr(fault, "absolute_path"):
+        return str(fault)
+    place = ".".join(map(str, fault.absolute_path))
+    if fault.validator == "required":
+        missing = next(key for key in fault.validator_value if key not in fault.instance)
+        return f"{'.'.join(filter(None, [place, missing]))}: is missing"
+    if fault.validator != "additionalProperties":
+        return f"{place}: {fault.message}"
+    known = list(fault.schema.get("properties", ()))
+    unknown = next(str(key) for key in fault.instance if key not in known)
+    close = difflib.get_close_matches(unknown, known, 1)
+    hint = f", did you mean {close[0]}?" if close else ""
+    return f"{'.'.join(filter(None, [place, unknown]))}: there is no such key{hint}"
+
+
+def ancestors(stage):
+    """The stages before a stage, nearest first; raises if one is unknown or they form a circle."""
+    line = [stage]
+    while after := STAGES[line[-1]].get("after"):
+        where = f"{CONFIG}: train.stages.{line[-1]}.after"
+        if after not in STAGES:
+            raise WorkflowError(f"{where}: there is no stage {after!r}")
+        if after in line:
+            raise WorkflowError(f"{where}: a circle, {after!r} comes after {line[-1]!r} already")
+        line.append(after)
+    return line[1:]
+
+
+def read_scans(table):
+    """The scan table by series, with paths seen from the working directory."""
+    try:
+        scans = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise WorkflowError(f"{table}: not a readable scan table: {error}") from None
+    check(scans, "schemas/scans.schema.yaml", table)
+    doubled = scans["series_uid"][scans["series_uid"].duplicated()]
+    if scans.empty or len(doubled):
+        fault = f"scan {doubled.iloc[0]} is listed more than once" if len(doubled) else "no scan"
+        raise WorkflowError(f"{table}: {fault}")
+    for column in ("ct", "annotations", "lung_mask"):
+        scans[column] = [locate(table, cell) for cell in scans[column]]
+    return scans.set_index("series_uid").to_dict("index")
+
+
+def locate(table, cell):
+    """A path of the scan table seen from the working directory; raises if it is not there."""
+    path = os.path.relpath(os.path.join(os.path.dirname(table), cell)) if cell else ""
+    made_here = path.startswith(DEMO)
+    if path and not made_here and not os.path.exists(path):
+        raise WorkflowError(f"{table}: {os.path.join(os.path.dirname(table), cell)} does not exist")
+    return os.path.abspath(path) if path.startswith("..") else path
+
+
+def image(column):
+    """Input function: an image of a scan, with the raw file beside a MetaImage header."""
+
+    def files(wildcards):
+        path = SCANS[wildcards.series][column]
+        data = [str(Path(path).with_suffix(suffix)) for suffix in (".raw", ".zraw")]
+        if not path.endswith(".mhd") or path.startswith(DEMO):
+            data = []
+        return [path, *filter(os.path.exists, data)] if path else []
+
+    return files
+
+
+def code(*parts):
+    """Modules of the package that decide a rule's result, so that editing one reruns it."""
+    paths = [PACKAGE / part for part in parts]
+    files = [file for path in paths for file in (path.glob("*.py") if path.is_dir() else [path])]
+    return sorted(os.path.relpath(f) if f.is_relative_to(Path.cwd()) else str(f) for f in files)
+
+
+def section(*names):
+    """Sections of the config as a rule's params."""
+    return {name: config[name] for name in names}
+
+
+def parent(wildcards):
+    """Input function: weights and momentum of the stage before, if there is one."""
+    return [
+        f"<results>/fold{wildcards.fold}/{stage}/{name}.pt"
+        for stage in ancestors(wildcards.stage)[:1]
+        for name in ("weights", "momentum")
+    ]
+
+
+def train_section(wildcards):
+    """The config's section train as far as a stage depends on it.
+
+    These are its own entry, and the epochs of the longest line of stages through it: they set
+    the learning rate. So another stage in the config leaves those before it alone.
+    """
+    lines = [[stage, *ancestors(stage)] for stage in STAGES]
+    through = [line for line in lines if wildcards.stage in line]
+    longest = max(through, key=lambda line: sum(STAGES[stage]["epochs"] for stage in line))
+    stages = {s: {k: v for k, v in STAGES[s].items() if k != "branches"} for s in longest}
+    stages[wildcards.stage] = STAGES[wildcards.stage]
+    own = {k: v for k, v in config["train"].items() if k not in ("stages", "evaluate")}
+    return own | {"stages": stages}
+
+
+CONFIG = ", ".join(map(str, dict.fromkeys(workflow.configfiles))) or "config"
+check(config, "schemas/config.schema.yaml", CONFIG)
+STAGES = config["train"]["stages"]
+EVALUATED = config["train"]["evaluate"]
+for name in EVALUATED:
+    if name not in STAGES:
+        raise WorkflowError(f"{CONFIG}: train.evaluate: there is no stage {name!r}")
+TRAINED = [name for name in STAGES if any(name in [e, *ancestors(e)] for e in EVALUATED)]
+FOLDS = list(range(config["folds"]["number"]))
+SCANS = read_scans(config["scans"])
+DEVICE = config["train"]["device"]
+GPU = int(DEVICE == "cuda" or (DEVICE == "auto" and shutil.which("nvidia-smi") is not None))
+CORES = workflow.resource_settings.cores or 8
+TRAIN_THREADS = min(8, CORES) if GPU else max(1, CORES // len(FOLDS))
+
+
+wildcard_constraints:
+    series=r"[0-9]+(\.[0-9]+)*",
+    fold=r"[0-9]+",
+    stage=r"[a-z][a-z0-9_]*",

@@ -1,0 +1,92 @@
+rule demo_scan:
+    input:
+        code=code("demo"),
+        cohort=f"{PACKAGE}/demo/cohort.tsv",
+    output:
+        ct=f"{DEMO}/{{series}}.mhd",
+        raw=f"{DEMO}/{{series}}.raw",
+        annotations=f"{DEMO}/{{series}}.xml",
+        lung_mask=f"{DEMO}/{{series}}_lungs.mhd",
+        lung_raw=f"{DEMO}/{{series}}_lungs.zraw",
+    log:
+        "logs/demo/source/{series}.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        series=lambda w: w.series,
+    message:
+        "render synthetic scan {wildcards.series}"
+    script:
+        "../workflow_scripts/demo_scan.py"
+
+
+rule annotations:
+    input:
+        annotations=lambda w: (
+            SCANS[w.series]["annotations"] if config["annotations"] == "xml" else []
+        )
+        or [],
+        code=code("annotations", "cohort/steps.py"),
+    output:
+        "<results>/annotations/{series}.json",
+    log:
+        "<logs>/annotations/{series}.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        series=lambda w: w.series,
+        source=config["annotations"],
+        on_bad_scan=config["on_bad_scan"],
+    message:
+        "read the annotations of scan {wildcards.series}"
+    script:
+        "../workflow_scripts/annotations.py"
+
+
+rule consensus:
+    input:
+        reading="<results>/annotations/{series}.json",
+        ct=image("ct"),
+        code=code("annotations", "imaging", "cohort/steps.py"),
+    output:
+        nodules="<results>/nodules/{series}.npz",
+        findings="<results>/nodules/{series}.csv",
+        record="<results>/nodules/{series}.json",
+    log:
+        "<logs>/consensus/{series}.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        series=lambda w: w.series,
+        settings=section("consensus", "preprocess"),
+        on_bad_scan=config["on_bad_scan"],
+    message:
+        "find the consensus nodules of scan {wildcards.series}"
+    script:
+        "../workflow_scripts/consensus.py"
+
+
+rule preprocess:
+    input:
+        ct=image("ct"),
+        lung_mask=image("lung_mask"),
+        nodules="<results>/nodules/{series}.npz",
+        findings="<results>/nodules/{series}.csv",
+        record="<results>/nodules/{series}.json",
+        code=code("imaging", "cohort/steps.py"),
+    output:
+        volume="<results>/volumes/{series}.npy",
+        mask="<results>/volumes/{series}_mask.npy",
+        record="<results>/volumes/{series}.json",
+    log:
+        "<logs>/preprocess/{series}.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        series=lambda w: w.series,
+        settings=config["preprocess"],
+        on_bad_scan=config["on_bad_scan"],
+    message:
+        "preprocess scan {wildcards.series}"
+    script:
+        "../workflow_scripts/preprocess.py"

@@ -1,0 +1,76 @@
+rule predict:
+    input:
+        manifest="<results>/manifest.tsv",
+        folds="<results>/folds.tsv",
+        weights="<results>/fold{fold}/{stage}/weights.pt",
+        code=code("inference", "model", "boxes", "imaging/store.py", "imaging/masks.py"),
+    output:
+        predictions="<results>/fold{fold}/{stage}/predictions.csv",
+        record="<results>/fold{fold}/{stage}/predictions.json",
+        masks=directory("<results>/fold{fold}/{stage}/masks"),
+    log:
+        "<logs>/predict/fold{fold}_{stage}.log",
+    conda:
+        "../envs/gpu.yaml" if GPU else "../envs/cpu.yaml"
+    threads: TRAIN_THREADS
+    resources:
+        gpu=GPU,
+    params:
+        fold=lambda w: int(w.fold),
+        settings=section("inference"),
+        train={name: config["train"][name] for name in ("device", "amp")},
+    message:
+        "predict the scans of fold {wildcards.fold} with stage {wildcards.stage}"
+    script:
+        "../workflow_scripts/predict.py"
+
+
+rule concat:
+    input:
+        folds="<results>/folds.tsv",
+        predictions=collect("<results>/fold{fold}/{{stage}}/predictions.csv", fold=FOLDS),
+        records=collect("<results>/fold{fold}/{{stage}}/predictions.json", fold=FOLDS),
+        code=code("inference/table.py"),
+    output:
+        "<results>/{stage}/predictions.csv",
+    log:
+        "<logs>/concat/{stage}.log",
+    conda:
+        "../envs/cpu.yaml"
+    message:
+        "join the folds' predictions of stage {wildcards.stage}"
+    script:
+        "../workflow_scripts/concat.py"
+
+
+rule evaluate:
+    input:
+        manifest="<results>/manifest.tsv",
+        folds="<results>/folds.tsv",
+        predictions="<results>/{stage}/predictions.csv",
+        masks=collect("<results>/fold{fold}/{{stage}}/masks", fold=FOLDS),
+        code=code("evaluation", "inference/masks.py"),
+    output:
+        table=report(
+            "<results>/{stage}/froc.csv",
+            caption="report/froc_table.rst",
+            category="Scores",
+            labels={"stage": "{stage}", "table": "FROC"},
+        ),
+        froc="<results>/{stage}/froc.json",
+        segmentation=report(
+            "<results>/{stage}/segmentation.csv",
+            caption="report/segmentation.rst",
+            category="Scores",
+            labels={"stage": "{stage}", "table": "segmentation"},
+        ),
+    log:
+        "<logs>/evaluate/{stage}.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        settings=config["froc"],
+    message:
+        "score stage {wildcards.stage}"
+    script:
+        "../workflow_scripts/evaluate.py"

@@ -1,0 +1,81 @@
+rule plot_froc:
+    input:
+        froc=collect("<results>/{stage}/froc.json", stage=EVALUATED),
+        code=code("plots"),
+    output:
+        report("<results>/figures/froc.svg", caption="report/froc.rst", category="Figures"),
+    log:
+        "<logs>/plot_froc.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        names=EVALUATED,
+    message:
+        "draw the FROC curves"
+    script:
+        "../workflow_scripts/plot_froc.py"
+
+
+rule plot_training:
+    input:
+        histories=collect("<results>/fold{{fold}}/{stage}/history.csv", stage=TRAINED),
+        code=code("plots"),
+    output:
+        report(
+            "<results>/figures/training_fold{fold}.svg",
+            caption="report/training.rst",
+            category="Training",
+            labels={"fold": "{fold}"},
+        ),
+    log:
+        "<logs>/plot_training/fold{fold}.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        names=TRAINED,
+    message:
+        "draw the training curves of fold {wildcards.fold}"
+    script:
+        "../workflow_scripts/plot_training.py"
+
+
+rule plot_segmentation:
+    input:
+        tables=collect("<results>/{stage}/segmentation.csv", stage=EVALUATED),
+        code=code("plots"),
+    output:
+        report("<results>/figures/dice.svg", caption="report/dice.rst", category="Figures"),
+    log:
+        "<logs>/plot_segmentation.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        names=EVALUATED,
+    message:
+        "draw the histogram of Dice"
+    script:
+        "../workflow_scripts/plot_segmentation.py"
+
+
+rule plot_gallery:
+    input:
+        manifest="<results>/manifest.tsv",
+        folds="<results>/folds.tsv",
+        predictions="<results>/{stage}/predictions.csv",
+        masks=collect("<results>/fold{fold}/{{stage}}/masks", fold=FOLDS),
+        code=code("plots", "inference/masks.py"),
+    output:
+        report(
+            "<results>/{stage}/gallery.png",
+            caption="report/gallery.rst",
+            category="Gallery",
+            labels={"stage": "{stage}"},
+        ),
+    log:
+        "<logs>/plot_gallery/{stage}.log",
+    conda:
+        "../envs/cpu.yaml"
+    message:
+        "draw detections of stage {wildcards.stage}"
+    script:
+        "../workflow_scripts/plot_gallery.py"

@@ -1,0 +1,17 @@
+"""Score one stage over all folds."""
+
+from pathlib import Path
+
+from job_log import logged
+
+with logged(snakemake):
+    from nodulenet.evaluation import evaluate_stage
+
+    evaluate_stage(
+        Path(snakemake.input.manifest),
+        Path(snakemake.input.folds),
+        Path(snakemake.input.predictions),
+        [Path(folder) for folder in snakemake.input.masks],
+        snakemake.params.settings,
+        Path(snakemake.output.froc).parent,
+    )

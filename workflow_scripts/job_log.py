@@ -1,0 +1,37 @@
+"""What every adapter does first: keep its output in the job's log, say a fault in one line."""
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def logged(job: Any) -> Iterator[None]:
+    """Send stdout, stderr and logging to the job's log; on a fault exit 1 with one line.
+
+    The descriptors are redirected, not only sys.stderr, so that libraries are heard too. The
+    console gets `error: ...` and the log the traceback. Thread pools that read their size from
+    the environment get the job's threads.
+    """
+    for library in ("NUMBA_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
+        os.environ[library] = str(job.threads)
+    log = Path(str(job.log[0]))
+    console = os.dup(2)
+    with log.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - told on the console, whole in the log
+        traceback.print_exc()
+        sys.stderr.flush()
+        known = any(kind.__name__ == "InputError" for kind in type(error).__mro__)
+        fault = str(error) if known else f"{type(error).__name__}: {error}"
+        os.write(console, f"error: {fault} (log: {log})\n".encode())
+        raise SystemExit(1) from None

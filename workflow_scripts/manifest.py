@@ -1,0 +1,13 @@
+"""Gather every scan with its artefacts and counts, or the reason why it is left out."""
+
+from pathlib import Path
+
+from job_log import logged
+
+with logged(snakemake):
+    from nodulenet.cohort.manifest import gather_manifest, write_manifest
+    from nodulenet.cohort.table import read_scan_table
+
+    scans = read_scan_table(snakemake.input.scans)
+    manifest = gather_manifest(scans, Path(snakemake.output[0]).parent)
+    write_manifest(manifest, snakemake.output[0])
