@@ -1,0 +1,32 @@
+"""Scans: reading, lungs, resampling, preprocessing, and nodules on their grids."""
+
+from nodulenet.imaging.findings import findings_table, read_nodules, write_nodules
+from nodulenet.imaging.grid import crop_offset, target_grid
+from nodulenet.imaging.lungs import NoLungs, segment_lungs
+from nodulenet.imaging.masks import label_volume, resample_mask, restore_mask
+from nodulenet.imaging.preprocess import preprocess
+from nodulenet.imaging.readers import read_volume, write_volume
+from nodulenet.imaging.series import FoundSeries, find_series
+from nodulenet.imaging.store import open_scan, write_scan
+from nodulenet.imaging.volume import Volume
+
+__all__ = [
+    "FoundSeries",
+    "NoLungs",
+    "Volume",
+    "crop_offset",
+    "find_series",
+    "findings_table",
+    "label_volume",
+    "open_scan",
+    "preprocess",
+    "read_nodules",
+    "read_volume",
+    "resample_mask",
+    "restore_mask",
+    "segment_lungs",
+    "target_grid",
+    "write_nodules",
+    "write_scan",
+    "write_volume",
+]

@@ -1,0 +1,224 @@
+"""A DICOM series: its slices in order, in HU, with gaps and doubles named."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
+
+from nodulenet.files import InputError
+from nodulenet.imaging.itk import as_hu
+from nodulenet.imaging.volume import Volume
+
+HEADER_TAGS = (
+    "SOPClassUID",
+    "Modality",
+    "PatientID",
+    "SeriesInstanceUID",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SliceThickness",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "SamplesPerPixel",
+)
+# pydicom needs extra packages for these; SimpleITK has the decoders built in.
+BY_ITK = {*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes}
+
+
+@dataclass(frozen=True, eq=False)
+class Slice:
+    """The header of one CT slice.
+
+    position: LPS (x, y, z) in mm of the first pixel. axes: direction cosines (2, 3) of a row's
+    and of a column's pixels, as in ImageOrientationPatient. spacing: (y, x) in mm.
+    """
+
+    path: Path
+    series_uid: str
+    patient_id: str | None
+    position: NDArray[np.float64]
+    axes: NDArray[np.float64]
+    spacing: NDArray[np.float64]
+    shape: tuple[int, int]
+    thickness: float | None
+
+
+def read_dicom(folder: Path, series_uid: str | None = None) -> Volume:
+    """Read the one CT series of a folder, or the one with this UID.
+
+    Returns HU (z, y, x), slices sorted by their position along the normal, z rising (for an
+    axial scan). Raises `InputError` for two series without a choice, an unreadable slice,
+    slices that differ in shape, orientation or spacing, doubled or missing positions and a
+    tilted gantry, naming the files.
+    """
+    slices = _chosen(folder, _slices(folder), series_uid)
+    _check_alike(folder, slices)
+    slices, heights = _in_order(slices)
+    affine = _affine(folder, slices, heights)
+    return Volume(_stacked([_pixels(item) for item in slices]), affine)
+
+
+def read_header(path: Path) -> Slice:
+    """Read the header of one CT slice. Raises `InputError` if it is none or lacks a field."""
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(HEADER_TAGS))
+        return _slice(path, header)
+    except InvalidDicomError as error:
+        raise InputError(f"{path}: not a DICOM file") from error
+    except (OSError, EOFError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise InputError(f"{path}: bad DICOM header: {str(error).splitlines()[0]}") from error
+
+
+def _slice(path: Path, header: Dataset) -> Slice:
+    modality = header.get("Modality")
+    if modality != "CT":
+        raise InputError(f"{path}: its modality is {modality or 'unknown'}, not CT")
+    if int(header.get("NumberOfFrames") or 1) > 1:
+        raise InputError(f"{path}: multi-frame DICOM is not read")
+    if int(header.get("SamplesPerPixel") or 1) > 1:
+        raise InputError(f"{path}: a colour image, not a CT slice")
+    for tag in ("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient",
+                "PixelSpacing", "Rows", "Columns"):  # fmt: skip
+        if header.get(tag) in (None, ""):
+            raise InputError(f"{path}: has no {tag}")
+    thickness = header.get("SliceThickness")
+    return Slice(
+        path=path,
+        series_uid=str(header.SeriesInstanceUID),
+        patient_id=str(header.get("PatientID") or "") or None,
+        position=np.array(header.ImagePositionPatient, float).reshape(3),
+        axes=np.array(header.ImageOrientationPatient, float).reshape(2, 3),
+        spacing=np.array(header.PixelSpacing, float).reshape(2),
+        shape=(int(header.Rows), int(header.Columns)),
+        thickness=float(thickness) if thickness not in (None, "") else None,
+    )
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file claims to be DICOM: by its suffix or by the mark after its preamble."""
+    if path.suffix.lower() in (".dcm", ".ima"):
+        return True
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def _slices(folder: Path) -> list[Slice]:
+    return [read_header(p) for p in sorted(folder.iterdir()) if p.is_file() and is_dicom(p)]
+
+
+def _chosen(folder: Path, slices: Sequence[Slice], series_uid: str | None) -> list[Slice]:
+    found = sorted({item.series_uid for item in slices})
+    if not found:
+        raise InputError(f"{folder}: holds no DICOM file")
+    if series_uid is None and len(found) > 1:
+        raise InputError(f"{folder}: holds {len(found)} series, name one of {', '.join(found)}")
+    if series_uid is not None and series_uid not in found:
+        raise InputError(f"{folder}: holds no series {series_uid}, but {', '.join(found)}")
+    return [item for item in slices if item.series_uid == (series_uid or found[0])]
+
+
+def _check_alike(folder: Path, slices: Sequence[Slice]) -> None:
+    first = slices[0]
+    for item in slices[1:]:
+        for what, a, b in (
+            ("shape", item.shape, first.shape),
+            ("orientation", item.axes, first.axes),
+            ("pixel spacing", item.spacing, first.spacing),
+        ):
+            if not np.allclose(a, b, atol=1e-4, rtol=1e-4):
+                raise InputError(
+                    f"{folder}: {item.path.name} and {first.path.name} differ in {what}: "
+                    f"{np.ravel(a).tolist()} and {np.ravel(b).tolist()}"
+                )
+
+
+def _in_order(slices: Sequence[Slice]) -> tuple[list[Slice], NDArray[np.float64]]:
+    """Slices sorted along the normal such that its largest component rises, with heights."""
+    normal = np.cross(*slices[0].axes)
+    normal /= np.linalg.norm(normal) * np.sign(normal[np.abs(normal).argmax()])
+    heights = np.array([item.position @ normal for item in slices])
+    order = np.argsort(heights, kind="stable")
+    return [slices[i] for i in order], heights[order]
+
+
+def _affine(
+    folder: Path, slices: Sequence[Slice], heights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    first, last = slices[0], slices[-1]
+    along_x, along_y = first.axes / np.linalg.norm(first.axes, axis=1, keepdims=True)
+    normal = np.cross(along_x, along_y)
+    normal *= np.sign(normal[np.abs(normal).argmax()])
+    if len(slices) > 1:
+        _check_heights(folder, slices, heights)
+        step = (heights[-1] - heights[0]) / (len(slices) - 1)
+    elif first.thickness:
+        step = first.thickness
+    else:
+        raise InputError(f"{folder}: a single slice without a SliceThickness")
+    drift = last.position - first.position - (heights[-1] - heights[0]) * normal
+    if np.linalg.norm(drift) > first.spacing.min():
+        raise InputError(
+            f"{folder}: tilted gantry: {first.path.name} and {last.path.name} are shifted by "
+            f"{np.linalg.norm(drift):.1f} mm in the plane of the slices"
+        )
+    affine = np.eye(4)
+    affine[:3, 0] = normal * step
+    affine[:3, 1] = along_y * first.spacing[0]
+    affine[:3, 2] = along_x * first.spacing[1]
+    affine[:3, 3] = first.position
+    return affine
+
+
+def _check_heights(folder: Path, slices: Sequence[Slice], heights: NDArray[np.float64]) -> None:
+    """Refuse doubled and missing positions; positions rounded by a quarter of a step pass."""
+    steps = np.diff(heights)
+    usual = float(np.median(steps))
+    for step, a, b, height in zip(steps, slices, slices[1:], heights, strict=False):
+        between = f"{a.path.name} and {b.path.name}"
+        if step < 0.01 or step < 0.1 * usual:
+            raise InputError(f"{folder}: {between} lie at the same position, {height:g} mm")
+        if step > 1.5 * usual:
+            missing = round(step / usual) - 1
+            raise InputError(
+                f"{folder}: {missing or 'some'} slices missing between {between}: "
+                f"{step:g} mm apart at {height:g} mm, the others {usual:g} mm"
+            )
+    even = np.linspace(heights[0], heights[-1], len(heights))
+    worst = int(np.abs(heights - even).argmax())
+    if abs(heights[worst] - even[worst]) > 0.25 * usual:
+        raise InputError(
+            f"{folder}: unevenly spaced slices: {slices[worst].path.name} lies "
+            f"{abs(heights[worst] - even[worst]):g} mm off its place, steps {usual:g} mm"
+        )
+
+
+def _pixels(item: Slice) -> NDArray:
+    """HU of one slice, (y, x): stored values times slope plus intercept."""
+    try:
+        data = pydicom.dcmread(item.path)
+        if data.file_meta.TransferSyntaxUID in BY_ITK:
+            return as_hu(sitk.GetArrayFromImage(sitk.ReadImage(str(item.path)))[0])
+        stored = data.pixel_array
+    except (OSError, EOFError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{item.path}: its pixels cannot be read: {reason}") from error
+    slope = float(data.get("RescaleSlope", 1))
+    intercept = float(data.get("RescaleIntercept", 0))
+    if slope.is_integer() and intercept.is_integer():
+        return as_hu(stored.astype(np.int32) * int(slope) + int(intercept))
+    return stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+
+
+def _stacked(planes: Sequence[NDArray]) -> NDArray:
+    """Stack slices, as float32 if any of them needs it."""
+    kind = np.result_type(*(plane.dtype for plane in planes))
+    return np.stack([plane.astype(kind, copy=False) for plane in planes])

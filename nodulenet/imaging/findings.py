@@ -1,0 +1,177 @@
+"""The findings of a scan as a table in world mm, and as files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nodulenet.annotations import Group, Reading, SliceGeometry, point_index
+from nodulenet.files import InputError, replacing
+from nodulenet.imaging.grid import Shape
+from nodulenet.imaging.masks import Nodule, resample_mask
+from nodulenet.imaging.volume import Volume
+
+COLUMNS = (
+    ["series_uid", "finding", "kind", "label", "marks", "readers", "level"]
+    + ["coordX", "coordY", "coordZ", "diameter_mm", "centroidX", "centroidY", "centroidZ"]
+    + ["equivalent_diameter_mm", "volume_mm3", "z", "y", "x", "d", "h", "w"]
+)
+OUTLINED = ("nodule", "below_level")
+UNKNOWN = -1.0
+
+
+def findings_table(
+    reading: Reading,
+    groups: Sequence[Group],
+    volume_affine: NDArray[np.float64],
+    volume_shape: Shape,
+    level: int,
+    grid_affine: NDArray[np.float64],
+) -> pd.DataFrame:
+    """One row a finding of a scan: all groups in order, then small nodules, then non-nodules.
+
+    Groups of at least `level` are of kind "nodule", labelled 1, 2, ...; the others
+    "below_level". coord and diameter_mm (mm, LPS): centre and largest side of the mask's box in
+    the grid of `grid_affine`, or in the scan's own where the mask vanishes there. centroid,
+    volume and volume-equivalent diameter: of the mask in the scan's grid, as is the box
+    z, y, x, d, h, w (voxel; first index and size). A point has its own position, rounded to a
+    voxel in z, y, x, no size, and -1 for its diameters.
+    """
+    rows, label = [], 0
+    for group in groups:
+        wanted = group.level >= level
+        label += wanted
+        row = _group_row(group, volume_affine, grid_affine)
+        kind = "nodule" if wanted else "below_level"
+        rows.append({"kind": kind, "label": label if wanted else 0, **row})
+    place = Volume(np.broadcast_to(np.int16(0), volume_shape), volume_affine)
+    geometry = SliceGeometry(place.slice_z(), (volume_shape[1], volume_shape[2]))
+    for kind in ("small", "non_nodule"):
+        for session in reading.sessions:
+            for mark in session.marks:
+                if mark.kind == kind:
+                    index = np.array(point_index(mark, geometry))
+                    rows.append({"kind": kind, "label": 0, **_point_row(index, place)})
+    for number, row in enumerate(rows, 1):
+        row |= {"series_uid": reading.series_uid, "finding": number}
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _group_row(
+    group: Group, volume_affine: NDArray[np.float64], grid_affine: NDArray[np.float64]
+) -> dict[str, Any]:
+    mask, offset, affine = group.mask, group.offset, grid_affine
+    resampled, start = resample_mask(mask, offset, volume_affine, grid_affine)
+    if not resampled.size:
+        resampled, start, affine = mask, offset, volume_affine
+    sides = np.array(resampled.shape)
+    steps = np.linalg.norm(affine[:3, :3], axis=0)
+    centre = _world(affine, np.array(start) + (sides - 1) / 2)
+    centroid = _world(volume_affine, np.argwhere(mask).mean(axis=0) + offset)
+    volume = float(mask.sum() * abs(np.linalg.det(volume_affine[:3, :3])))
+    return {
+        "marks": len(group.members),
+        "readers": group.readers,
+        "level": group.level,
+        **dict(zip(("coordX", "coordY", "coordZ"), centre, strict=True)),
+        "diameter_mm": float((sides * steps).max()),
+        **dict(zip(("centroidX", "centroidY", "centroidZ"), centroid, strict=True)),
+        "equivalent_diameter_mm": (6 * volume / np.pi) ** (1 / 3),
+        "volume_mm3": volume,
+        **dict(zip("zyxdhw", (*offset, *mask.shape), strict=True)),
+    }
+
+
+def _point_row(index: NDArray[np.float64], place: Volume) -> dict[str, Any]:
+    world = place.to_world(index).tolist()
+    return {
+        "marks": 1,
+        "readers": 1,
+        "level": 0,
+        **dict(zip(("coordX", "coordY", "coordZ"), world, strict=True)),
+        "diameter_mm": UNKNOWN,
+        **dict(zip(("centroidX", "centroidY", "centroidZ"), world, strict=True)),
+        "equivalent_diameter_mm": UNKNOWN,
+        "volume_mm3": 0.0,
+        **dict(zip("zyxdhw", (*np.rint(index).astype(int).tolist(), 0, 0, 0), strict=True)),
+    }
+
+
+def _world(affine: NDArray[np.float64], index: NDArray[np.float64]) -> list[float]:
+    return (affine[:3, :3] @ index + affine[:3, 3]).tolist()
+
+
+def write_nodules(
+    masks_path: Path | str, table_path: Path | str, groups: Sequence[Group], table: pd.DataFrame
+) -> None:
+    """Write the cropped masks of all groups (.npz, packed bits) and the findings (.csv)."""
+    shapes = np.array([group.mask.shape for group in groups], np.int32).reshape(-1, 3)
+    offsets = np.array([group.offset for group in groups], np.int32).reshape(-1, 3)
+    bits = [np.packbits(group.mask.ravel()) for group in groups]
+    with replacing(masks_path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(
+            file,
+            shapes=shapes,
+            offsets=offsets,
+            bits=np.concatenate(bits) if bits else np.zeros(0, np.uint8),
+        )
+    with replacing(table_path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6f")
+
+
+def read_nodules(
+    masks_path: Path | str, table_path: Path | str
+) -> tuple[list[Nodule], pd.DataFrame]:
+    """The masks of all groups as (label, mask, offset (z, y, x)) and the table of findings.
+
+    Label 0 is a group below the level. Raises `InputError` naming the file that is missing or
+    malformed, or both where they do not belong together.
+    """
+    table = _read_table(Path(table_path))
+    try:
+        with np.load(masks_path, allow_pickle=False) as held:
+            shapes, offsets, bits = held["shapes"], held["offsets"], held["bits"]
+        masks = _unpacked(shapes, bits)
+    except OSError as error:
+        raise InputError(f"{masks_path}: {error.strerror or error}") from error
+    except (ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise InputError(f"{masks_path}: no file of nodule masks, or cut short: {error}") from error
+    labels = table.loc[table["kind"].isin(OUTLINED), "label"].tolist()
+    if len(labels) != len(masks):
+        raise InputError(
+            f"{masks_path}: holds {len(masks)} masks, {table_path} lists {len(labels)}"
+        )
+    nodules = [
+        (int(label), mask, (int(z), int(y), int(x)))
+        for label, mask, (z, y, x) in zip(labels, masks, offsets, strict=True)
+    ]
+    return nodules, table
+
+
+def _unpacked(shapes: NDArray[np.int32], bits: NDArray[np.uint8]) -> list[NDArray[np.bool_]]:
+    sizes = shapes.prod(axis=1)
+    ends = np.cumsum(-(-sizes // 8))
+    if len(bits) != (ends[-1] if len(ends) else 0):
+        raise ValueError(f"{len(bits)} bytes of bits do not fit the shapes")
+    parts = np.split(bits, ends[:-1]) if len(ends) else []
+    return [
+        np.unpackbits(part, count=size).reshape(shape).astype(bool)
+        for part, size, shape in zip(parts, sizes, shapes, strict=True)
+    ]
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{path}: no table of findings: {error}") from error
+    missing = [column for column in COLUMNS if column not in table]
+    if missing:
+        raise InputError(f"{path}: has no column {', '.join(missing)}")
+    return table

@@ -1,0 +1,100 @@
+"""Our own lung segmentation, for scans that come without a lung mask."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from nodulenet.files import InputError
+from nodulenet.imaging.airways import find_airways
+from nodulenet.imaging.body import disc, fill_holes, find_body
+from nodulenet.imaging.orientation import from_standard, to_standard
+from nodulenet.imaging.sides import LEFT, RIGHT, assign_sides
+from nodulenet.imaging.volume import Volume
+
+COARSE_MM = 1.4  # voxel size worked at; the mask is then enlarged to the scan's grid
+AIR_HU = -400
+LUNG_HU = (-965, -500)  # bowel and stomach hold gas alone, lungs some tissue in every voxel
+NOTCH_MM = 9  # radius of the disc that closes notches of vessels and nodules on the pleura
+SMALLEST_ML = 50
+
+
+class NoLungs(InputError):
+    """The scan shows no lungs."""
+
+
+def segment_lungs(volume: Volume) -> NDArray[np.uint8]:
+    """Segment the lungs of a CT in HU: uint8 (z, y, x), 3 = left, 4 = right (as LUNA16), else 0.
+
+    Air within the body, without the airways, parted where the lungs touch; vessels, nodules and
+    notches on the pleura are filled. Any orientation. Raises `NoLungs` where the body holds no
+    air of the density and the size of a lung.
+    """
+    array, spacing, turn = to_standard(volume)
+    factors = np.maximum(1, np.rint(COARSE_MM / spacing)).astype(int)
+    lungs = label_lungs(shrink(array, factors), spacing * factors)
+    return from_standard(enlarge(lungs, factors, array.shape), turn)
+
+
+def label_lungs(hu: NDArray[np.float32], steps: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Label the lungs of a volume (z up, y back, x left); steps: voxel (z, y, x) in mm."""
+    body = find_body(hu, steps)
+    air = body & (hu < AIR_HU)
+    air &= ~find_airways(hu, air, steps)
+    labels, _ = ndimage.label(air)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    smallest = SMALLEST_ML * 1000 / np.prod(steps)
+    middle = float(np.median(np.flatnonzero(body.any(axis=(0, 1))))) if body.any() else 0.0
+    lungs = np.zeros(hu.shape, np.uint8)
+    for label in np.flatnonzero(sizes >= smallest):
+        part = labels == label
+        if LUNG_HU[0] < np.median(hu[ndimage.binary_erosion(part)]) < LUNG_HU[1]:
+            assign_sides(part, lungs, middle)
+    if not lungs.any():
+        raise NoLungs("no lungs: no air in the body has the density and the size of a lung")
+    return closed(lungs, body, steps)
+
+
+def closed(
+    lungs: NDArray[np.uint8], body: NDArray[np.bool_], steps: NDArray[np.float64]
+) -> NDArray[np.uint8]:
+    """Close notches and fill holes of each lung, slice by slice, within the body."""
+    kernel = disc(NOTCH_MM, steps)
+    reach = kernel.shape[0] + kernel.shape[1]
+    out = lungs.copy()
+    for label in (LEFT, RIGHT):
+        for z in np.flatnonzero((lungs == label).any(axis=(1, 2))):
+            plane = (lungs[z] == label).astype(np.uint8)
+            wide = cv2.copyMakeBorder(plane, *[reach] * 4, cv2.BORDER_CONSTANT, value=0)
+            whole = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, kernel)[reach:-reach, reach:-reach]
+            out[z][fill_holes(np.ascontiguousarray(whole)) & body[z] & (out[z] == 0)] = label
+    return out
+
+
+def shrink(array: NDArray, factors: NDArray[np.int_]) -> NDArray[np.float32]:
+    """Means of blocks of `factors` (z, y, x) voxels, edge voxels repeated to fill the last."""
+    depth = -(-array.shape[0] // factors[0])
+    far_y, far_x = (int(-n % f) for n, f in zip(array.shape[1:], factors[1:], strict=True))
+    size = ((array.shape[2] + far_x) // factors[2], (array.shape[1] + far_y) // factors[1])
+    out = np.zeros((depth, size[1], size[0]), np.float32)
+    for z in range(depth):
+        group = array[z * factors[0] : (z + 1) * factors[0]]
+        for plane in group:
+            plane = np.ascontiguousarray(plane, np.float32)
+            wide = cv2.copyMakeBorder(plane, 0, far_y, 0, far_x, cv2.BORDER_REPLICATE)
+            out[z] += cv2.resize(wide, size, interpolation=cv2.INTER_AREA) / len(group)
+    return out
+
+
+def enlarge(
+    labels: NDArray[np.uint8], factors: NDArray[np.int_], shape: tuple[int, ...]
+) -> NDArray[np.uint8]:
+    """Undo `shrink` for labels: outlines interpolated linearly in the slice, slices repeated."""
+    out = np.zeros(shape, np.uint8)
+    size = (int(labels.shape[2] * factors[2]), int(labels.shape[1] * factors[1]))
+    for z, plane in enumerate(labels):
+        for label in np.unique(plane[plane > 0]):
+            fine = cv2.resize((plane == label).astype(np.float32), size) > 0.5
+            out[z * factors[0] : (z + 1) * factors[0], fine[: shape[1], : shape[2]]] = label
+    return out

@@ -1,0 +1,59 @@
+"""Preprocessed scans on disk: memory-mappable arrays with a JSON record."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nodulenet.files import InputError, read_json, replacing, write_json
+from nodulenet.imaging.volume import Volume
+
+
+def write_scan(
+    array_path: Path | str,
+    record_path: Path | str,
+    mask_path: Path | str,
+    volume: Volume,
+    labels: NDArray[np.integer],
+    record: dict[str, Any],
+) -> None:
+    """Write a uint8 volume and its instance labels, (z, y, x), as .npy and a JSON record.
+
+    The record gets the keys `affine` (4x4 as lists, index (z, y, x) to LPS in mm) and `shape`.
+    Raises `ValueError` if volume and labels are not of one shape.
+    """
+    if labels.shape != volume.array.shape:
+        raise ValueError(f"labels of shape {labels.shape}, volume of {volume.array.shape}")
+    for path, array in ((array_path, volume.array), (mask_path, labels)):
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.save(file, np.ascontiguousarray(array))
+    place = {"affine": volume.affine.tolist(), "shape": list(volume.array.shape)}
+    write_json(record_path, {**record, **place})
+
+
+def open_scan(
+    array_path: Path | str, record_path: Path | str
+) -> tuple[NDArray, NDArray[np.float64], dict[str, Any]]:
+    """Memory-map a stored array (volume or labels) with the affine and record beside it.
+
+    Raises `InputError` naming the file if one is missing, cut short, of another type than
+    uint8 or uint16 (z, y, x), or if array and record do not belong together.
+    """
+    record = read_json(record_path)
+    try:
+        affine = np.array(record["affine"], float).reshape(4, 4)
+        shape = tuple(int(n) for n in record["shape"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{record_path}: no record of a scan: bad or missing {error}") from error
+    try:
+        array = np.load(array_path, mmap_mode=None if 0 in shape else "r")
+    except OSError as error:
+        raise InputError(f"{array_path}: {error.strerror or error}") from error
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{array_path}: no array or cut short: {error}") from error
+    if array.dtype not in (np.uint8, np.uint16) or not array.flags.c_contiguous:
+        raise InputError(f"{array_path}: voxels of type {array.dtype}, not uint8 in C order")
+    if array.shape != shape:
+        raise InputError(f"{array_path}: has the shape {array.shape}, {record_path} says {shape}")
+    return array, affine, record
