@@ -32,11 +32,12 @@ def find_body(hu: NDArray[np.float32], steps: NDArray[np.float64]) -> NDArray[np
 def disc(radius: float, steps: NDArray[np.float64]) -> NDArray[np.uint8]:
     """A disc (y, x) of a radius in mm, at least one voxel; steps: voxel (z, y, x) in mm."""
     y, x = np.maximum(1, np.rint(radius / steps[1:])).astype(int)
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (int(2 * x + 1), int(2 * y + 1)))
+    size = (int(2 * x + 1), int(2 * y + 1))
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, size).astype(np.uint8)
 
 
 def fill_holes(plane: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """A mask (y, x) with its holes filled: all that cannot be reached from the border."""
     ringed = cv2.copyMakeBorder(plane, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     cv2.floodFill(ringed, None, (0, 0), 2)
-    return ringed[1:-1, 1:-1] != 2
+    return np.asarray(ringed[1:-1, 1:-1] != 2)

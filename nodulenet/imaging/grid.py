@@ -1,5 +1,6 @@
 """The grid a scan is resampled to, known from its affine and shape alone."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -48,7 +49,7 @@ def index_map(
     return matrix, inverse @ (target_affine[:3, 3] - source_affine[:3, 3])
 
 
-def moved(affine: NDArray[np.float64], offset: NDArray | Shape) -> NDArray[np.float64]:
+def moved(affine: NDArray[np.float64], offset: Sequence[int]) -> NDArray[np.float64]:
     """The affine of a crop whose first voxel has the index `offset` (z, y, x)."""
     crop = affine.copy()
     crop[:3, 3] += affine[:3, :3] @ np.asarray(offset, float)

@@ -51,11 +51,10 @@ def _row_ends(
     """First and last pixel inside a convex polygon (x, y in half pixels) for rows top..bottom."""
     first = np.full(bottom - top + 1, width, np.int64)
     last = np.full(bottom - top + 1, -1, np.int64)
-    for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+    for edge in zip(corners.tolist(), np.roll(corners, -1, axis=0).tolist(), strict=True):
+        (x0, y0), (x1, y1) = sorted(edge, key=lambda corner: corner[1])
         if y0 == y1:
             continue
-        if y0 > y1:
-            x0, y0, x1, y1 = x1, y1, x0, y0
         rows = np.arange(max(top, -(-y0 // 2)), min(bottom, y1 // 2) + 1)
         run = 2 * (y1 - y0)
         numerator = x0 * (y1 - y0) + (2 * rows - y0) * (x1 - x0)

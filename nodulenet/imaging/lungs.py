@@ -66,7 +66,7 @@ def closed(
     for label in (LEFT, RIGHT):
         for z in np.flatnonzero((lungs == label).any(axis=(1, 2))):
             plane = (lungs[z] == label).astype(np.uint8)
-            wide = cv2.copyMakeBorder(plane, *[reach] * 4, cv2.BORDER_CONSTANT, value=0)
+            wide = np.pad(plane, reach)
             whole = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, kernel)[reach:-reach, reach:-reach]
             out[z][fill_holes(np.ascontiguousarray(whole)) & body[z] & (out[z] == 0)] = label
     return out

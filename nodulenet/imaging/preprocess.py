@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from nodulenet.files import InputError
 from nodulenet.imaging.grid import Grid, Shape, index_map, moved, target_grid
-from nodulenet.imaging.hull import DILATIONS, LUNG_LABELS, lung_region
+from nodulenet.imaging.hull import LUNG_LABELS, lung_region
 from nodulenet.imaging.lungs import segment_lungs
 from nodulenet.imaging.resample import apply_blocks, blocks, spline_matrix, support
 from nodulenet.imaging.volume import Volume

@@ -4,6 +4,7 @@ import gzip
 import math
 import struct
 import zlib
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -137,7 +138,7 @@ def _inflated(file: BinaryIO, window: int) -> int:
     return size
 
 
-def _length(file: BinaryIO) -> int:
+def _length(file: BinaryIO | gzip.GzipFile | BufferedReader) -> int:
     return sum(len(chunk) for chunk in iter(lambda: file.read(CHUNK), b""))
 
 
