@@ -11,7 +11,7 @@ rule predict:
     log:
         "<logs>/predict/fold{fold}_{stage}.log",
     conda:
-        "../envs/gpu.yaml" if GPU else "../envs/cpu.yaml"
+        "../envs/gpu.yaml"
     threads: TRAIN_THREADS
     resources:
         gpu=GPU,

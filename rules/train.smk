@@ -12,7 +12,7 @@ rule train:
     log:
         "<logs>/train/fold{fold}_{stage}.log",
     conda:
-        "../envs/gpu.yaml" if GPU else "../envs/cpu.yaml"
+        "../envs/gpu.yaml"
     threads: TRAIN_THREADS
     resources:
         gpu=GPU,

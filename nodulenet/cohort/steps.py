@@ -205,7 +205,7 @@ def digest(volume: Volume, labels: NDArray, findings: Path) -> str:
     """SHA-256 of all that training and evaluation see of a scan, so that they see a change."""
     whole = hashlib.sha256(sha256(findings).encode())
     for array in (volume.affine, volume.array, labels):
-        whole.update(np.ascontiguousarray(array))
+        whole.update(np.ascontiguousarray(array).data)
     return whole.hexdigest()
 
 

@@ -39,7 +39,7 @@ def read_text_table(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: not a tab-separated table: {error}".strip()) from error
     short = table.isna().any(axis=1)
     if short.any():
-        raise InputError(f"{path}: line {int(short.idxmax()) + 2} has too few columns")
+        raise InputError(f"{path}: line {int(short.to_numpy().argmax()) + 2} has too few columns")
     return table.apply(lambda column: column.str.strip())
 
 
