@@ -18,6 +18,7 @@ from nodulenet.evaluation.tables import (
     scan_positions,
 )
 from nodulenet.files import InputError
+from nodulenet.imaging.store import open_scan
 
 FINDING_COLUMNS = ("series_uid", "label", *POSITION, "diameter_mm")
 PREDICTION_COLUMNS = (*MARK_COLUMNS, "ncs_probability")
@@ -88,10 +89,7 @@ def read_findings(scan: ScoredScan) -> pd.DataFrame:
 
 def read_labels(scan: ScoredScan) -> NDArray:
     """The scan's instance labels (z, y, x), memory-mapped. Raises `InputError`."""
-    try:
-        return np.load(scan.mask, mmap_mode="r")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{scan.mask}: no array of labels: {error}") from error
+    return open_scan(scan.mask, scan.record)[0]
 
 
 def result_sets(table: pd.DataFrame, name: str) -> dict[str, pd.DataFrame]:
