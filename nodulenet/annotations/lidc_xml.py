@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Literal, cast
 
@@ -14,14 +15,9 @@ from nodulenet.files import InputError
 LIDC = "{http://www.nih.gov}"
 CT_ROOT = f"{LIDC}LidcReadMessage"
 CXR_ROOT = "{http://www.nih.gov/idri}IdriReadMessage"
+X, Y = f"{LIDC}xCoord", f"{LIDC}yCoord"
 SESSIONS = 4
 
-# libxml2 walks the whole file once for the one fault that pairing lists of x and y could not see,
-# so that the reader need not look into each of a million points by itself.
-BROKEN_POINTS = etree.XPath(
-    "(descendant::n:edgeMap | descendant::n:locus)[count(n:xCoord) != 1 or count(n:yCoord) != 1]",
-    namespaces={"n": LIDC[1:-1]},
-)
 HEAD_BYTES = 4096
 
 
@@ -63,7 +59,6 @@ def read_lidc_xml(path: Path | str) -> Reading:
     series_uid = (root.findtext(f"{LIDC}ResponseHeader/{LIDC}SeriesInstanceUid") or "").strip()
     if not series_uid:
         raise InputError(f"{path}: no SeriesInstanceUid in the header")
-    _require_whole_points(root, path)
     elements = root.findall(f"{LIDC}readingSession")
     flags = [] if len(elements) == SESSIONS else [f"{len(elements)} reading sessions"]
     sessions = []
@@ -129,17 +124,6 @@ def _root_kind(path: Path | str, tag: str) -> Literal["ct", "cxr"]:
     raise InputError(f"{path}: no LIDC reading: the root element is {tag}")
 
 
-def _require_whole_points(root: etree._Element, path: Path | str) -> None:
-    for point in cast(list[etree._Element], BROKEN_POINTS(root)):
-        names = {"readingSession": "session", "unblindedReadNodule": "nodule", "roi": "ROI"}
-        places = []
-        for element in reversed([point, *point.iterancestors()]):
-            name = etree.QName(element).localname
-            number = 1 + sum(1 for _ in element.itersiblings(element.tag, preceding=True))
-            places.append(f"{names.get(name, name)} {number}")
-        raise InputError(f"{path}: {', '.join(places[1:])}: not one xCoord and one yCoord")
-
-
 def _session(element: etree._Element, place: str, path: Path | str, flags: list[str]) -> Session:
     marks = []
     for child in element.iterchildren(f"{LIDC}unblindedReadNodule", f"{LIDC}nonNodule"):
@@ -185,10 +169,16 @@ def _roi(element: etree._Element, where: str) -> Roi:
 
 
 def _z(element: etree._Element, where: str) -> float:
-    text = element.findtext(f"{LIDC}imageZposition")
-    if text is None or not text.strip():
+    text = (element.findtext(f"{LIDC}imageZposition") or "").strip()
+    if not text:
         raise InputError(f"{where}: no imageZposition")
-    return _finite([text], where, "imageZposition")[0]
+    try:
+        z = float(text)
+    except ValueError:
+        z = math.nan
+    if not math.isfinite(z):
+        raise InputError(f"{where}: imageZposition {text!r} is not a number")
+    return z
 
 
 def _sop(element: etree._Element) -> str | None:
@@ -196,21 +186,20 @@ def _sop(element: etree._Element) -> str | None:
 
 
 def _vertices(element: etree._Element, tag: str, where: str) -> tuple[tuple[float, float], ...]:
-    if element.find(tag) is None:
-        raise InputError(f"{where}: no {tag.removeprefix(LIDC)}, so no vertices")
-    x = _finite([child.text for child in element.iter(f"{LIDC}xCoord")], where, "xCoord")
-    y = _finite([child.text for child in element.iter(f"{LIDC}yCoord")], where, "yCoord")
-    return tuple(zip(x, y, strict=True))
-
-
-def _finite(texts: list[str | None], where: str, name: str) -> list[float]:
+    vertices = []
     try:
-        numbers = [float(text or "") for text in texts]
+        for x, y in element.iterchildren(tag):
+            if x.tag != X or y.tag != Y:
+                raise ValueError
+            vertices.append((float(x.text or ""), float(y.text or "")))
     except ValueError as error:
-        raise InputError(f"{where}: {name}: {_one_line(error)}") from error
-    if not all(map(math.isfinite, numbers)):
-        raise InputError(f"{where}: {name} is not a finite number")
-    return numbers
+        place = f"{where}, {tag.removeprefix(LIDC)} {len(vertices) + 1}"
+        raise InputError(f"{place}: not an xCoord and a yCoord that are numbers") from error
+    if not vertices:
+        raise InputError(f"{where}: no {tag.removeprefix(LIDC)}, so no vertices")
+    if not all(map(math.isfinite, chain.from_iterable(vertices))):
+        raise InputError(f"{where}: a vertex that is not finite")
+    return tuple(vertices)
 
 
 def _characteristics(block: etree._Element, where: str) -> dict[str, int]:
