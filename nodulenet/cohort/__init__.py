@@ -1,1 +1,16 @@
 """A cohort: its scan table, the artefacts of its scans, its manifest and its folds."""
+
+from nodulenet.cohort.folds import read_folds, split_folds, write_folds
+from nodulenet.cohort.manifest import gather_manifest, read_manifest, write_manifest
+from nodulenet.cohort.table import fixed_folds, read_scan_table
+
+__all__ = [
+    "fixed_folds",
+    "gather_manifest",
+    "read_folds",
+    "read_manifest",
+    "read_scan_table",
+    "split_folds",
+    "write_folds",
+    "write_manifest",
+]
