@@ -15,10 +15,12 @@ from nodulenet.imaging.grid import Shape
 from nodulenet.imaging.masks import Nodule, resample_mask
 from nodulenet.imaging.volume import Volume
 
-COLUMNS = (
-    "series_uid finding kind label marks readers level coordX coordY coordZ diameter_mm "
-    "centroidX centroidY centroidZ equivalent_diameter_mm volume_mm3 z y x d h w"
-).split()
+COLUMNS = [
+    *("series_uid", "finding", "kind", "label", "marks", "readers", "level"),
+    *("coordX", "coordY", "coordZ", "diameter_mm"),
+    *("centroidX", "centroidY", "centroidZ", "equivalent_diameter_mm", "volume_mm3"),
+    *("z", "y", "x", "d", "h", "w"),
+]
 OUTLINED = ("nodule", "below_level")
 UNKNOWN = -1.0
 

@@ -38,7 +38,7 @@ def convex_hull(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     x = np.concatenate([left - 1, left, left, right, right, right + 1])
     tips = np.stack([x, np.concatenate([y, y - 1, y + 1, y - 1, y + 1, y])], axis=1)
     corners = cv2.convexHull(tips.astype(np.int32)[:, None])[:, 0].astype(np.int64)
-    first, last = _row_ends(corners, rows[0], rows[-1], mask.shape[1])
+    first, last = _row_ends(corners, int(rows[0]), int(rows[-1]), mask.shape[1])
     columns = np.arange(mask.shape[1])
     hull = np.zeros(mask.shape, bool)
     hull[rows[0] : rows[-1] + 1] = (columns >= first[:, None]) & (columns <= last[:, None])
@@ -67,10 +67,11 @@ def _row_ends(
 def dilated(region: NDArray[np.uint8] | NDArray[np.bool_], times: int) -> NDArray[np.bool_]:
     """Dilate (z, y, x) so many times with the 6-neighbourhood: all within that L1 distance."""
     distance = np.full(region.shape, times + 1, np.uint8)
-    for z in np.flatnonzero(region.any(axis=(1, 2))):
-        background = (region[z] == 0).astype(np.uint8)
-        plane = cv2.distanceTransform(background, cv2.DIST_L1, 3, dstType=cv2.CV_8U)
-        np.minimum(plane, times + 1, out=distance[z])
+    for plane, nearest in zip(region, distance, strict=True):
+        if plane.any():
+            background = (plane == 0).astype(np.uint8)
+            in_plane = cv2.distanceTransform(background, cv2.DIST_L1, 3, dstType=cv2.CV_8U)
+            np.minimum(in_plane, times + 1, out=nearest)
     for z in range(1, len(distance)):
         np.minimum(distance[z], distance[z - 1] + 1, out=distance[z])
     for z in range(len(distance) - 2, -1, -1):
