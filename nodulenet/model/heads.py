@@ -73,10 +73,10 @@ class SrHead(nn.Module):
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
         c32, c64, c128 = (scaled(c, width) for c in (32, 64, 128))
-        self.quarter = refinement(c128, c64)
-        self.half = refinement(c64 + c32, c64)
-        self.up = refinement(c64, c64)
-        self.full = refinement(c64 + 1, c64)
+        self.to_half = refinement(c128, c64)
+        self.at_half = refinement(c64 + c32, c64)
+        self.to_full = refinement(c64, c64)
+        self.at_full = refinement(c64 + 1, c64)
         self.logits = nn.Conv3d(c64, 1, 1)
 
     def forward(self, features: Features, item: int, low: Corner, high: Corner) -> Tensor:
@@ -86,8 +86,8 @@ class SrHead(nn.Module):
             a, b = [int(v) // step for v in low], [int(v) // step for v in high]
             return x[item : item + 1, :, a[0] : b[0], a[1] : b[1], a[2] : b[2]]
 
-        x = self.quarter(doubled(crop(features.dec2, IMAGE_PER_FEATURE)))
-        x = self.half(torch.cat([x, crop(features.enc1, 2)], 1))
-        x = self.up(doubled(x))
-        x = self.full(torch.cat([x, crop(features.image, 1)], 1))
+        x = self.to_half(doubled(crop(features.dec2, IMAGE_PER_FEATURE)))
+        x = self.at_half(torch.cat([x, crop(features.enc1, 2)], 1))
+        x = self.to_full(doubled(x))
+        x = self.at_full(torch.cat([x, crop(features.image, 1)], 1))
         return self.logits(x)[0, 0].float()

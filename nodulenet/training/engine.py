@@ -55,7 +55,7 @@ def train_one_epoch(
         loss.backward()
         optimiser.step()
         steps, crops = steps + 1, crops + len(images)
-        sums += torch.tensor([float(terms.get(name, 0.0)) for name in TERMS])
+        sums += torch.tensor([float(terms[n].detach()) if n in terms else 0.0 for n in TERMS])
         if not math.isfinite(float(sums.sum())):
             raise Diverged(f"the loss is {float(loss)} after {steps} steps: lower train.lr")
     means = {n: float(v) for n, v in zip(TERMS, sums / max(steps, 1), strict=True)}
