@@ -5,7 +5,7 @@ from pathlib import Path
 from job_log import logged
 
 with logged(snakemake):
-    from nodulenet.inference import predict_fold
+    from nodulenet.inference.predict import predict_fold
 
     predict_fold(
         Path(snakemake.input.manifest),

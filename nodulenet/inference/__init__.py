@@ -1,6 +1,1 @@
-"""Whole-scan prediction."""
-
-from nodulenet.inference.predict import predict_fold
-from nodulenet.inference.table import concat_predictions
-
-__all__ = ["concat_predictions", "predict_fold"]
+"""Whole-scan prediction. Tables and masks are read without torch; `predict` needs it."""

@@ -100,8 +100,8 @@ def write_scan_masks(
     Where two masks share a voxel of the scan, the first one given has it.
     """
     write_masks(masks, stem.with_name(stem.name + ".npz"))
-    source = np.array(record["source"]["affine"])
-    labels = np.zeros(record["source"]["shape"], np.uint16)
+    source = np.array(record["source_affine"])
+    labels = np.zeros(record["source_shape"], np.uint16)
     for number, m in reversed(list(masks.items())):
         mask, offset = restore_mask(m.mask, m.offset, grid.affine, source, labels.shape)
         inside = tuple(slice(a, a + n) for a, n in zip(offset, mask.shape, strict=True))

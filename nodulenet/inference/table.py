@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 from nodulenet.cohort import read_folds
 from nodulenet.files import InputError, read_json, replacing
 from nodulenet.imaging import Volume
-from nodulenet.inference.scan import ScanPrediction
+
+if TYPE_CHECKING:  # it needs torch, which joining tables does not
+    from nodulenet.inference.scan import ScanPrediction
 
 CENTRE = ("coordX", "coordY", "coordZ")
 SIZES = ("diameter_mm", "depth_mm", "height_mm", "width_mm")
@@ -42,7 +45,7 @@ def box_columns(
 
 
 def prediction_table(
-    series_uid: str, prediction: ScanPrediction, grid: Volume, margin_total: float, fold: int
+    series_uid: str, prediction: "ScanPrediction", grid: Volume, margin_total: float, fold: int
 ) -> tuple[pd.DataFrame, NDArray[np.int64]]:
     """Rows of predictions.csv of one scan by falling probability, and the candidate of each.
 
