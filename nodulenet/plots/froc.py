@@ -1,0 +1,107 @@
+"""FROC curves of several stages side by side."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from nodulenet.files import InputError, read_json
+from nodulenet.plots.style import BLUE, GREEN, VERMILION, drawing
+
+RATES = (0.125, 0.25, 0.5, 1, 2, 4, 8)
+RATE_LABELS = ("1/8", "1/4", "1/2", "1", "2", "4", "8")
+LOOKS = {
+    "ensemble": (BLUE, "-"),
+    "dfps": (VERMILION, "--"),
+    "ncs": (GREEN, ":"),
+    "submission": (BLUE, "-"),
+}
+PROTOCOLS = {
+    "nodulenet": "protocol nodulenet (own consensus, scans with nodules)",
+    "luna16": "protocol luna16 (official lists, all scans)",
+}
+
+
+def plot_froc(froc_jsons: Mapping[str, Path], output: Path) -> None:
+    """Draw the FROC of each stage in a panel of its own, from its froc.json.
+
+    froc_jsons: name of a stage -> its file, or that of `nodulenet froc`. The first result set of
+    each has its 95 % interval as a band; CPM and interval stand in the legend, the protocol below.
+    Raises `InputError` naming a file that is no froc.json, and for files of different protocols.
+    """
+    contents = {name: read_froc(Path(path)) for name, path in froc_jsons.items()}
+    protocols = {content["protocol"] for content in contents.values()}
+    if len(protocols) != 1:
+        names = ", ".join(map(str, froc_jsons.values()))
+        raise InputError(f"{names}: protocols {sorted(protocols)} do not belong in one figure")
+    with drawing(Path(output), 1.0 + 3.3 * len(contents), 3.9) as figure:
+        panels = figure.subplots(1, len(contents), sharey=True, squeeze=False)[0]
+        for axes, (name, content) in zip(panels, contents.items(), strict=True):
+            draw_stage(axes, name, result_sets(content))
+        panels[0].set_ylabel("sensitivity")
+        figure.supxlabel("false positives per scan", fontsize=9)
+        figure.text(0.5, -0.01, caption(contents), ha="center", va="top", fontsize=7.5)
+        figure.get_layout_engine().set(rect=(0, 0.05, 1, 0.95))  # type: ignore[union-attr]
+
+
+def read_froc(path: Path) -> dict[str, Any]:
+    """Read froc.json. Raises `InputError` when it lacks what a figure needs."""
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("protocol") not in PROTOCOLS:
+        raise InputError(f"{path}: no froc.json: protocol is missing or unknown")
+    for name, result in result_sets(content).items():
+        missing = {"cpm", "interval", "curve", "nodules", "scans"} - set(result)
+        if missing:
+            raise InputError(f"{path}: result set {name} lacks {', '.join(sorted(missing))}")
+    return content
+
+
+def result_sets(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The result sets to draw; without a second branch the ensemble is the candidates' own."""
+    sets = content.get("sets", {"submission": content})
+    if "dfps" not in sets and "ensemble" in sets:
+        return {"ncs": sets["ncs"]}
+    return {name: sets[name] for name in LOOKS if name in sets}
+
+
+def draw_stage(axes: Axes, name: str, sets: Mapping[str, Any]) -> None:
+    """Draw one stage's curves, the band of its first result set and the operating points."""
+    for i, (part, result) in enumerate(sets.items()):
+        colour, line = LOOKS[part]
+        curve = {key: [_number(v) for v in values] for key, values in result["curve"].items()}
+        label = f"{part}  {_cpm(result)}"
+        axes.plot(curve["rate"], curve["sensitivity"], line, color=colour, label=label)
+        if i == 0:
+            band = (curve["rate"], curve["low"], curve["high"])
+            axes.fill_between(*band, color=colour, alpha=0.15, linewidth=0)
+            points = [_number(value) for value in result["sensitivity"]]
+            axes.plot(RATES, points, "o", color=colour, markersize=3.5)
+    axes.set_title(name)
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(0.118, 8.5)
+    axes.set_ylim(0, 1.02)
+    axes.xaxis.set_major_locator(FixedLocator(RATES))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(RATES, RATE_LABELS)
+    axes.legend(loc="lower right", title="CPM [95 % interval]", title_fontsize=8)
+
+
+def caption(contents: Mapping[str, Mapping[str, Any]]) -> str:
+    """Protocol and numbers that the figure rests on."""
+    first = next(iter(contents.values()))
+    result = next(iter(result_sets(first).values()))
+    text = f"{PROTOCOLS[first['protocol']]}: {result['scans']} scans, {result['nodules']} nodules"
+    return f"{text}; band: 95 % bootstrap interval over scans" if first["bootstrap"] else text
+
+
+def _cpm(result: Mapping[str, Any]) -> str:
+    if result["cpm"] is None:
+        return "undefined"
+    low, high = result["interval"]
+    return f"{result['cpm']:.3f}" + ("" if low is None else f" [{low:.3f}, {high:.3f}]")
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value

@@ -1,0 +1,139 @@
+"""Pictures of nodules with the outlines of truth and prediction."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.patheffects as effects
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from nodulenet.evaluation.evaluate import score_segmentation
+from nodulenet.evaluation.inputs import ScoredScan, read_cohort, read_findings, read_predictions
+from nodulenet.evaluation.tables import POSITION
+from nodulenet.inference.masks import read_masks
+from nodulenet.plots.cases import Case, choose, cut_case, cuts
+from nodulenet.plots.style import ORANGE, SKY, drawing, note
+
+PLANES = ("axial", "coronal", "sagittal")
+HEADINGS = {"best": "best Dice", "worst": "worst Dice of those found", "missed": "missed"}
+TRUTH, PREDICTION = SKY, ORANGE
+SCALE_VOXELS = 10
+
+
+def plot_gallery(
+    manifest: Path,
+    folds: Path,
+    predictions: Path,
+    masks: Sequence[Path],
+    output: Path,
+    count: int = 4,
+) -> None:
+    """Draw nodules of the held-out folds in axial, coronal and sagittal cuts of the 1 mm volume.
+
+    `count` each of those found with the best and the worst Dice and of those missed. predictions,
+    masks: as for `nodulenet.evaluation.evaluate_stage`; p is the ensemble's probability. A stage
+    without masks gets a picture that says so. Raises `InputError` naming the file and the fault.
+    """
+    groups = read_cases(Path(manifest), Path(folds), Path(predictions), masks, count)
+    shown = {name: cases for name, cases in groups.items() if cases}
+    rows = max((len(cases) for cases in shown.values()), default=1)
+    with drawing(Path(output), 5.2 * max(len(shown), 1), 0.9 + 2.15 * rows) as figure:
+        if not shown:
+            note(figure.subplots(), "this stage has no masks, or there is no nodule to show")
+            return
+        columns = figure.subfigures(1, len(shown), squeeze=False, wspace=0.03)[0]
+        for column, (name, cases) in zip(columns, shown.items(), strict=True):
+            column.suptitle(HEADINGS[name], fontsize=12, fontweight="bold")
+            draw_group(column, cases, rows)
+        add_legend(figure)
+
+
+def read_cases(
+    manifest: Path, folds: Path, predictions: Path, masks: Sequence[Path], count: int
+) -> dict[str, list[Case]]:
+    """The cases of each group; none where the stage has no masks."""
+    scored = [scan for scan in read_cohort(manifest, folds) if scan.nodules > 0]
+    cohort = read_cohort(manifest, folds)
+    table = read_predictions(predictions, cohort)
+    findings = {scan.series_uid: read_findings(scan) for scan in scored}
+    folders = [Path(folder) for folder in masks]
+    scores = score_segmentation(scored, findings, table, folders) if scored else None
+    if scores is None:
+        return {}
+    scans = {scan.series_uid: scan for scan in scored}
+    return {
+        name: [
+            read_case(scans[row["series_uid"]], row, findings, table, folders)
+            for row in rows.to_dict("records")
+        ]
+        for name, rows in choose(scores, count).items()
+    }
+
+
+def read_case(
+    scan: ScoredScan,
+    nodule: dict,
+    findings: dict[str, pd.DataFrame],
+    predictions: pd.DataFrame,
+    masks: Sequence[Path],
+) -> Case:
+    """One nodule's case; its detection's mask and probability where it was found."""
+    own = findings[scan.series_uid]
+    own = own[(own["kind"] == "nodule") & (own["label"] == nodule["label"])]
+    centre = own[list(POSITION)].to_numpy(float)[0]
+    if not nodule["found"]:
+        return cut_case(scan, nodule, centre, None, None)
+    mask = read_masks(masks[scan.fold] / f"{scan.series_uid}.npz")[int(nodule["row"])]
+    here = (predictions["fold"] == scan.fold) & (predictions["row"] == nodule["row"])
+    probability = float(predictions.loc[here, "probability"].iloc[0])
+    return cut_case(scan, nodule, centre, mask, probability)
+
+
+def draw_group(figure: SubFigure, cases: Sequence[Case], rows: int) -> None:
+    """Draw the cases below each other, three cuts in a row."""
+    panels = figure.subplots(rows, 3, squeeze=False, gridspec_kw={"wspace": 0.02, "hspace": 0.02})
+    for i, line in enumerate(panels):
+        for axes in line:
+            axes.set_axis_off()
+        if i >= len(cases):
+            continue
+        for axes, name, (image, truth, prediction) in zip(
+            line, PLANES, cuts(cases[i]), strict=True
+        ):
+            draw_cut(axes, image, truth, prediction, name)
+        line[1].set_title(cases[i].title, fontsize=8)
+
+
+def draw_cut(axes: Axes, image: NDArray, truth: NDArray, prediction: NDArray, name: str) -> None:
+    """Draw one cut: axial with the back below, the others with the head above; left is right."""
+    origin = "upper" if name == "axial" else "lower"
+    axes.imshow(image, cmap="gray", vmin=0, vmax=255, origin=origin, interpolation="nearest")
+    for mask, colour, width in ((truth, TRUTH, 1.6), (prediction, PREDICTION, 1.2)):
+        if mask.any():
+            # Padded, so that an outline closes where the mask touches the border of the cut.
+            edges = np.pad(mask.astype(float), 1)
+            at = [np.arange(-1, size + 1) for size in mask.shape]
+            axes.contour(at[1], at[0], edges, [0.5], colors=[colour], linewidths=width)
+    axes.set_xlim(-0.5, image.shape[1] - 0.5)
+    axes.set_ylim((image.shape[0] - 0.5, -0.5) if name == "axial" else (-0.5, image.shape[0] - 0.5))
+    if name == "axial":
+        bottom = image.shape[0] - 2.5
+        axes.plot([1.5, 1.5 + SCALE_VOXELS], [bottom, bottom], color="white", lw=2)
+    label = axes.text(
+        0.03, 0.97, name, transform=axes.transAxes, color="white", fontsize=7, ha="left", va="top"
+    )
+    label.set_path_effects([effects.withStroke(linewidth=1.5, foreground="black")])
+
+
+def add_legend(figure: Figure) -> None:
+    """Say which outline is which, and how long the bar is."""
+    handles = [
+        Line2D([], [], color=TRUTH, label="radiologists' consensus"),
+        Line2D([], [], color=PREDICTION, label="prediction"),
+        Line2D([], [], color="none", label=f"bar: {SCALE_VOXELS} mm;  p: ensemble probability"),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=9)

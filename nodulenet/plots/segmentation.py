@@ -1,0 +1,65 @@
+"""How the Dice of the nodules is spread."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from nodulenet.files import InputError
+from nodulenet.plots.style import BLUE, GREY, drawing, note
+
+BINS = np.linspace(0, 1, 21)
+
+
+def plot_segmentation(csvs: Mapping[str, Path], output: Path) -> None:
+    """Draw the histogram of Dice of every stage that segments, missed nodules beside it.
+
+    csvs: name of a stage -> its segmentation.csv. Stages without a row have no masks and are
+    named in the figure. Raises `InputError` naming a file that is no segmentation.csv.
+    """
+    tables = {name: read_scores(Path(path)) for name, path in csvs.items()}
+    shown = {name: table for name, table in tables.items() if len(table)}
+    without = [name for name in tables if name not in shown]
+    with drawing(Path(output), 1 + 3.3 * max(len(shown), 1), 3.4) as figure:
+        panels = figure.subplots(1, max(len(shown), 1), sharey=True, squeeze=False)[0]
+        for axes, (name, table) in zip(panels, shown.items(), strict=False):
+            draw_histogram(axes, name, table)
+        if shown:
+            panels[0].set_ylabel("nodules")
+        else:
+            note(panels[0], "no stage has masks")
+        text = "Dice in the 1 mm grid" + (
+            f"; without masks: {', '.join(without)}" if without else ""
+        )
+        figure.supxlabel(text, fontsize=9)
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """Read segmentation.csv. Raises `InputError` naming the file and the fault."""
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: no table of scores: {error}") from error
+    missing = [column for column in ("dice", "found") if column not in table]
+    if missing:
+        raise InputError(f"{path}: no column {', '.join(missing)}")
+    return table
+
+
+def draw_histogram(axes: Axes, name: str, table: pd.DataFrame) -> None:
+    """Draw one stage: Dice of the found nodules, and the number missed left of 0."""
+    found = table.loc[table["found"] == 1, "dice"]
+    missed = len(table) - len(found)
+    axes.hist(found, BINS, color=BLUE, edgecolor="white", linewidth=0.5)
+    axes.bar(-0.09, missed, 0.06, color=GREY)
+    axes.annotate(str(missed), (-0.09, missed), ha="center", va="bottom", fontsize=8)
+    for value, colour, line in ((found.mean(), BLUE, "--"), (table["dice"].mean(), GREY, ":")):
+        if not np.isnan(value):
+            axes.axvline(value, color=colour, linestyle=line, linewidth=1.2)
+    means = f"found {len(found)}: {found.mean():.3f}" if len(found) else "found 0"
+    axes.set_title(f"{name}\nmean Dice, {means}; all {len(table)}: {table['dice'].mean():.3f}")
+    axes.set_xticks([-0.09, 0, 0.25, 0.5, 0.75, 1], ["missed", "0", "", "0.5", "", "1"])
+    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.grid(visible=False, axis="x")
