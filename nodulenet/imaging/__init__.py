@@ -5,7 +5,7 @@ from nodulenet.imaging.grid import crop_offset, target_grid
 from nodulenet.imaging.lungs import NoLungs, segment_lungs
 from nodulenet.imaging.masks import label_volume, resample_mask, restore_mask
 from nodulenet.imaging.preprocess import preprocess
-from nodulenet.imaging.readers import read_volume, write_volume
+from nodulenet.imaging.readers import read_geometry, read_volume, write_volume
 from nodulenet.imaging.series import FoundSeries, find_series
 from nodulenet.imaging.store import open_scan, write_scan
 from nodulenet.imaging.volume import Volume
@@ -20,6 +20,7 @@ __all__ = [
     "label_volume",
     "open_scan",
     "preprocess",
+    "read_geometry",
     "read_nodules",
     "read_volume",
     "resample_mask",

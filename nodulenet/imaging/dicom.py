@@ -60,17 +60,33 @@ def read_dicom(folder: Path, series_uid: str | None = None) -> Volume:
     slices that differ in shape, orientation or spacing, doubled or missing positions and a
     tilted gantry, naming the files.
     """
-    slices = _chosen(folder, _slices(folder), series_uid)
-    _check_alike(folder, slices)
-    slices, heights = _in_order(slices)
-    affine = _affine(folder, slices, heights)
+    slices, affine = sorted_slices(folder, series_uid)
     return Volume(_stacked([_pixels(item) for item in slices]), affine)
 
 
-def read_header(path: Path) -> Slice:
-    """Read the header of one CT slice. Raises `InputError` if it is none or lacks a field."""
+def sorted_slices(
+    folder: Path, series_uid: str | None = None
+) -> tuple[list[Slice], NDArray[np.float64]]:
+    """The headers of a series' slices in order, and the affine of the volume they make.
+
+    Raises `InputError` as `read_dicom` does, pixels apart.
+    """
+    slices = _chosen(folder, series_uid)
+    _check_alike(folder, slices)
+    slices, heights = _in_order(slices)
+    return slices, _affine(folder, slices, heights)
+
+
+def read_header(path: Path, series_uid: str | None = None) -> Slice | str:
+    """Read the header of one CT slice; of another series than this one, only its UID.
+
+    Raises `InputError` naming the file if it is no CT slice or lacks a field.
+    """
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(HEADER_TAGS))
+        found = str(header.get("SeriesInstanceUID") or "")
+        if series_uid and found and found != series_uid:
+            return found
         return _slice(path, header)
     except InvalidDicomError as error:
         raise InputError(f"{path}: not a DICOM file") from error
@@ -104,26 +120,32 @@ def _slice(path: Path, header: Dataset) -> Slice:
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file claims to be DICOM: by its suffix or by the mark after its preamble."""
+    """Whether a file claims to be DICOM: by its suffix or by the mark after its preamble.
+
+    Raises `InputError` if it cannot be opened.
+    """
     if path.suffix.lower() in (".dcm", ".ima"):
         return True
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
 
 
-def _slices(folder: Path) -> list[Slice]:
-    return [read_header(p) for p in sorted(folder.iterdir()) if p.is_file() and is_dicom(p)]
-
-
-def _chosen(folder: Path, slices: Sequence[Slice], series_uid: str | None) -> list[Slice]:
-    found = sorted({item.series_uid for item in slices})
-    if not found:
+def _chosen(folder: Path, series_uid: str | None) -> list[Slice]:
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and is_dicom(path)]
+    if not files:
         raise InputError(f"{folder}: holds no DICOM file")
-    if series_uid is None and len(found) > 1:
+    headers = [read_header(path, series_uid) for path in files]
+    slices = [header for header in headers if isinstance(header, Slice)]
+    found = sorted({item.series_uid for item in slices})
+    if len(found) > 1:
         raise InputError(f"{folder}: holds {len(found)} series, name one of {', '.join(found)}")
-    if series_uid is not None and series_uid not in found:
-        raise InputError(f"{folder}: holds no series {series_uid}, but {', '.join(found)}")
-    return [item for item in slices if item.series_uid == (series_uid or found[0])]
+    if not slices:
+        others = sorted({str(header) for header in headers})
+        raise InputError(f"{folder}: holds no series {series_uid}, but {', '.join(others)}")
+    return slices
 
 
 def _check_alike(folder: Path, slices: Sequence[Slice]) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from nodulenet.files import InputError, replacing
-from nodulenet.imaging.dicom import read_dicom
+from nodulenet.imaging.dicom import read_dicom, sorted_slices
+from nodulenet.imaging.grid import Shape
 from nodulenet.imaging.itk import as_hu, itk_affine, to_itk
 from nodulenet.imaging.volume import Volume
 from nodulenet.imaging.volume_data import check_data
@@ -29,15 +31,7 @@ def read_volume(path: Path | str, series_uid: str | None = None) -> Volume:
     path = Path(path)
     if path.is_dir():
         return read_dicom(path, series_uid)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file or folder")
-    if not path.name.lower().endswith(IMAGE_SUFFIXES):
-        raise InputError(f"{path}: not an image of a known format ({' '.join(IMAGE_SUFFIXES)})")
-    check_data(path)
-    reader = header_reader(path)
-    found = header_series_uid(reader)
-    if series_uid and found and found != series_uid:
-        raise InputError(f"{path}: its header names series {found}, not {series_uid}")
+    reader = _checked_reader(path, series_uid, deep=True)
     try:
         image = reader.Execute()
     except RuntimeError as error:
@@ -46,6 +40,32 @@ def read_volume(path: Path | str, series_uid: str | None = None) -> Volume:
     if array.dtype != np.int16 and not np.isfinite(array).all():
         raise InputError(f"{path}: holds voxels that are not numbers")
     return Volume(array, itk_affine(image))
+
+
+def read_geometry(
+    path: Path | str, series_uid: str | None = None
+) -> tuple[NDArray[np.float64], Shape]:
+    """Affine and shape (z, y, x) of what `read_volume` would return, from headers alone."""
+    path = Path(path)
+    if path.is_dir():
+        slices, affine = sorted_slices(path, series_uid)
+        return affine, (len(slices), *slices[0].shape)
+    reader = _checked_reader(path, series_uid, deep=False)
+    x, y, z = reader.GetSize()
+    return itk_affine(reader), (z, y, x)
+
+
+def _checked_reader(path: Path, series_uid: str | None, *, deep: bool) -> sitk.ImageFileReader:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file or folder")
+    if not path.name.lower().endswith(IMAGE_SUFFIXES):
+        raise InputError(f"{path}: not an image of a known format ({' '.join(IMAGE_SUFFIXES)})")
+    check_data(path, deep=deep)
+    reader = header_reader(path)
+    found = header_series_uid(reader)
+    if series_uid and found and found != series_uid:
+        raise InputError(f"{path}: its header names series {found}, not {series_uid}")
+    return reader
 
 
 def header_reader(path: Path) -> sitk.ImageFileReader:
@@ -138,5 +158,5 @@ def _write_mhd(image: sitk.Image, path: Path, compress: bool, series_uid: str | 
         temporary.write_text("".join(f"{key} = {value}\n" for key, value in header.items()))
 
 
-def _numbers(values: tuple[float, ...] | np.ndarray) -> str:
+def _numbers(values: tuple[float, ...] | NDArray) -> str:
     return " ".join(repr(float(value)) for value in values)

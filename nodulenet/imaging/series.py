@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nodulenet.files import InputError
-from nodulenet.imaging.dicom import is_dicom, read_header
+from nodulenet.imaging.dicom import Slice, is_dicom, read_header
 from nodulenet.imaging.readers import IMAGE_SUFFIXES, header_reader, header_series_uid
 from nodulenet.imaging.volume_data import check_data, meta_header
 
@@ -94,8 +94,9 @@ def _add_dicom(
             if not is_dicom(path):
                 raise InputError(f"{path}: not an image of a known format")
             header = read_header(path)
-            series.setdefault(header.series_uid, header.patient_id)
-        except (InputError, OSError) as error:
+            if isinstance(header, Slice):
+                series.setdefault(header.series_uid, header.patient_id)
+        except InputError as error:
             unusable.append((path, _reason(path, error)))
     found += [FoundSeries(uid, folder, patient) for uid, patient in sorted(series.items())]
 

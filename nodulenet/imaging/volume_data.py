@@ -68,6 +68,25 @@ def meta_header(path: Path) -> tuple[dict[str, str], int]:
 
 def _check_meta(path: Path, deep: bool) -> list[Path]:
     header, end = meta_header(path)
+    local = header["ElementDataFile"].upper() == "LOCAL"
+    data = path if local else path.parent / header["ElementDataFile"]
+    if not data.is_file():
+        raise InputError(f"{path}: its data file {header['ElementDataFile']} is missing")
+    wanted, skip = _meta_size(path, header)
+    start = end if local else max(skip, 0)
+    if header.get("CompressedData", "False").lower() != "true":
+        held = data.stat().st_size - start
+        if skip != -1 or held < wanted:
+            _same(data, held, wanted)
+    elif deep:
+        with data.open("rb") as file:
+            file.seek(start)
+            _same(data, _inflated(file, zlib.MAX_WBITS), wanted)
+    return [] if local else [data]
+
+
+def _meta_size(path: Path, header: dict[str, str]) -> tuple[int, int]:
+    """Bytes of voxels that a MetaImage header announces, and of its data file's own header."""
     missing = [key for key in ("DimSize", "ElementType") if key not in header]
     if not {"ElementSpacing", "ElementSize"} & header.keys():
         missing.append("ElementSpacing")
@@ -75,27 +94,13 @@ def _check_meta(path: Path, deep: bool) -> list[Path]:
         raise InputError(f"{path}: the header has no {', '.join(missing)}")
     if header["ElementType"] not in META_BYTES:
         raise InputError(f"{path}: ElementType {header['ElementType']} is not known")
-    local = header["ElementDataFile"].upper() == "LOCAL"
-    data = path if local else path.parent / header["ElementDataFile"]
-    if not data.is_file():
-        raise InputError(f"{path}: its data file {header['ElementDataFile']} is missing")
     try:
         channels = int(header.get("ElementNumberOfChannels", 1))
         voxels = math.prod(int(n) for n in header["DimSize"].split())
         skip = int(header.get("HeaderSize", 0))
     except ValueError as error:
-        raise InputError(f"{path}: the header holds no number where one must be") from error
-    wanted = voxels * channels * META_BYTES[header["ElementType"]]
-    start = end if local else max(skip, 0)
-    if header.get("CompressedData", "False").lower() != "true":
-        held = data.stat().st_size - start
-        if held != wanted and not (skip == -1 and held > wanted):
-            raise InputError(f"{data}: holds {held} bytes of voxels, its header says {wanted}")
-    elif deep:
-        with data.open("rb") as file:
-            file.seek(start)
-            _same(data, _inflated(file, zlib.MAX_WBITS), wanted)
-    return [] if local else [data]
+        raise InputError(f"{path}: bad number in the header: {error}") from error
+    return voxels * channels * META_BYTES[header["ElementType"]], skip
 
 
 def _check_nifti(path: Path, deep: bool) -> None:
@@ -122,6 +127,8 @@ def _check_nrrd(path: Path) -> None:
                 break
             key, _, value = line.decode("ascii", "replace").partition(":")
             fields[key.strip().lower()] = value.strip()
+        if not {"space directions", "spacings"} & fields.keys():
+            raise InputError(f"{path}: the header has no space directions")
         if fields.get("encoding", "").lower() in ("gzip", "gz") and "data file" not in fields:
             _inflated(file, zlib.MAX_WBITS | 16)
 
