@@ -104,7 +104,8 @@ def place_distractors(
     for kind, count in COUNTS.items():
         sites = _sites(kind, anatomy, trees)
         inside = (sites[:, 0] > grid.z[0] + 4) & (sites[:, 0] < grid.z[-1] - 4)
-        sites = rng.permutation(sites[inside])
+        # On voxel centres: a small spot between two thick slices would hardly be seen.
+        sites = grid.position(np.rint(grid.index(rng.permutation(sites[inside]))))
         placed = 0
         for site in sites:
             if placed == count:

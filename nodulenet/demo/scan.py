@@ -48,7 +48,8 @@ def render_demo_scan(
     affine = scan_affine(grid, geometry)
     write_volume(Volume(render_ct(scene, scan.seed), affine), ct, series_uid=series_uid)
     lungs = Volume(render_lungs(grid, scene.anatomy), affine)
-    write_volume(lungs, lung_mask, compress=True, series_uid=series_uid)
+    # No UID in its header: by that the folder would hold the series twice.
+    write_volume(lungs, lung_mask, compress=True)
     write_lidc_xml(reading, derived_uid(series_uid, "study"), annotations)
 
 
