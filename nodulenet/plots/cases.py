@@ -1,6 +1,7 @@
 """Nodules for the gallery: which to show, and the cuts through them."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +48,7 @@ def choose(scores: pd.DataFrame, count: int) -> dict[str, pd.DataFrame]:
 
 def cut_case(
     scan: ScoredScan,
-    nodule: dict[str, Any],
+    nodule: Mapping[Any, Any],
     centre_mm: NDArray[np.float64],
     mask: CroppedMask | None,
     probability: float | None,
@@ -61,15 +62,14 @@ def cut_case(
     found = np.zeros((2 * half + 1,) * 3, bool)
     if mask is not None:
         found = window(mask.mask, low - mask.offset, 2 * half + 1)
-    parts = (
-        window(array, low, 2 * half + 1),
-        window(read_labels(scan), low, 2 * half + 1) == nodule["label"],
-        found,
-    )
+    image = window(array, low, 2 * half + 1)
+    truth = window(read_labels(scan), low, 2 * half + 1) == nodule["label"]
     title = f"…{scan.series_uid[-10:]}  nodule {nodule['label']}  {nodule['diameter_mm']:.0f} mm"
-    if probability is not None:
-        title += f"\np {probability:.2f}  Dice {nodule['dice']:.2f}"
-    return Case(*(towards_lps(part, affine) for part in parts), title)
+    title += (
+        "\nmissed" if probability is None else f"\np {probability:.2f}  Dice {nodule['dice']:.2f}"
+    )
+    image, truth, found = (towards_lps(part, affine) for part in (image, truth, found))
+    return Case(image, truth, found, title)
 
 
 def window(array: NDArray, low: NDArray[np.int64], side: int) -> NDArray:
@@ -85,7 +85,7 @@ def window(array: NDArray, low: NDArray[np.int64], side: int) -> NDArray:
 def towards_lps(array: NDArray, affine: NDArray[np.float64]) -> NDArray:
     """Flip the axes of (z, y, x) that run against the world's."""
     against = [axis for axis in range(3) if affine[2 - axis, axis] < 0]
-    return np.flip(array, against)
+    return np.flip(array, tuple(against))
 
 
 def cuts(case: Case) -> list[tuple[NDArray, NDArray, NDArray]]:

@@ -1,5 +1,6 @@
 """FROC curves of several stages side by side."""
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from nodulenet.files import InputError, read_json
 from nodulenet.plots.style import BLUE, GREEN, VERMILION, drawing
 
 RATES = (0.125, 0.25, 0.5, 1, 2, 4, 8)
+LETTERS_PER_INCH = 14
 RATE_LABELS = ("1/8", "1/4", "1/2", "1", "2", "4", "8")
 LOOKS = {
     "ensemble": (BLUE, "-"),
@@ -36,14 +38,14 @@ def plot_froc(froc_jsons: Mapping[str, Path], output: Path) -> None:
     if len(protocols) != 1:
         names = ", ".join(map(str, froc_jsons.values()))
         raise InputError(f"{names}: protocols {sorted(protocols)} do not belong in one figure")
-    with drawing(Path(output), 1.0 + 3.3 * len(contents), 3.9) as figure:
+    width = 1.0 + 3.3 * len(contents)
+    with drawing(Path(output), width, 3.9) as figure:
         panels = figure.subplots(1, len(contents), sharey=True, squeeze=False)[0]
         for axes, (name, content) in zip(panels, contents.items(), strict=True):
             draw_stage(axes, name, result_sets(content))
         panels[0].set_ylabel("sensitivity")
-        figure.supxlabel("false positives per scan", fontsize=9)
-        figure.text(0.5, -0.01, caption(contents), ha="center", va="top", fontsize=7.5)
-        figure.get_layout_engine().set(rect=(0, 0.05, 1, 0.95))  # type: ignore[union-attr]
+        lines = textwrap.wrap(caption(contents), int(LETTERS_PER_INCH * width))
+        figure.supxlabel("\n".join(["false positives per scan", *lines]), fontsize=8.5)
 
 
 def read_froc(path: Path) -> dict[str, Any]:
@@ -85,7 +87,7 @@ def draw_stage(axes: Axes, name: str, sets: Mapping[str, Any]) -> None:
     axes.xaxis.set_major_locator(FixedLocator(RATES))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(RATES, RATE_LABELS)
-    axes.legend(loc="lower right", title="CPM [95 % interval]", title_fontsize=8)
+    axes.legend(loc="best", title="CPM [95 % interval]", title_fontsize=8)
 
 
 def caption(contents: Mapping[str, Mapping[str, Any]]) -> str:

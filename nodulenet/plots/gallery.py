@@ -1,7 +1,8 @@
 """Pictures of nodules with the outlines of truth and prediction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.patheffects as effects
 import numpy as np
@@ -56,8 +57,8 @@ def read_cases(
     manifest: Path, folds: Path, predictions: Path, masks: Sequence[Path], count: int
 ) -> dict[str, list[Case]]:
     """The cases of each group; none where the stage has no masks."""
-    scored = [scan for scan in read_cohort(manifest, folds) if scan.nodules > 0]
     cohort = read_cohort(manifest, folds)
+    scored = [scan for scan in cohort if scan.nodules > 0]
     table = read_predictions(predictions, cohort)
     findings = {scan.series_uid: read_findings(scan) for scan in scored}
     folders = [Path(folder) for folder in masks]
@@ -76,7 +77,7 @@ def read_cases(
 
 def read_case(
     scan: ScoredScan,
-    nodule: dict,
+    nodule: Mapping[Any, Any],
     findings: dict[str, pd.DataFrame],
     predictions: pd.DataFrame,
     masks: Sequence[Path],
@@ -110,9 +111,8 @@ def draw_group(figure: SubFigure, cases: Sequence[Case], rows: int) -> None:
 
 def draw_cut(axes: Axes, image: NDArray, truth: NDArray, prediction: NDArray, name: str) -> None:
     """Draw one cut: axial with the back below, the others with the head above; left is right."""
-    origin = "upper" if name == "axial" else "lower"
-    axes.imshow(image, cmap="gray", vmin=0, vmax=255, origin=origin, interpolation="nearest")
-    for mask, colour, width in ((truth, TRUTH, 1.6), (prediction, PREDICTION, 1.2)):
+    axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    for mask, colour, width in ((truth, TRUTH, 2.0), (prediction, PREDICTION, 1.0)):
         if mask.any():
             # Padded, so that an outline closes where the mask touches the border of the cut.
             edges = np.pad(mask.astype(float), 1)

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from nodulenet.files import InputError
-from nodulenet.plots.style import BLUE, GREY, drawing, note
+from nodulenet.plots.style import BLACK, BLUE, GREY, drawing, note
 
-BINS = np.linspace(0, 1, 21)
+MISSED_AT = -0.18
+BINS = np.linspace(0, 1, 21).tolist()
 
 
 def plot_segmentation(csvs: Mapping[str, Path], output: Path) -> None:
@@ -53,13 +55,19 @@ def draw_histogram(axes: Axes, name: str, table: pd.DataFrame) -> None:
     found = table.loc[table["found"] == 1, "dice"]
     missed = len(table) - len(found)
     axes.hist(found, BINS, color=BLUE, edgecolor="white", linewidth=0.5)
-    axes.bar(-0.09, missed, 0.06, color=GREY)
-    axes.annotate(str(missed), (-0.09, missed), ha="center", va="bottom", fontsize=8)
-    for value, colour, line in ((found.mean(), BLUE, "--"), (table["dice"].mean(), GREY, ":")):
-        if not np.isnan(value):
-            axes.axvline(value, color=colour, linestyle=line, linewidth=1.2)
-    means = f"found {len(found)}: {found.mean():.3f}" if len(found) else "found 0"
-    axes.set_title(f"{name}\nmean Dice, {means}; all {len(table)}: {table['dice'].mean():.3f}")
-    axes.set_xticks([-0.09, 0, 0.25, 0.5, 0.75, 1], ["missed", "0", "", "0.5", "", "1"])
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.bar(MISSED_AT, missed, 0.06, color=GREY)
+    axes.annotate(str(missed), (MISSED_AT, missed), ha="center", va="bottom", fontsize=8)
+    means = (
+        (f"{len(found)} found", found, BLUE, "--"),
+        (f"all {len(table)}, missed as 0", table["dice"], BLACK, ":"),
+    )
+    for part, dice, colour, line in means:
+        if len(dice):
+            label = f"mean of {part}: {dice.mean():.3f}"
+            axes.axvline(dice.mean(), color=colour, linestyle=line, linewidth=1.3, label=label)
+    axes.legend(loc="upper left")
+    axes.set_title(name)
+    axes.set_ylim(top=1.25 * axes.get_ylim()[1])
+    axes.set_xticks([MISSED_AT, 0, 0.25, 0.5, 0.75, 1], ["missed", "0", "", "0.5", "", "1"])
+    axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.grid(visible=False, axis="x")

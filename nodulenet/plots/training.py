@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from nodulenet.files import InputError
 from nodulenet.plots.style import CYCLE, drawing
@@ -18,7 +19,7 @@ TITLES = {
     "sr": "SR loss",
     "lr": "learning rate",
 }
-FEW_EPOCHS = 30
+FEW_EPOCHS = 6
 COLUMNS_OF_PANELS = 4
 
 
@@ -32,7 +33,7 @@ def plot_training(histories: Mapping[str, Path], output: Path) -> None:
     shown = [column for column in TITLES if any(t[column].notna().any() for t in tables.values())]
     rows = -(-(len(shown) + 1) // COLUMNS_OF_PANELS)
     with drawing(Path(output), 10, 2.5 * rows) as figure:
-        panels = figure.subplots(rows, COLUMNS_OF_PANELS, squeeze=False).ravel()
+        panels = figure.subplots(rows, COLUMNS_OF_PANELS, sharex=True, squeeze=False).ravel()
         for axes, column in zip(panels, shown, strict=False):
             draw_column(axes, column, tables)
         for axes in panels[len(shown) :]:
@@ -64,7 +65,8 @@ def draw_column(axes: Axes, column: str, tables: Mapping[str, pd.DataFrame]) -> 
                 table["epoch"], table[column], color=colour, marker=marker, label=name, lw=1.2
             )
     axes.set_title(TITLES[column])
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.tick_params(labelbottom=True)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     if column == "lr":
         axes.set_yscale("log")
     else:

@@ -1,0 +1,214 @@
+"""What the figures show, and the files they are drawn from."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from small_cohort import AFFINE, NODULES, SHAPE, ball, build, world
+
+from nodulenet.evaluation import evaluate_stage
+from nodulenet.evaluation.inputs import ScoredScan
+from nodulenet.files import InputError
+from nodulenet.imaging.store import write_scan
+from nodulenet.imaging.volume import Volume
+from nodulenet.inference.masks import CroppedMask
+from nodulenet.plots import plot_froc, plot_gallery, plot_segmentation, plot_training
+from nodulenet.plots.cases import choose, cut_case, cuts, window
+from nodulenet.plots.froc import caption, draw_stage, result_sets
+from nodulenet.plots.segmentation import draw_histogram
+from nodulenet.plots.training import draw_column
+
+PNG = b"\x89PNG\r\n\x1a\n"
+SETTINGS = {"protocol": "nodulenet", "readout": "challenge", "bootstrap": 50}
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory):
+    """A scored stage: the cohort's paths and the folder of its scores."""
+    folder = tmp_path_factory.mktemp("cohort")
+    cohort = build(folder)
+    evaluate_stage(**vars(cohort), settings=SETTINGS, output=folder / "full")
+    return cohort, folder / "full"
+
+
+def legend(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_froc_shows_every_set_with_its_cpm_and_interval(stage):
+    content = json.loads((stage[1] / "froc.json").read_text())
+    axes = Figure().subplots()
+    draw_stage(axes, "full", result_sets(content))
+    low, high = content["sets"]["ensemble"]["interval"]
+    assert legend(axes)[0] == f"ensemble  0.667 [{low:.3f}, {high:.3f}]"
+    assert [text.split()[0] for text in legend(axes)] == ["ensemble", "dfps", "ncs"]
+    assert axes.get_xscale() == "log"
+    assert axes.get_xticklabels()[0].get_text() == "1/8"
+    points = axes.lines[1].get_xydata()
+    np.testing.assert_allclose(points[:, 1], content["sets"]["ensemble"]["sensitivity"])
+    assert "2 scans, 3 nodules" in caption({"full": content})
+    assert "protocol nodulenet" in caption({"full": content})
+
+
+def test_froc_is_the_same_file_each_time_and_leaves_no_setting_behind(stage, tmp_path):
+    before = dict(mpl.rcParams)
+    for name in ("first.svg", "second.svg"):
+        plot_froc(
+            {"full": stage[1] / "froc.json", "again": stage[1] / "froc.json"}, tmp_path / name
+        )
+    first = (tmp_path / "first.svg").read_bytes()
+    assert first == (tmp_path / "second.svg").read_bytes()
+    assert ElementTree.fromstring(first).tag.endswith("svg")
+    assert dict(mpl.rcParams) == before
+
+
+def test_froc_without_nodules_or_bootstrap_is_drawn(stage, tmp_path):
+    content = json.loads((stage[1] / "froc.json").read_text())
+    flat = content["sets"]["ncs"] | {"protocol": "luna16", "bootstrap": 0, "interval": [None, None]}
+    flat["curve"] |= {"low": [None] * 97, "high": [None] * 97}
+    (tmp_path / "froc.json").write_text(json.dumps(flat))
+    plot_froc({"submission": tmp_path / "froc.json"}, tmp_path / "froc.png")
+    assert (tmp_path / "froc.png").read_bytes().startswith(PNG)
+    flat |= {"cpm": None, "sensitivity": [None] * 7}
+    axes = Figure().subplots()
+    draw_stage(axes, "none", result_sets(flat))
+    assert legend(axes) == ["submission  undefined"]
+    assert "band" not in caption({"none": flat})
+
+
+def test_protocols_are_never_mixed(stage, tmp_path):
+    content = json.loads((stage[1] / "froc.json").read_text())
+    (tmp_path / "other.json").write_text(json.dumps(content | {"protocol": "luna16"}))
+    with pytest.raises(InputError, match="do not belong in one figure"):
+        plot_froc({"a": stage[1] / "froc.json", "b": tmp_path / "other.json"}, tmp_path / "f.svg")
+    assert not (tmp_path / "f.svg").exists()
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"protocol": "nodulenet", "sets": {"ncs": {}}}'])
+def test_a_file_that_is_no_froc_is_named(tmp_path, text):
+    (tmp_path / "odd.json").write_text(text)
+    with pytest.raises(InputError, match=r"odd\.json"):
+        plot_froc({"a": tmp_path / "odd.json"}, tmp_path / "f.svg")
+
+
+def history(path, first, columns, epochs=4):
+    names = ["stage", "lr", "loss", "ncs_class", "ncs_box", "dfps_class", "dfps_box", "sr"]
+    table = pd.DataFrame(dict.fromkeys(names, np.nan), index=range(epochs))
+    table = table.assign(epoch=np.arange(first, first + epochs), lr=0.01, loss=1.0)
+    for column in columns:
+        table[column] = np.linspace(1, 0.5, epochs)
+    table.to_csv(path, index=False)
+    return path
+
+
+def test_training_draws_the_losses_that_a_stage_has(tmp_path):
+    paths = {
+        "ncs": history(tmp_path / "ncs.csv", 0, ["ncs_class", "ncs_box"]),
+        "full": history(tmp_path / "full.csv", 4, ["ncs_class", "ncs_box", "sr"]),
+    }
+    plot_training(paths, tmp_path / "training.png")
+    assert (tmp_path / "training.png").read_bytes().startswith(PNG)
+    tables = {name: pd.read_csv(path) for name, path in paths.items()}
+    axes = Figure().subplots()
+    draw_column(axes, "sr", tables)
+    assert [line.get_label() for line in axes.lines] == ["full"]
+    assert axes.lines[0].get_xdata().tolist() == [4, 5, 6, 7]
+
+
+def test_a_file_that_is_no_history_is_named(tmp_path):
+    (tmp_path / "odd.csv").write_text("epoch,loss\n1,2\n")
+    with pytest.raises(InputError, match=r"odd\.csv: no column ncs_class"):
+        plot_training({"ncs": tmp_path / "odd.csv"}, tmp_path / "training.png")
+
+
+def test_histogram_counts_found_and_missed(stage, tmp_path):
+    table = pd.read_csv(stage[1] / "segmentation.csv")
+    axes = Figure().subplots()
+    draw_histogram(axes, "full", table)
+    heights = [patch.get_height() for patch in axes.patches]
+    assert sum(heights[:-1]) == 2
+    assert heights[-1] == 1
+    all_mean, found_mean = table["dice"].mean(), table["dice"][table["found"] == 1].mean()
+    assert legend(axes) == [
+        f"mean of 2 found: {found_mean:.3f}",
+        f"mean of all 3, missed as 0: {all_mean:.3f}",
+    ]
+
+
+def test_stages_without_masks_are_drawn_as_such(stage, tmp_path):
+    pd.DataFrame(columns=["dice", "found"]).to_csv(tmp_path / "empty.csv", index=False)
+    both = {"full": stage[1] / "segmentation.csv", "ncs_only": tmp_path / "empty.csv"}
+    for name, tables in (("both.svg", both), ("none.svg", {"ncs_only": tmp_path / "empty.csv"})):
+        plot_segmentation(tables, tmp_path / name)
+        assert ElementTree.parse(tmp_path / name).getroot().tag.endswith("svg")
+    with pytest.raises(InputError, match="no column dice"):
+        plot_segmentation({"full": stage[0].predictions}, tmp_path / "f.svg")
+
+
+def test_gallery_is_drawn_for_a_stage_with_and_without_masks(stage, tmp_path):
+    cohort, _ = stage
+    plot_gallery(**vars(cohort), output=tmp_path / "gallery.png", count=2)
+    assert (tmp_path / "gallery.png").read_bytes().startswith(PNG)
+    without = vars(cohort) | {"masks": [tmp_path / "none", tmp_path / "none"]}
+    plot_gallery(**without, output=tmp_path / "none.png")
+    assert (tmp_path / "none.png").read_bytes().startswith(PNG)
+
+
+def test_best_worst_and_missed_are_disjoint():
+    table = pd.DataFrame({"dice": [0.5, 0.9, 0, 0.7, 0.1, 0]})
+    table["found"] = (table["dice"] > 0).astype(int)
+    table["diameter_mm"] = [9, 9, 5, 9, 9, 8]
+    groups = {name: rows.index.tolist() for name, rows in choose(table, 3).items()}
+    assert groups == {"best": [1, 3], "worst": [4, 0], "missed": [5, 2]}
+    groups = {name: rows.index.tolist() for name, rows in choose(table, 1).items()}
+    assert groups == {"best": [1], "worst": [4], "missed": [5]}
+
+
+def scan_on_disk(folder, affine, flip):
+    """The scan s0 of the small cohort, stored along other axes; its volume has one nodule of 6."""
+    (centre, radius), _ = NODULES["s0"]
+    labels = ball(centre, radius).astype(np.uint8)
+    image = np.arange(np.prod(SHAPE)).reshape(SHAPE) % 100 + 100 * labels
+    paths = [folder / name for name in ("v.npy", "r.json", "m.npy")]
+    volume = Volume(np.flip(image, flip).astype(np.uint8), affine)
+    write_scan(*paths, volume, np.flip(labels, flip), {})
+    return ScoredScan("s0", 0, 1, folder, paths[0], paths[1], paths[2])
+
+
+def test_outlines_lie_on_the_lesion_whatever_the_axes(tmp_path):
+    (centre, radius), _ = NODULES["s0"]
+    nodule = {"label": 1, "diameter_mm": 2.0 * radius + 1, "dice": 0.5}
+    at = np.array(list(world(centre).values()))
+    cases = []
+    for flip in ((), (0,), (1, 2)):
+        flips = np.diag([-1.0 if axis in flip else 1.0 for axis in range(3)] + [1.0])
+        flips[list(flip), 3] = [SHAPE[axis] - 1 for axis in flip]
+        folder = tmp_path / str(len(flip))
+        scan = scan_on_disk(folder, AFFINE @ flips, flip)
+        shifted = CroppedMask(np.flip(ball((20, 32, 30), 4), flip), np.zeros(3, int))
+        cases.append(cut_case(scan, nodule, at, shifted, 0.9))
+    first = cases[0]
+    assert first.image.shape == (37, 37, 37)
+    assert first.image[first.truth].min() >= 100 > first.image[~first.truth].max()
+    assert np.argwhere(first.truth).mean(axis=0).tolist() == [18, 18, 18]
+    assert np.argwhere(first.prediction).mean(axis=0).tolist() == [18, 20, 18]
+    assert first.title == "…s0  nodule 1  13 mm\np 0.90  Dice 0.50"
+    for other in cases[1:]:
+        for name in ("image", "truth", "prediction"):
+            np.testing.assert_array_equal(getattr(first, name), getattr(other, name))
+    planes = cuts(first)
+    np.testing.assert_array_equal(planes[0][1], first.truth[18])
+    np.testing.assert_array_equal(planes[2][2], first.prediction[:, :, 18])
+
+
+def test_a_window_beyond_the_array_is_zero():
+    array = np.arange(1, 28).reshape(3, 3, 3)
+    out = window(array, np.array([-1, 2, 2]), 3)
+    expected = np.zeros((3, 3, 3), int)
+    expected[1:, :1, :1] = array[:2, 2:, 2:]
+    np.testing.assert_array_equal(out, expected)
+    assert not window(array, np.array([5, 0, 0]), 3).any()
