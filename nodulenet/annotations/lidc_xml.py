@@ -83,7 +83,7 @@ def _parse(path: Path | str, content: bytes) -> etree._Element:
     try:
         root = etree.fromstring(content, parser)
     except etree.XMLSyntaxError as error:
-        raise InputError(f"{path}: not well-formed XML: {_one_line(error)}") from error
+        raise InputError(f"{path}: not well-formed XML: {_one_line(error.msg)}") from error
     if root.getroottree().docinfo.internalDTD is not None:
         raise InputError(f"{path}: has a document type declaration, which no LIDC file has")
     return root
@@ -106,13 +106,13 @@ def _head(path: Path | str) -> tuple[str, str]:
                         return tag, (element.findtext(f"{LIDC}SeriesInstanceUid") or "").strip()
         parser.close()
     except etree.XMLSyntaxError as error:
-        raise InputError(f"{path}: not well-formed XML: {_one_line(error)}") from error
+        raise InputError(f"{path}: not well-formed XML: {_one_line(error.msg)}") from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     return tag, ""
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: object) -> str:
     return " ".join(str(error).split())
 
 
