@@ -16,10 +16,11 @@ def spline_matrix(positions: NDArray[np.float64], size: int) -> NDArray[np.float
     An interpolating cubic B-spline with the edge samples repeated beyond the ends: row i gives
     what `scipy.ndimage.map_coordinates(order=3, mode="nearest")` returns at positions[i].
     """
-    positions = np.clip(positions, 0, size - 1)
+    reach = EDGE - 2
+    positions = np.clip(positions, -reach, size - 1 + reach)
     samples = np.pad(np.eye(size), ((EDGE, EDGE), (0, 0)), mode="edge")
     coefficients = ndimage.spline_filter1d(samples, order=3, axis=0, mode="mirror")
-    first = np.minimum(np.floor(positions).astype(int), size - 1)
+    first = np.floor(positions).astype(int)
     t = (positions - first)[:, None]
     basis = ((1 - t) ** 3, 4 - 6 * t**2 + 3 * t**3, 4 - 6 * (1 - t) ** 2 + 3 * (1 - t) ** 3, t**3)
     weights = sum(b / 6 * coefficients[first + EDGE - 1 + k] for k, b in enumerate(basis))

@@ -40,10 +40,10 @@ def check_data(path: Path, *, deep: bool = True) -> list[Path]:
             _check_nifti(path, deep)
         elif name.endswith(".nrrd") and deep:
             _check_nrrd(path)
+    except (zlib.error, EOFError, gzip.BadGzipFile) as error:
+        raise InputError(f"{path}: its compressed data is cut short or corrupt") from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
-    except (zlib.error, EOFError) as error:
-        raise InputError(f"{path}: its compressed data is cut short or corrupt") from error
     return []
 
 
@@ -81,7 +81,7 @@ def _check_meta(path: Path, deep: bool) -> list[Path]:
     elif deep:
         with data.open("rb") as file:
             file.seek(start)
-            _same(data, _inflated(file, zlib.MAX_WBITS), wanted)
+            _same(data, _inflated(data, file, zlib.MAX_WBITS), wanted)
     return [] if local else [data]
 
 
@@ -130,18 +130,21 @@ def _check_nrrd(path: Path) -> None:
         if not {"space directions", "spacings"} & fields.keys():
             raise InputError(f"{path}: the header has no space directions")
         if fields.get("encoding", "").lower() in ("gzip", "gz") and "data file" not in fields:
-            _inflated(file, zlib.MAX_WBITS | 16)
+            _inflated(path, file, zlib.MAX_WBITS | 16)
 
 
-def _inflated(file: BinaryIO, window: int) -> int:
-    """Bytes that a zlib or gzip stream holds; `zlib.error` or `EOFError` where it is broken."""
+def _inflated(path: Path, file: BinaryIO, window: int) -> int:
+    """Bytes that a zlib or gzip stream holds."""
     stream = zlib.decompressobj(window)
     size = 0
-    while not stream.eof:
-        chunk = file.read(CHUNK)
-        if not chunk:
-            raise EOFError
-        size += len(stream.decompress(chunk))
+    try:
+        while not stream.eof:
+            chunk = file.read(CHUNK)
+            if not chunk:
+                raise EOFError
+            size += len(stream.decompress(chunk))
+    except (zlib.error, EOFError) as error:
+        raise InputError(f"{path}: its compressed data is cut short or corrupt") from error
     return size
 
 

@@ -1,0 +1,274 @@
+"""DICOM series written by pydicom, and the two real ones."""
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    RLELossless,
+    generate_uid,
+)
+
+from nodulenet.files import InputError
+from nodulenet.imaging import find_series, read_geometry, read_volume
+
+AXIAL = (1, 0, 0, 0, 1, 0)
+
+
+def write_slice(path, pixels, position, orientation=AXIAL, series="1.2.3", **tags):
+    """Write one CT slice; pixels (y, x) int16 or uint16, pixel spacing 0.8 (y) and 0.7 (x)."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = CTImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data = FileDataset(str(path), {}, file_meta=meta, preamble=bytes(128))
+    data.SOPClassUID = CTImageStorage
+    data.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    data.Modality = "CT"
+    data.PatientID = "P1"
+    data.SeriesInstanceUID = series
+    data.ImagePositionPatient = [float(p) for p in position]
+    data.ImageOrientationPatient = list(orientation)
+    data.PixelSpacing = [0.8, 0.7]
+    data.SliceThickness = 2.5
+    data.Rows, data.Columns = pixels.shape
+    data.SamplesPerPixel = 1
+    data.PhotometricInterpretation = "MONOCHROME2"
+    data.BitsAllocated = data.BitsStored = 16
+    data.HighBit = 15
+    data.PixelRepresentation = int(pixels.dtype == np.int16)
+    data.RescaleIntercept, data.RescaleSlope = -1024, 1
+    data.PixelData = pixels.tobytes()
+    for tag, value in tags.items():
+        setattr(data, tag, value)
+    data.save_as(path)
+    return data
+
+
+def write_series(
+    folder, heights=(0, 2, 4, 6, 8), orientation=AXIAL, start=(10.0, 20.0, 30.0), size=(4, 6)
+):
+    """Slices at heights along the normal, file names shuffled; stored values (z, y, x)."""
+    folder.mkdir(exist_ok=True)
+    axes = np.array(orientation, float).reshape(2, 3)
+    normal = np.cross(*axes)
+    stored = np.random.default_rng(4).integers(0, 3000, (len(heights), *size)).astype(np.int16)
+    names = np.random.default_rng(5).permutation(len(heights))
+    for pixels, height, name in zip(stored, heights, names, strict=True):
+        position = np.array(start) + height * normal
+        write_slice(folder / f"{name}.dcm", pixels, position, orientation)
+    return stored
+
+
+C, S = np.cos(0.3), np.sin(0.3)
+ORIENTATIONS = {
+    "axial": AXIAL,
+    "turned": (-1, 0, 0, 0, -1, 0),
+    "upside down": (1, 0, 0, 0, -1, 0),
+    "mirrored": (-1, 0, 0, 0, 1, 0),
+    "oblique": (C, S, 0, -S, C, 0),
+    "tilted": (1, 0, 0, 0, C, S),
+    "sagittal": (0, 1, 0, 0, 0, -1),
+}
+
+
+@pytest.mark.parametrize("kind", ORIENTATIONS)
+def test_every_voxel_is_where_its_header_says(tmp_path, kind):
+    orientation = ORIENTATIONS[kind]
+    stored = write_series(tmp_path, orientation=orientation)
+    volume = read_volume(tmp_path)
+    assert volume.array.dtype == np.int16
+    along_x, along_y = np.array(orientation, float).reshape(2, 3)
+    for path in tmp_path.iterdir():
+        data = pydicom.dcmread(path)
+        at = np.array(data.ImagePositionPatient, float) + 0.7 * 5 * along_x + 0.8 * 3 * along_y
+        z, y, x = volume.to_voxel(at)
+        assert (y, x) == pytest.approx((3, 5), abs=1e-6)
+        assert z == pytest.approx(round(z), abs=1e-6)
+        assert np.array_equal(volume.array[round(z)], data.pixel_array - 1024)
+    step = volume.affine[:3, 0]
+    assert step[np.abs(step).argmax()] > 0
+    assert sorted(volume.array[:, 0, 0]) == sorted(stored[:, 0, 0] - 1024)
+    affine, shape = read_geometry(tmp_path)
+    assert np.array_equal(affine, volume.affine)
+    assert shape == volume.array.shape
+
+
+def test_axial_z_rises_whatever_the_files_say(tmp_path):
+    stored = write_series(tmp_path, orientation=(1, 0, 0, 0, -1, 0))
+    volume = read_volume(tmp_path)
+    # the normal points down: the first height has the highest z
+    assert np.array_equal(volume.array, stored[::-1] - 1024)
+    assert volume.slice_z().tolist() == [22, 24, 26, 28, 30]
+
+
+def test_each_slice_has_its_own_rescale(tmp_path):
+    pixels = np.full((2, 2), 100, np.int16)
+    write_slice(tmp_path / "a.dcm", pixels, (0, 0, 0), RescaleSlope=2, RescaleIntercept=-50)
+    write_slice(tmp_path / "b.dcm", pixels, (0, 0, 1), RescaleSlope="0.5", RescaleIntercept=7)
+    volume = read_volume(tmp_path)
+    assert volume.array.dtype == np.float32
+    assert volume.array[:, 0, 0].tolist() == [150, 57]
+
+
+def test_unsigned_and_padding(tmp_path):
+    signed, unsigned = np.array([[-2000, 5]], np.int16), np.array([[0, 4095]], np.uint16)
+    data = write_slice(tmp_path / "a.dcm", signed, (0, 0, 0))
+    data.add_new("PixelPaddingValue", "US", 63536)  # as scanners do, on signed data
+    data.save_as(tmp_path / "a.dcm")
+    write_slice(tmp_path / "b.dcm", unsigned, (0, 0, 1))
+    assert read_volume(tmp_path).array.tolist() == [[[-3024, -1019]], [[-1024, 3071]]]
+
+
+def write_jpeg2000(source, path):
+    """The same slice, losslessly compressed; SimpleITK writes 16 bits without an intercept only."""
+    data = pydicom.dcmread(source)
+    image = sitk.GetImageFromArray(data.pixel_array[None])
+    image.SetMetaData("0008|0060", "CT")
+    writer = sitk.ImageFileWriter()
+    writer.SetUseCompression(True)
+    writer.SetFileName(str(path))
+    writer.Execute(image)
+    packed = pydicom.dcmread(path)
+    assert packed.file_meta.TransferSyntaxUID == JPEG2000Lossless
+    data.file_meta.TransferSyntaxUID = JPEG2000Lossless
+    data.PixelData = packed.PixelData
+    data["PixelData"].is_undefined_length = True
+    data.save_as(path)
+
+
+def test_compressed_slices(tmp_path):
+    """RLE is read by pydicom, JPEG 2000 by SimpleITK: both give the same HU."""
+    stored = write_series(tmp_path / "plain", size=(64, 64))
+    for name in ("rle", "jpeg"):
+        (tmp_path / name).mkdir()
+    for path in (tmp_path / "plain").iterdir():
+        data = pydicom.dcmread(path)
+        data.compress(RLELossless)
+        data.save_as(tmp_path / "rle" / path.name)
+        write_jpeg2000(path, tmp_path / "jpeg" / path.name)
+    for name in ("plain", "rle", "jpeg"):
+        assert np.array_equal(read_volume(tmp_path / name).array, stored - 1024)
+
+
+def test_two_series(tmp_path):
+    stored = write_series(tmp_path)
+    for k in range(3):
+        write_slice(tmp_path / f"x{k}.dcm", np.zeros((9, 9), np.int16), (0, 0, k), series="1.2.9")
+    with pytest.raises(InputError, match=r"2 series, name one of 1\.2\.3, 1\.2\.9"):
+        read_volume(tmp_path)
+    assert np.array_equal(read_volume(tmp_path, "1.2.3").array, stored - 1024)
+    assert read_volume(tmp_path, "1.2.9").array.shape == (3, 9, 9)
+    with pytest.raises(InputError, match=r"no series 1\.2\.4, but 1\.2\.3, 1\.2\.9"):
+        read_volume(tmp_path, "1.2.4")
+
+
+def test_missing_slice(tmp_path):
+    write_series(tmp_path, heights=(0, 2, 4, 8, 10))
+    with pytest.raises(InputError, match=r"1 slices missing between \d\.dcm and \d\.dcm: 4 mm"):
+        read_volume(tmp_path)
+
+
+def test_doubled_slice_names_both_files(tmp_path):
+    write_series(tmp_path)
+    (tmp_path / "copy.dcm").write_bytes((tmp_path / "0.dcm").read_bytes())
+    with pytest.raises(InputError, match=r"(?=.*copy\.dcm)(?=.* 0\.dcm).* the same position"):
+        read_volume(tmp_path)
+
+
+def test_uneven_but_rounded_positions_pass(tmp_path):
+    write_series(tmp_path, heights=(0, 0.6, 1.3, 1.9, 2.5))
+    volume = read_volume(tmp_path)
+    assert volume.spacing[0] == pytest.approx(0.625)
+
+
+def test_creeping_positions_do_not(tmp_path):
+    write_series(tmp_path, heights=(0, 1, 2.3, 3.6, 4.9, 5.5, 6, 6.5))
+    with pytest.raises(InputError, match="unevenly spaced"):
+        read_volume(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("tags", "fault"),
+    [
+        ({"ImageOrientationPatient": [0, 1, 0, 1, 0, 0]}, "orientation"),
+        ({"PixelSpacing": [0.8, 0.71]}, "pixel spacing"),
+        ({"ImagePositionPatient": [15, 20, 40]}, "tilted gantry"),
+        ({"Modality": "SEG"}, "modality is SEG"),
+        ({"NumberOfFrames": 2}, "multi-frame"),
+        ({"ImagePositionPatient": None}, "no ImagePositionPatient"),
+        ({"ImagePositionPatient": [1, 2]}, "bad DICOM header"),
+        ({"PixelData": b"1234"}, "pixels cannot be read"),
+    ],
+)
+def test_a_slice_unlike_the_others(tmp_path, tags, fault):
+    write_series(tmp_path)
+    pixels = np.zeros((4, 6), np.int16)
+    write_slice(tmp_path / "odd.dcm", pixels, (10, 20, 40), **tags)
+    with pytest.raises(InputError, match=rf"(?=.*odd\.dcm).*{fault}") as caught:
+        read_volume(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_shape(tmp_path):
+    write_series(tmp_path)
+    write_slice(tmp_path / "odd.dcm", np.zeros((4, 7), np.int16), (10, 20, 40))
+    with pytest.raises(InputError, match=r"odd\.dcm.*shape: \[4, 7\]|shape: .*\[4, 7\]"):
+        read_volume(tmp_path)
+
+
+def test_other_files_of_the_folder(tmp_path):
+    stored = write_series(tmp_path)
+    (tmp_path / "reading.xml").write_text("<x/>")
+    (tmp_path / "LICENSE").write_text("text")
+    assert np.array_equal(read_volume(tmp_path).array, stored - 1024)
+    (tmp_path / "empty.dcm").write_bytes(b"")
+    with pytest.raises(InputError, match=r"empty\.dcm: not a DICOM file"):
+        read_volume(tmp_path)
+
+
+def test_truncated_file(tmp_path):
+    write_series(tmp_path)
+    whole = (tmp_path / "2.dcm").read_bytes()
+    (tmp_path / "2.dcm").write_bytes(whole[:-10])
+    with pytest.raises(InputError, match=r"2\.dcm: its pixels cannot be read"):
+        read_volume(tmp_path)
+    (tmp_path / "2.dcm").write_bytes(whole[:300])
+    with pytest.raises(InputError, match=r"2\.dcm"):
+        read_volume(tmp_path)
+
+
+def test_empty_folder_and_a_single_slice(tmp_path):
+    with pytest.raises(InputError, match="no DICOM file"):
+        read_volume(tmp_path)
+    write_slice(tmp_path / "a.dcm", np.zeros((2, 2), np.int16), (0, 0, 5))
+    assert read_volume(tmp_path).spacing.tolist() == [2.5, 0.8, 0.7]
+    write_slice(tmp_path / "a.dcm", np.zeros((2, 2), np.int16), (0, 0, 5), SliceThickness=None)
+    with pytest.raises(InputError, match="single slice"):
+        read_volume(tmp_path)
+
+
+@pytest.mark.parametrize(("patient", "slices"), [("0001", 133), ("0003", 140)])
+def test_real_scans(lidc_scan, patient, slices):
+    folder = lidc_scan(patient)
+    found, unusable = find_series(folder)
+    assert len(found) == 1
+    assert not unusable
+    assert found[0].patient_id == f"LIDC-IDRI-{patient}"
+    volume = read_volume(found[0].path, found[0].series_uid)
+    assert volume.array.shape == (slices, 512, 512)
+    assert volume.array.dtype == np.int16
+    assert np.allclose(np.diff(volume.slice_z()), 2.5)
+    if patient == "0001":
+        index = volume.to_voxel(np.array([56.208, 86.343, -115.868]))
+        assert index == pytest.approx([89.65, 367.00, 316.03], abs=0.01)
+    names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(found[0].path))
+    image = sitk.ReadImage([str(Path(name)) for name in names])
+    assert np.array_equal(sitk.GetArrayViewFromImage(image), volume.array)
+    assert np.allclose(image.GetOrigin(), volume.affine[:3, 3])
