@@ -56,9 +56,8 @@ def froc(
 def froc_curve(outcomes: Outcomes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """False positives a scan and sensitivity, from (0, 0) on at each distinct probability."""
     last = last_of_equal(outcomes.probability)
-    return _curve(
-        outcomes.scan, outcomes.hit, last, outcomes.nodules, np.ones_like(outcomes.nodules)
-    )
+    weight = np.ones_like(outcomes.nodules)
+    return _curve(outcomes.scan, outcomes.hit, last, outcomes.nodules, weight, np.inf)
 
 
 def read_curve(
@@ -89,10 +88,14 @@ def last_of_equal(probability: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 @njit(cache=True, nogil=True)
 def _curve(
-    scan: NDArray, hit: NDArray, last: NDArray, nodules: NDArray, weight: NDArray
+    scan: NDArray, hit: NDArray, last: NDArray, nodules: NDArray, weight: NDArray, limit: float
 ) -> tuple[NDArray, NDArray]:
-    """The curve where scan s counts weight[s] times; events by falling probability."""
-    rate, recall = np.zeros(len(scan) + 1), np.zeros(len(scan) + 1)
+    """The curve where scan s counts weight[s] times; events by falling probability.
+
+    It may end early, once it has every point at the first rate above `limit`.
+    """
+    rate, recall = np.empty(len(scan) + 1), np.empty(len(scan) + 1)
+    rate[0] = recall[0] = 0
     scans, total = weight.sum(), (weight * nodules).sum()
     found = false = 0
     points = 1
@@ -105,6 +108,8 @@ def _curve(
             rate[points] = false / scans
             recall[points] = found / total if total > 0 else np.nan
             points += 1
+            if rate[points - 1] > rate[points - 2] > limit:
+                break
     if total == 0:
         recall[0] = np.nan
     return rate[:points], recall[:points]
@@ -144,6 +149,6 @@ def resampled_readings(
     out = np.empty((len(draws), len(targets)))
     for b in range(len(draws)):
         weight = np.bincount(draws[b], minlength=len(nodules))
-        rate, recall = _curve(scan, hit, last, nodules, weight)
+        rate, recall = _curve(scan, hit, last, nodules, weight, targets.max())
         out[b] = read_at(rate, recall, targets, to_next)
     return out
