@@ -6,66 +6,15 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import (
-    CTImageStorage,
-    ExplicitVRLittleEndian,
     JPEG2000Lossless,
     RLELossless,
-    generate_uid,
 )
 
 from nodulenet.files import InputError
 from nodulenet.imaging import find_series, read_geometry, read_volume
 
 AXIAL = (1, 0, 0, 0, 1, 0)
-
-
-def write_slice(path, pixels, position, orientation=AXIAL, series="1.2.3", **tags):
-    """Write one CT slice; pixels (y, x) int16 or uint16, pixel spacing 0.8 (y) and 0.7 (x)."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = CTImageStorage
-    meta.MediaStorageSOPInstanceUID = generate_uid()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data = FileDataset(str(path), {}, file_meta=meta, preamble=bytes(128))
-    data.SOPClassUID = CTImageStorage
-    data.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
-    data.Modality = "CT"
-    data.PatientID = "P1"
-    data.SeriesInstanceUID = series
-    data.ImagePositionPatient = [float(p) for p in position]
-    data.ImageOrientationPatient = list(orientation)
-    data.PixelSpacing = [0.8, 0.7]
-    data.SliceThickness = 2.5
-    data.Rows, data.Columns = pixels.shape
-    data.SamplesPerPixel = 1
-    data.PhotometricInterpretation = "MONOCHROME2"
-    data.BitsAllocated = data.BitsStored = 16
-    data.HighBit = 15
-    data.PixelRepresentation = int(pixels.dtype == np.int16)
-    data.RescaleIntercept, data.RescaleSlope = -1024, 1
-    data.PixelData = pixels.tobytes()
-    for tag, value in tags.items():
-        setattr(data, tag, value)
-    data.save_as(path)
-    return data
-
-
-def write_series(
-    folder, heights=(0, 2, 4, 6, 8), orientation=AXIAL, start=(10.0, 20.0, 30.0), size=(4, 6)
-):
-    """Slices at heights along the normal, file names shuffled; stored values (z, y, x)."""
-    folder.mkdir(exist_ok=True)
-    axes = np.array(orientation, float).reshape(2, 3)
-    normal = np.cross(*axes)
-    stored = np.random.default_rng(4).integers(0, 3000, (len(heights), *size)).astype(np.int16)
-    names = np.random.default_rng(5).permutation(len(heights))
-    for pixels, height, name in zip(stored, heights, names, strict=True):
-        position = np.array(start) + height * normal
-        write_slice(folder / f"{name}.dcm", pixels, position, orientation)
-    return stored
-
-
 C, S = np.cos(0.3), np.sin(0.3)
 ORIENTATIONS = {
     "axial": AXIAL,
@@ -79,7 +28,7 @@ ORIENTATIONS = {
 
 
 @pytest.mark.parametrize("kind", ORIENTATIONS)
-def test_every_voxel_is_where_its_header_says(tmp_path, kind):
+def test_every_voxel_is_where_its_header_says(tmp_path, kind, write_series):
     orientation = ORIENTATIONS[kind]
     stored = write_series(tmp_path, orientation=orientation)
     volume = read_volume(tmp_path)
@@ -100,7 +49,7 @@ def test_every_voxel_is_where_its_header_says(tmp_path, kind):
     assert shape == volume.array.shape
 
 
-def test_axial_z_rises_whatever_the_files_say(tmp_path):
+def test_axial_z_rises_whatever_the_files_say(tmp_path, write_series):
     stored = write_series(tmp_path, orientation=(1, 0, 0, 0, -1, 0))
     volume = read_volume(tmp_path)
     # the normal points down: the first height has the highest z
@@ -108,7 +57,7 @@ def test_axial_z_rises_whatever_the_files_say(tmp_path):
     assert volume.slice_z().tolist() == [22, 24, 26, 28, 30]
 
 
-def test_each_slice_has_its_own_rescale(tmp_path):
+def test_each_slice_has_its_own_rescale(tmp_path, write_slice):
     pixels = np.full((2, 2), 100, np.int16)
     write_slice(tmp_path / "a.dcm", pixels, (0, 0, 0), RescaleSlope=2, RescaleIntercept=-50)
     write_slice(tmp_path / "b.dcm", pixels, (0, 0, 1), RescaleSlope="0.5", RescaleIntercept=7)
@@ -117,7 +66,7 @@ def test_each_slice_has_its_own_rescale(tmp_path):
     assert volume.array[:, 0, 0].tolist() == [150, 57]
 
 
-def test_unsigned_and_padding(tmp_path):
+def test_unsigned_and_padding(tmp_path, write_slice):
     signed, unsigned = np.array([[-2000, 5]], np.int16), np.array([[0, 4095]], np.uint16)
     data = write_slice(tmp_path / "a.dcm", signed, (0, 0, 0))
     data.add_new("PixelPaddingValue", "US", 63536)  # as scanners do, on signed data
@@ -143,7 +92,7 @@ def write_jpeg2000(source, path):
     data.save_as(path)
 
 
-def test_compressed_slices(tmp_path):
+def test_compressed_slices(tmp_path, write_series):
     """RLE is read by pydicom, JPEG 2000 by SimpleITK: both give the same HU."""
     stored = write_series(tmp_path / "plain", size=(64, 64))
     for name in ("rle", "jpeg"):
@@ -157,7 +106,7 @@ def test_compressed_slices(tmp_path):
         assert np.array_equal(read_volume(tmp_path / name).array, stored - 1024)
 
 
-def test_two_series(tmp_path):
+def test_two_series(tmp_path, write_series, write_slice):
     stored = write_series(tmp_path)
     for k in range(3):
         write_slice(tmp_path / f"x{k}.dcm", np.zeros((9, 9), np.int16), (0, 0, k), series="1.2.9")
@@ -169,26 +118,26 @@ def test_two_series(tmp_path):
         read_volume(tmp_path, "1.2.4")
 
 
-def test_missing_slice(tmp_path):
+def test_missing_slice(tmp_path, write_series):
     write_series(tmp_path, heights=(0, 2, 4, 8, 10))
     with pytest.raises(InputError, match=r"1 slices missing between \d\.dcm and \d\.dcm: 4 mm"):
         read_volume(tmp_path)
 
 
-def test_doubled_slice_names_both_files(tmp_path):
+def test_doubled_slice_names_both_files(tmp_path, write_series):
     write_series(tmp_path)
     (tmp_path / "copy.dcm").write_bytes((tmp_path / "0.dcm").read_bytes())
     with pytest.raises(InputError, match=r"(?=.*copy\.dcm)(?=.* 0\.dcm).* the same position"):
         read_volume(tmp_path)
 
 
-def test_uneven_but_rounded_positions_pass(tmp_path):
+def test_uneven_but_rounded_positions_pass(tmp_path, write_series):
     write_series(tmp_path, heights=(0, 0.6, 1.3, 1.9, 2.5))
     volume = read_volume(tmp_path)
     assert volume.spacing[0] == pytest.approx(0.625)
 
 
-def test_creeping_positions_do_not(tmp_path):
+def test_creeping_positions_do_not(tmp_path, write_series):
     write_series(tmp_path, heights=(0, 1, 2.3, 3.6, 4.9, 5.5, 6, 6.5))
     with pytest.raises(InputError, match="unevenly spaced"):
         read_volume(tmp_path)
@@ -207,7 +156,7 @@ def test_creeping_positions_do_not(tmp_path):
         ({"PixelData": b"1234"}, "pixels cannot be read"),
     ],
 )
-def test_a_slice_unlike_the_others(tmp_path, tags, fault):
+def test_a_slice_unlike_the_others(tmp_path, tags, fault, write_series, write_slice):
     write_series(tmp_path)
     pixels = np.zeros((4, 6), np.int16)
     write_slice(tmp_path / "odd.dcm", pixels, (10, 20, 40), **tags)
@@ -216,14 +165,14 @@ def test_a_slice_unlike_the_others(tmp_path, tags, fault):
     assert "\n" not in str(caught.value)
 
 
-def test_another_shape(tmp_path):
+def test_another_shape(tmp_path, write_series, write_slice):
     write_series(tmp_path)
     write_slice(tmp_path / "odd.dcm", np.zeros((4, 7), np.int16), (10, 20, 40))
     with pytest.raises(InputError, match=r"odd\.dcm.*shape: \[4, 7\]|shape: .*\[4, 7\]"):
         read_volume(tmp_path)
 
 
-def test_other_files_of_the_folder(tmp_path):
+def test_other_files_of_the_folder(tmp_path, write_series):
     stored = write_series(tmp_path)
     (tmp_path / "reading.xml").write_text("<x/>")
     (tmp_path / "LICENSE").write_text("text")
@@ -233,7 +182,7 @@ def test_other_files_of_the_folder(tmp_path):
         read_volume(tmp_path)
 
 
-def test_truncated_file(tmp_path):
+def test_truncated_file(tmp_path, write_series):
     write_series(tmp_path)
     whole = (tmp_path / "2.dcm").read_bytes()
     (tmp_path / "2.dcm").write_bytes(whole[:-10])
@@ -244,7 +193,7 @@ def test_truncated_file(tmp_path):
         read_volume(tmp_path)
 
 
-def test_empty_folder_and_a_single_slice(tmp_path):
+def test_empty_folder_and_a_single_slice(tmp_path, write_slice):
     with pytest.raises(InputError, match="no DICOM file"):
         read_volume(tmp_path)
     write_slice(tmp_path / "a.dcm", np.zeros((2, 2), np.int16), (0, 0, 5))

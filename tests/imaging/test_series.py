@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from test_dicom import write_series, write_slice
 
 from nodulenet.files import InputError
 from nodulenet.imaging import FoundSeries, Volume, find_series, write_volume
@@ -13,7 +12,7 @@ def volume():
     return Volume(np.zeros((2, 3, 4), np.int16), np.eye(4))
 
 
-def test_every_file_is_found_or_listed(tmp_path, volume):
+def test_every_file_is_found_or_listed(tmp_path, volume, write_series, write_slice):
     (tmp_path / "ct").mkdir()
     write_volume(volume, tmp_path / "ct" / "1.2.840.1.mhd")
     write_volume(volume, tmp_path / "ct" / "1.2.840.2.nii.gz")
