@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +78,7 @@ def read_masks(path: Path) -> dict[int, CroppedMask]:
         with np.load(path) as content:
             rows, offsets = content["rows"], content["offsets"]
             shapes, bits = content["shapes"], content["bits"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise InputError(f"{path}: not a readable mask file: {error}") from error
     sizes = shapes.prod(1)
     ends = np.cumsum((sizes + 7) // 8)

@@ -57,7 +57,7 @@ def train_one_epoch(
         steps, crops = steps + 1, crops + len(images)
         sums += torch.tensor([float(terms[n].detach()) if n in terms else 0.0 for n in TERMS])
         if not math.isfinite(float(sums.sum())):
-            raise Diverged(f"the loss is {float(loss)} after {steps} steps: lower train.lr")
+            raise Diverged(f"the loss is {loss.item()} after {steps} steps: lower train.lr")
     means = {n: float(v) for n, v in zip(TERMS, sums / max(steps, 1), strict=True)}
     used = {name: value for name, value in means.items() if name in terms}
     return EpochResult(sum(used.values()), used, steps, crops, time.perf_counter() - begin)

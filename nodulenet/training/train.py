@@ -68,7 +68,7 @@ def train_stage(
     scans = load_training_scans(manifest, folds, fold)
     if not any(len(scan.centres) for scan in scans):
         raise InputError(f"{manifest}: no nodule to train on outside fold {fold}")
-    net, optimiser = start(settings, optimisation, fold, parent)
+    net, optimiser = start(settings, optimisation, parent)
     ancestors = [parent / "weights.pt", parent / "momentum.pt"] if parent else []
     mark = fingerprint(
         [Path(manifest), Path(folds), *ancestors], {**settings, "fold": fold, "stage": stage}
@@ -92,7 +92,7 @@ def train_stage(
 
 
 def start(
-    settings: Mapping[str, Any], optimisation: Optimisation, fold: int, parent: Path | None
+    settings: Mapping[str, Any], optimisation: Optimisation, parent: Path | None
 ) -> tuple[NoduleNet, torch.optim.SGD]:
     """A network and its optimiser, new or as the parent stage left them."""
     torch.manual_seed(optimisation.seed)

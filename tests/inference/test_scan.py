@@ -1,0 +1,81 @@
+"""Prediction of one volume by an untrained network: what must hold whatever its weights."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+
+from nodulenet.boxes import iou_matrix
+from nodulenet.inference.masks import mask_iou
+from nodulenet.inference.scan import InferenceSettings, ScanPrediction, padded, predict_scan
+from nodulenet.model import NoduleNet
+from nodulenet.model.settings import DfpsSettings, SrSettings
+
+VOLUME = np.random.default_rng(0).integers(0, 255, (40, 44, 52)).astype(np.uint8)
+SETTINGS = InferenceSettings(ncs_threshold=0.5)
+
+
+@pytest.fixture(scope="module")
+def net() -> NoduleNet:
+    torch.manual_seed(4)
+    net = NoduleNet(width=0.1).eval()
+    torch.nn.init.normal_(net.ncs.logits.weight, std=3)
+    torch.nn.init.normal_(net.sr.logits.weight, std=3)
+    return net
+
+
+def predict(
+    net: NoduleNet, branches: tuple[str, ...], dfps: DfpsSettings | None = None
+) -> ScanPrediction:
+    dfps = dfps or DfpsSettings()
+    return predict_scan(net, VOLUME, branches, SETTINGS, dfps, SrSettings(), amp=False)
+
+
+def test_candidates_are_above_the_threshold_and_do_not_overlap(net: NoduleNet) -> None:
+    found = predict(net, ("ncs",))
+    assert len(found.ncs_boxes) > 5
+    assert (found.ncs_probability > 0.5).all()
+    assert (np.diff(found.ncs_probability) <= 0).all()
+    overlap = iou_matrix(found.ncs_boxes, found.ncs_boxes)
+    assert (overlap[np.triu_indices(len(overlap), 1)] < 0.1).all()
+    assert (found.ncs_boxes[:, :3] >= 0).all()
+    assert (found.ncs_boxes[:, :3] <= np.array(VOLUME.shape) - 1).all()
+    assert found.dfps_boxes is None
+    assert found.kept.all()
+
+
+def test_kept_decoded_boxes_do_not_overlap_and_the_others_hit_a_better_one(net: NoduleNet) -> None:
+    found = predict(net, ("ncs", "dfps"))
+    assert found.dfps_boxes is not None
+    assert found.dfps_probability is not None
+    overlap = iou_matrix(found.dfps_boxes, found.dfps_boxes)
+    for i, kept in enumerate(found.kept):
+        better = found.kept & (found.dfps_probability >= found.dfps_probability[i])
+        better[i] = False
+        assert (overlap[i, better] >= 0.1).any() != kept
+    assert found.masks == {}
+
+
+def test_without_regression_the_boxes_stay(net: NoduleNet) -> None:
+    found = predict(net, ("ncs", "dfps"), DfpsSettings(regression=False))
+    np.testing.assert_array_equal(found.dfps_boxes, found.ncs_boxes)
+
+
+def test_masks_belong_to_kept_rows_lie_inside_and_hardly_overlap(net: NoduleNet) -> None:
+    found = predict(net, ("ncs", "dfps", "sr"))
+    assert len(found.masks) > 3
+    for row, m in found.masks.items():
+        assert found.kept[row]
+        assert m.mask.any()
+        assert (m.offset >= 0).all()
+        assert (m.offset + m.mask.shape <= VOLUME.shape).all()
+    for a, b in combinations(found.masks.values(), 2):
+        assert mask_iou(a, b) <= 0.3
+
+
+def test_padding_is_at_the_far_ends() -> None:
+    image = padded(VOLUME, 170)
+    assert image.shape == (48, 48, 64)
+    np.testing.assert_array_equal(image[:40, :44, :52], VOLUME)
+    assert (image[40:] == 170).all()

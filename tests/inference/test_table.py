@@ -1,0 +1,118 @@
+"""predictions.csv: columns in world mm, and the joining of folds."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nodulenet.files import InputError, write_json
+from nodulenet.imaging import Volume
+from nodulenet.inference.scan import ScanPrediction
+from nodulenet.inference.table import (
+    COLUMNS,
+    concat_predictions,
+    prediction_table,
+    read_predictions,
+    write_predictions,
+)
+
+# z, y, x -> LPS: 1 mm, y and x turned round, origin at (100, 50, -20).
+GRID = Volume(
+    np.zeros((1, 1, 1), np.uint8),
+    np.array([[0, 0, -1, 100], [0, -1, 0, 50], [1, 0, 0, -20], [0, 0, 0, 1]], float),
+)
+
+
+def two_candidates(dfps: bool = True) -> ScanPrediction:
+    boxes = np.array([[10, 20, 30, 18, 13, 9], [1, 2, 3, 4, 5, 6]], np.float32)
+    decoded = boxes + np.float32(1) if dfps else None
+    return ScanPrediction(
+        boxes,
+        np.array([0.9, 0.7], np.float32),
+        decoded,
+        np.array([0.1, 0.8], np.float32) if dfps else None,
+        np.array([False, True]),
+        {},
+    )
+
+
+def test_rows_are_world_mm_by_falling_ensemble_probability() -> None:
+    table, order = prediction_table("1.2", two_candidates(), GRID, 8, fold=2)
+    assert list(table.columns) == list(COLUMNS)
+    assert list(table.columns[:5]) == ["seriesuid", "coordX", "coordY", "coordZ", "probability"]
+    assert order.tolist() == [1, 0]
+    assert table.probability.tolist() == pytest.approx([0.75, 0.5])
+    second = table.iloc[1]
+    assert [second.coordX, second.coordY, second.coordZ] == [70, 30, -10]
+    # The margin of 8 voxels is taken off; what is smaller keeps one voxel.
+    assert [second.depth_mm, second.height_mm, second.width_mm] == [10, 5, 1]
+    assert second.diameter_mm == 10
+    assert [second.dfps_coordX, second.dfps_coordY, second.dfps_coordZ] == [69, 29, -9]
+    assert second.dfps_depth_mm == 11
+    assert table.kept.tolist() == [1, 0]
+    assert table.fold.tolist() == [2, 2]
+
+
+def test_without_dfps_the_probability_is_that_of_ncs() -> None:
+    table, _ = prediction_table("1.2", two_candidates(dfps=False), GRID, 8, fold=0)
+    assert table.probability.tolist() == pytest.approx([0.9, 0.7])
+    assert table.dfps_probability.isna().all()
+    assert table.dfps_coordX.isna().all()
+
+
+def fold_folder(root: Path, fold: int, scans: list[str], rows: list[str]) -> Path:
+    folder = root / f"fold{fold}"
+    folder.mkdir()
+    tables = [prediction_table(uid, two_candidates(), GRID, 8, fold)[0] for uid in rows]
+    write_predictions(tables, folder / "predictions.csv")
+    write_json(folder / "predictions.json", {"scans": scans})
+    return folder
+
+
+def folds_table(root: Path, scans: list[str]) -> Path:
+    path = root / "folds.tsv"
+    rows = {"series_uid": scans, "patient_id": scans, "fold": [0] * len(scans)}
+    pd.DataFrame(rows).to_csv(path, sep="\t", index=False)
+    return path
+
+
+def test_folds_are_joined_in_order_and_scans_without_candidates_are_fine(tmp_path: Path) -> None:
+    first = fold_folder(tmp_path, 0, ["1.1", "1.2"], ["1.1"])
+    second = fold_folder(tmp_path, 1, ["1.3"], [])
+    folds = folds_table(tmp_path, ["1.1", "1.2", "1.3"])
+    concat_predictions([first, second], folds, tmp_path / "all.csv")
+    joined = read_predictions(tmp_path / "all.csv")
+    pd.testing.assert_frame_equal(joined, read_predictions(first / "predictions.csv"))
+
+
+@pytest.mark.parametrize(
+    ("scans", "fault"),
+    [
+        (["1.1"], "scan 1.2 is missing"),
+        (["1.1", "1.2", "1.3"], "scan 1.3 is not in the table"),
+        (["1.1", "1.2", "1.2"], "scan 1.2 was predicted more than once"),
+    ],
+)
+def test_a_missing_unknown_or_doubled_scan_is_an_error(
+    tmp_path: Path, scans: list[str], fault: str
+) -> None:
+    folder = fold_folder(tmp_path, 0, scans, ["1.1"])
+    folds = folds_table(tmp_path, ["1.1", "1.2"])
+    with pytest.raises(InputError, match=fault):
+        concat_predictions([folder], folds, tmp_path / "all.csv")
+    assert not (tmp_path / "all.csv").exists()
+
+
+def test_a_row_of_another_fold_is_an_error(tmp_path: Path) -> None:
+    folder = fold_folder(tmp_path, 0, ["1.1"], ["1.2"])
+    folds = folds_table(tmp_path, ["1.1"])
+    with pytest.raises(InputError, match=r"scan 1\.2 is not of this fold"):
+        concat_predictions([folder], folds, tmp_path / "all.csv")
+
+
+def test_a_table_without_a_column_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    path.write_text("seriesuid,coordX\n")
+    with pytest.raises(InputError, match=r"predictions\.csv: no column coordY"):
+        read_predictions(path)

@@ -1,0 +1,159 @@
+"""A stage on tiny scans: what it writes, and that a kill changes nothing."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from nodulenet.cohort.folds import write_folds
+from nodulenet.cohort.manifest import COLUMNS, COUNTS, SHAPE, write_manifest
+from nodulenet.files import InputError
+from nodulenet.imaging import Volume, write_scan
+from nodulenet.model.weights import load_weights
+from nodulenet.training import train as train_module
+from nodulenet.training import train_stage
+
+ENDINGS = {"volume": ".npy", "mask": "_mask.npy", "record": ".json"}
+NUMBERS = (*COUNTS, *SHAPE)
+SETTINGS: dict[str, Any] = {
+    "preprocess": {"pad_value": 170},
+    "model": {"width": 0.1, "dfps_features": "enc2"},
+    "ncs": {"negatives": 50},
+    "dfps": {},
+    "sr": {},
+    "targets": {"margin_total": 8},
+    "augment": {"scale": [0.9, 1.1], "random_crops": 0.5},
+    "train": {
+        "stages": {
+            "ncs": {"epochs": 3, "branches": ["ncs"]},
+            "full": {"after": "ncs", "epochs": 1, "branches": ["ncs", "dfps", "sr"]},
+        },
+        "evaluate": ["full"],
+        "batch": 2,
+        "crop": 32,
+        "device": "cpu",
+        "amp": False,
+    },
+}
+
+
+def write_cohort(root: Path, nodules: bool = True) -> tuple[Path, Path]:
+    """Three scans of noise, the first two with a bright cube each, and their tables."""
+    rows = []
+    for k in range(3):
+        uid = f"1.{k}"
+        image = np.random.default_rng(k).integers(0, 60, (36, 40, 44)).astype(np.uint8)
+        labels = np.zeros(image.shape, np.uint8)
+        if nodules and k < 2:
+            labels[12:20, 14:22, 16 + k : 24 + k] = 1
+            image[labels > 0] = 200
+        paths = {name: f"{uid}{end}" for name, end in ENDINGS.items()}
+        volume = Volume(image, np.eye(4))
+        files = [root / paths[name] for name in ("volume", "record", "mask")]
+        write_scan(*files, volume, labels, {"status": "ok"})
+        rows.append({"series_uid": uid, "patient_id": uid, "status": "ok", "fold": k % 2} | paths)
+    table = pd.DataFrame(rows)
+    write_folds(table[["series_uid", "patient_id", "fold"]], root / "folds.tsv")
+    empty = {name: 0 if name in NUMBERS else "" for name in COLUMNS if name not in table}
+    write_manifest(table.assign(**empty)[list(COLUMNS)], root / "manifest.tsv")
+    return root / "manifest.tsv", root / "folds.tsv"
+
+
+def run(cohort: tuple[Path, Path], stage: str, output: Path, parent: Path | None = None) -> None:
+    train_stage(*cohort, 1, stage, SETTINGS, parent, output, threads=1)
+
+
+def tensors(path: Path) -> dict[str, torch.Tensor]:
+    return torch.load(path / "weights.pt", weights_only=True)["state_dict"]
+
+
+def test_a_killed_stage_resumes_and_ends_with_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort = write_cohort(tmp_path)
+    run(cohort, "ncs", tmp_path / "whole")
+
+    real, seen = train_module.one_epoch, []
+
+    def killed(*args: Any) -> Any:
+        seen.append(1)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(train_module, "one_epoch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(cohort, "ncs", tmp_path / "killed")
+    assert (tmp_path / "killed" / "checkpoint.pt").exists()
+    assert not (tmp_path / "killed" / "weights.pt").exists()
+    run(cohort, "ncs", tmp_path / "killed")
+
+    assert len(seen) == 4  # the last epoch alone was done again
+    assert not (tmp_path / "killed" / "checkpoint.pt").exists()
+    whole, resumed = tensors(tmp_path / "whole"), tensors(tmp_path / "killed")
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    losses = [pd.read_csv(tmp_path / n / "history.csv").loss.tolist() for n in ("whole", "killed")]
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == 3
+
+
+def test_a_later_stage_starts_from_the_weights_and_momentum_before(tmp_path: Path) -> None:
+    cohort = write_cohort(tmp_path)
+    run(cohort, "ncs", tmp_path / "ncs")
+    net, optimiser = train_module.start(
+        SETTINGS, train_module.read_optimisation(SETTINGS["train"]), tmp_path / "ncs"
+    )
+    before = tensors(tmp_path / "ncs")
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    momentum = torch.load(tmp_path / "ncs" / "momentum.pt", weights_only=True)
+    names = {p: name for name, p in net.named_parameters()}
+    found = {names[p]: s["momentum_buffer"] for p, s in optimiser.state.items()}
+    assert found.keys() == momentum.keys()
+    assert not any(name.startswith(("dfps", "sr")) for name in momentum)
+
+    run(cohort, "full", tmp_path / "full", tmp_path / "ncs")
+    history = pd.read_csv(tmp_path / "full" / "history.csv")
+    assert history.epoch.tolist() == [3]
+    assert history[["ncs_class", "dfps_class", "dfps_box", "sr"]].notna().all(axis=None)
+    _, provenance = load_weights(tmp_path / "full" / "weights.pt")
+    assert (provenance.stage, provenance.fold, provenance.epochs) == ("full", 1, 4)
+
+
+def test_a_checkpoint_of_other_settings_is_not_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cohort = write_cohort(tmp_path)
+    monkeypatch.setattr(Path, "unlink", lambda *_a, **_k: None)  # the finished stage keeps it
+    run(cohort, "ncs", tmp_path / "ncs")
+    changed = copy.deepcopy(SETTINGS)
+    changed["train"]["lr"] = 0.02
+    train_stage(*cohort, 1, "ncs", changed, None, tmp_path / "ncs", threads=1)
+    assert "not resumed" in caplog.text
+    assert pd.read_csv(tmp_path / "ncs" / "history.csv").lr.max() == 0.02
+
+
+def test_a_corrupt_checkpoint_is_named(tmp_path: Path) -> None:
+    cohort = write_cohort(tmp_path)
+    (tmp_path / "ncs").mkdir()
+    (tmp_path / "ncs" / "checkpoint.pt").write_bytes(b"PK\x03\x04 cut short")
+    with pytest.raises(InputError, match=r"checkpoint\.pt: not a readable torch file"):
+        run(cohort, "ncs", tmp_path / "ncs")
+
+
+def test_a_training_set_without_nodules_is_an_error(tmp_path: Path) -> None:
+    cohort = write_cohort(tmp_path, nodules=False)
+    with pytest.raises(InputError, match=r"manifest\.tsv: no nodule to train on outside fold 1"):
+        run(cohort, "ncs", tmp_path / "ncs")
+
+
+def test_a_loss_that_diverges_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cohort = write_cohort(tmp_path)
+    changed = copy.deepcopy(SETTINGS)
+    changed["train"]["lr"] = 1e30
+    with pytest.raises(InputError, match=r"fold 1, stage ncs, epoch \d: the loss is"):
+        train_stage(*cohort, 1, "ncs", changed, None, tmp_path / "ncs", threads=1)
