@@ -23,6 +23,7 @@ PLANES = ("axial", "coronal", "sagittal")
 HEADINGS = {"best": "best Dice", "worst": "worst Dice of those found", "missed": "missed"}
 TRUTH, PREDICTION = SKY, ORANGE
 SCALE_VOXELS = 10
+OUTLINED = effects.withStroke(linewidth=2.5, foreground="black")
 
 
 def plot_gallery(
@@ -122,11 +123,15 @@ def draw_cut(axes: Axes, image: NDArray, truth: NDArray, prediction: NDArray, na
     axes.set_ylim((image.shape[0] - 0.5, -0.5) if name == "axial" else (-0.5, image.shape[0] - 0.5))
     if name == "axial":
         bottom = image.shape[0] - 2.5
-        axes.plot([1.5, 1.5 + SCALE_VOXELS], [bottom, bottom], color="white", lw=2)
-    label = axes.text(
-        0.03, 0.97, name, transform=axes.transAxes, color="white", fontsize=7, ha="left", va="top"
-    )
-    label.set_path_effects([effects.withStroke(linewidth=1.5, foreground="black")])
+        ends = [1.5, 1.5 + SCALE_VOXELS]
+        axes.plot(ends, [bottom, bottom], color="white", lw=2, path_effects=[OUTLINED])
+    place: Any = {
+        "transform": axes.transAxes,
+        "ha": "left",
+        "va": "top",
+        "path_effects": [OUTLINED],
+    }
+    axes.text(0.03, 0.97, name, color="white", fontsize=7, **place)
 
 
 def add_legend(figure: Figure) -> None:
