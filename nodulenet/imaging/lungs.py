@@ -49,7 +49,7 @@ def label_lungs(hu: NDArray[np.float32], steps: NDArray[np.float64]) -> NDArray[
     lungs = np.zeros(hu.shape, np.uint8)
     for label in np.flatnonzero(sizes >= smallest):
         part = labels == label
-        if LUNG_HU[0] < np.median(hu[ndimage.binary_erosion(part)]) < LUNG_HU[1]:
+        if LUNG_HU[0] < np.median(hu[ndimage.binary_erosion(part, border_value=1)]) < LUNG_HU[1]:
             assign_sides(part, lungs, middle)
     if not lungs.any():
         raise NoLungs("no lungs: no air in the body has the density and the size of a lung")
