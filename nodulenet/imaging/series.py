@@ -40,7 +40,7 @@ def find_series(folder: Path | str) -> tuple[list[FoundSeries], list[Unusable]]:
     unusable: list[Unusable] = []
     for place, subfolders, names in os.walk(folder):
         subfolders.sort()
-        files = [Path(place, name) for name in sorted(names) if not name.endswith(".xml")]
+        files = [Path(place, name) for name in sorted(names) if not name.lower().endswith(".xml")]
         images = [path for path in files if path.name.lower().endswith(IMAGE_SUFFIXES)]
         _add_images(images, found, unusable)
         owned = _data_files(images)
