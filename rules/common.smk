@@ -1,5 +1,6 @@
 """The config, the scan table, and what the rules ask of them: all functions are here."""
 
+import csv
 import difflib
 import importlib.util
 import os
@@ -58,14 +59,16 @@ def ancestors(stage):
 def read_scans(table):
     """The scan table by series, with paths seen from the working directory."""
     try:
-        scans = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
+        with open(table, newline="", encoding="utf-8-sig") as file:
+            scans = pd.DataFrame(list(csv.DictReader(file, dialect="excel-tab", restkey="beyond")))
+    except (OSError, ValueError, csv.Error) as error:
         raise WorkflowError(f"{table}: not a readable scan table: {error}") from None
+    if scans.empty:
+        raise WorkflowError(f"{table}: holds no scan")
     check(scans, "schemas/scans.schema.yaml", table)
     doubled = scans["series_uid"][scans["series_uid"].duplicated()]
-    if scans.empty or len(doubled):
-        fault = f"scan {doubled.iloc[0]} is listed more than once" if len(doubled) else "no scan"
-        raise WorkflowError(f"{table}: {fault}")
+    if len(doubled):
+        raise WorkflowError(f"{table}: scan {doubled.iloc[0]} is listed more than once")
     for column in ("ct", "annotations", "lung_mask"):
         scans[column] = [locate(table, cell) for cell in scans[column]]
     return scans.set_index("series_uid").to_dict("index")

@@ -3,7 +3,7 @@ rule predict:
         manifest="<results>/manifest.tsv",
         folds="<results>/folds.tsv",
         weights="<results>/fold{fold}/{stage}/weights.pt",
-        code=code("inference", "model", "boxes", "imaging/store.py", "imaging/masks.py"),
+        code=code("inference", "model", "boxes", "imaging"),
     output:
         predictions="<results>/fold{fold}/{stage}/predictions.csv",
         record="<results>/fold{fold}/{stage}/predictions.json",
@@ -49,7 +49,7 @@ rule evaluate:
         folds="<results>/folds.tsv",
         predictions="<results>/{stage}/predictions.csv",
         masks=collect("<results>/fold{fold}/{{stage}}/masks", fold=FOLDS),
-        code=code("evaluation", "inference/masks.py"),
+        code=code("evaluation", "inference/masks.py", "imaging/store.py"),
     output:
         table=report(
             "<results>/{stage}/froc.csv",

@@ -3,7 +3,7 @@ rule train:
         manifest="<results>/manifest.tsv",
         folds="<results>/folds.tsv",
         parent=parent,
-        code=code("training", "model", "boxes", "imaging/store.py"),
+        code=code("training", "model", "boxes", "imaging/store.py", "imaging/volume.py"),
     output:
         weights="<results>/fold{fold}/{stage}/weights.pt",
         momentum="<results>/fold{fold}/{stage}/momentum.pt",

@@ -33,7 +33,7 @@ def read_scan_table(path: Path | str) -> pd.DataFrame:
 def read_text_table(path: Path) -> pd.DataFrame:
     """Read any TSV with a header, all cells as text. Raises `InputError` naming file and line."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = [[cell.strip() for cell in row] for row in csv.reader(file, "excel-tab") if row]
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
