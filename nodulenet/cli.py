@@ -184,6 +184,7 @@ def run_consensus(options: argparse.Namespace) -> None:
 
 def run_froc(options: argparse.Namespace) -> None:
     from nodulenet.evaluation import froc_files
+    from nodulenet.plots import plot_froc
 
     froc_files(
         annotations=options.annotations,
@@ -194,6 +195,7 @@ def run_froc(options: argparse.Namespace) -> None:
         readout=options.readout,
         samples=options.bootstrap,
     )
+    plot_froc({"submission": options.output / "froc.json"}, options.output / "froc.svg")
 
 
 if __name__ == "__main__":
