@@ -109,8 +109,8 @@ def write_predictions(folder):
     table = pd.DataFrame(rows, columns=list(PREDICTION_COLUMNS))
     table.to_csv(folder / "full/predictions.csv", index=False)
     masks = [folder / f"fold{fold}/full/masks" for fold in (0, 1)]
-    write_masks({1: CroppedMask(ball((20, 30, 30), 6), np.zeros(3, int))}, masks[0] / "s0.npz")
-    shifted = CroppedMask(ball((30, 42, 46), 8), np.zeros(3, int))
+    write_masks({1: CroppedMask(ball((20, 30, 30), 6), (0, 0, 0))}, masks[0] / "s0.npz")
+    shifted = CroppedMask(ball((30, 42, 46), 8), (0, 0, 0))
     write_masks({1: shifted}, masks[1] / "s1.npz")
     write_masks({}, masks[1] / "s2.npz")
     return masks

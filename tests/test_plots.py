@@ -189,7 +189,7 @@ def test_outlines_lie_on_the_lesion_whatever_the_axes(tmp_path):
         flips[list(flip), 3] = [SHAPE[axis] - 1 for axis in flip]
         folder = tmp_path / str(len(flip))
         scan = scan_on_disk(folder, AFFINE @ flips, flip)
-        shifted = CroppedMask(np.flip(ball((20, 32, 30), 4), flip), np.zeros(3, int))
+        shifted = CroppedMask(np.flip(ball((20, 32, 30), 4), flip), (0, 0, 0))
         cases.append(cut_case(scan, nodule, at, shifted, 0.9))
     first = cases[0]
     assert first.image.shape == (37, 37, 37)

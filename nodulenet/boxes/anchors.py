@@ -9,7 +9,7 @@ ANCHOR_SIDES = (5.0, 10.0, 20.0, 30.0, 50.0)
 STRIDE = 4
 
 
-def anchor_grid(shape: tuple[int, int, int]) -> NDArray[np.float32]:
+def anchor_grid(shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Anchors of a feature map of `shape` (z, y, x): (N, 6) rows (z, y, x, d, h, w) in voxels.
 
     Centres lie at 1.5 + 4 i; rows run over z, y, x and then the sides, as the head's outputs do.

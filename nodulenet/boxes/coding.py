@@ -24,7 +24,7 @@ def encode(boxes: Any, anchors: Any) -> Any:
     return dispatch(_encode_cpu, boxes, anchors)
 
 
-def decode(deltas: Any, anchors: Any, shape: tuple[int, int, int] | None = None) -> Any:
+def decode(deltas: Any, anchors: Any, shape: tuple[int, ...] | None = None) -> Any:
     """The inverse of `encode`: deltas and anchors (N, 6) -> boxes (N, 6) in voxels, float32.
 
     With `shape` (z, y, x) the centres are clipped to the volume, [0, size - 1]; sides stay as they

@@ -32,7 +32,8 @@ def score_masks(
     dice, iou = np.zeros(count), np.zeros(count)
     best = np.zeros(count, int)
     for row, cropped in masks.items():
-        low, high = cropped.offset, cropped.offset + cropped.mask.shape
+        low = np.array(cropped.offset)
+        high = low + cropped.mask.shape
         if (low < 0).any() or (high > labels.shape).any():
             raise InputError(f"{names[1]}: the mask of row {row} leaves the volume")
         inside = labels[low[0] : high[0], low[1] : high[1], low[2] : high[2]]

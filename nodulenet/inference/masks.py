@@ -8,6 +8,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from nodulenet.annotations.consensus import mask_iou
 from nodulenet.files import InputError, replacing
 
 
@@ -16,33 +17,7 @@ class CroppedMask:
     """A mask (d, h, w) and the voxel (z, y, x) of the grid that its first voxel is."""
 
     mask: NDArray[np.bool_]
-    offset: NDArray[np.int64]
-
-
-def tight(mask: NDArray[np.bool_], offset: NDArray[np.int64]) -> CroppedMask:
-    """Crop a mask at `offset` to its own box; an empty one gets the shape (0, 0, 0)."""
-    if not mask.any():
-        return CroppedMask(np.zeros((0, 0, 0), bool), np.asarray(offset))
-    found = np.argwhere(mask)
-    low, high = found.min(0), found.max(0) + 1
-    inside = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    return CroppedMask(mask[inside], offset + low)
-
-
-def mask_iou(a: CroppedMask, b: CroppedMask) -> float:
-    """Intersection over union of two cropped masks of one grid; 0 for two empty ones."""
-    low = np.maximum(a.offset, b.offset)
-    high = np.minimum(a.offset + a.mask.shape, b.offset + b.mask.shape)
-    if (high <= low).any():
-        return 0.0
-    common = np.count_nonzero(window(a, low, high) & window(b, low, high))
-    return common / (np.count_nonzero(a.mask) + np.count_nonzero(b.mask) - common)
-
-
-def window(m: CroppedMask, low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """The part of a cropped mask between two voxels of the grid."""
-    low, high = low - m.offset, high - m.offset
-    return m.mask[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
+    offset: tuple[int, int, int]
 
 
 def suppress_masks(masks: Mapping[int, CroppedMask], threshold: float) -> dict[int, CroppedMask]:
@@ -50,7 +25,10 @@ def suppress_masks(masks: Mapping[int, CroppedMask], threshold: float) -> dict[i
     the threshold. Empty masks fall too."""
     kept: dict[int, CroppedMask] = {}
     for row, candidate in masks.items():
-        if candidate.mask.size and all(mask_iou(candidate, k) <= threshold for k in kept.values()):
+        if candidate.mask.size and not any(
+            mask_iou(candidate.mask, candidate.offset, k.mask, k.offset) > threshold
+            for k in kept.values()
+        ):
             kept[row] = candidate
     return kept
 
@@ -86,6 +64,8 @@ def read_masks(path: Path) -> dict[int, CroppedMask]:
         raise InputError(f"{path}: {len(bits)} bytes of masks, the shapes ask for {ends[-1:]}")
     parts = np.split(bits, ends[:-1])
     return {
-        int(row): CroppedMask(np.unpackbits(part, count=size).astype(bool).reshape(shape), offset)
+        int(row): CroppedMask(
+            np.unpackbits(part, count=size).astype(bool).reshape(shape), tuple(offset.tolist())
+        )
         for row, part, size, shape, offset in zip(rows, parts, sizes, shapes, offsets, strict=False)
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from tqdm import tqdm
 
@@ -16,7 +17,7 @@ from nodulenet.imaging.store import open_scan
 from nodulenet.inference.masks import CroppedMask, write_masks
 from nodulenet.inference.scan import InferenceSettings, ScanPrediction, predict_scan
 from nodulenet.inference.table import prediction_table, write_predictions
-from nodulenet.model.device import choose_device
+from nodulenet.model.device import choose_device, to_device
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.settings import DfpsSettings, SrSettings
 from nodulenet.model.weights import Provenance, load_weights
@@ -41,36 +42,40 @@ def predict_fold(
     preprocessed one; a mask's label is the number of its row, counted from 1.
     """
     torch.set_num_threads(threads)
-    device = choose_device(settings["train"]["device"])
     net, provenance = load_weights(weights)
-    net = net.to(device, memory_format=torch.channels_last_3d).eval()
+    to_device(net.eval(), choose_device(settings["train"]["device"]))
     held_out = read_folds(folds)
     mine = set(held_out.loc[held_out.fold == fold, "series_uid"])
-    rows = [row for row in read_manifest(manifest).itertuples() if row.series_uid in mine]
+    rows = [row for row in read_manifest(manifest).to_dict("records") if row["series_uid"] in mine]
     (output / "masks").mkdir(parents=True, exist_ok=True)
-    tables, done = [], 0
-    counts = {}
-    for row in tqdm(rows, desc=f"fold {fold} {provenance.stage}", unit="scan", disable=None):
+    name = f"fold {fold} {provenance.stage}"
+    tables: list[pd.DataFrame] = []
+    done = 0
+    for row in tqdm(rows, desc=name, unit="scan", disable=None):
+        uid = str(row["series_uid"])
         volume, affine, record = open_scan(
-            manifest.parent / row.volume, manifest.parent / row.record
+            manifest.parent / row["volume"], manifest.parent / row["record"]
         )
         prediction = predict_array(net, provenance, volume, settings)
-        margin = provenance.settings["targets"]["margin_total"]
         grid = Volume(volume, affine)
-        table, order = prediction_table(row.series_uid, prediction, grid, margin, fold)
+        table, order = prediction_table(uid, prediction, grid, margin_of(provenance), fold)
         if "sr" in provenance.branches:
             numbers = {int(c): done + k for k, c in enumerate(order, 1)}
             masks = {numbers[c]: mask for c, mask in prediction.masks.items()}
-            write_scan_masks(masks, grid, record, output / "masks" / row.series_uid)
+            write_scan_masks(masks, grid, record, output / "masks" / uid)
         tables.append(table)
         done += len(table)
-        counts[row.series_uid] = len(table)
-        log.info(
-            "fold %d %s scan %s: %d candidates", fold, provenance.stage, row.series_uid, len(table)
-        )
+        log.info("%s scan %s: %d candidates", name, uid, len(table))
     write_predictions([table for table in tables if len(table)], output / "predictions.csv")
-    summary = {"fold": fold, "stage": provenance.stage, "scans": list(counts), "candidates": counts}
+    scans = [str(row["series_uid"]) for row in rows]
+    candidates = dict(zip(scans, map(len, tables), strict=True))
+    summary = {"fold": fold, "stage": provenance.stage, "scans": scans, "candidates": candidates}
     write_json(output / "predictions.json", summary)
+
+
+def margin_of(provenance: Provenance) -> float:
+    """Voxels that the network's boxes are larger than the nodules, along each axis."""
+    return float(provenance.settings["targets"]["margin_total"])
 
 
 def predict_array(
@@ -84,7 +89,7 @@ def predict_array(
     return predict_scan(
         net,
         volume,
-        provenance.branches,
+        tuple(provenance.branches),
         InferenceSettings(**settings["inference"]),
         DfpsSettings(**trained["dfps"]),
         SrSettings(**trained["sr"]),

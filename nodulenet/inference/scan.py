@@ -1,5 +1,6 @@
 """Prediction of one scan: candidates, their second opinion and their masks, in voxels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,13 +9,14 @@ from numpy.typing import NDArray
 
 from nodulenet.boxes import decode, nms
 from nodulenet.boxes.anchors import STRIDE, anchor_grid
-from nodulenet.inference.masks import CroppedMask, suppress_masks, tight
+from nodulenet.imaging.masks import cropped
+from nodulenet.inference.masks import CroppedMask, suppress_masks
 from nodulenet.model.backbone import Features
 from nodulenet.model.crops import sr_corners
 from nodulenet.model.device import mixed_precision
 from nodulenet.model.network import NoduleNet, normalise
 from nodulenet.model.objective import candidates
-from nodulenet.model.settings import Branch, DfpsSettings, SrSettings
+from nodulenet.model.settings import DfpsSettings, SrSettings
 
 SIZE_MULTIPLE = 16
 BOXES_AT_ONCE = 256
@@ -51,7 +53,7 @@ class ScanPrediction:
 def predict_scan(
     net: NoduleNet,
     volume: NDArray[np.uint8],
-    branches: tuple[Branch, ...],
+    branches: Sequence[str],
     settings: InferenceSettings,
     dfps: DfpsSettings,
     sr: SrSettings,
@@ -115,7 +117,7 @@ def segment(
     net: NoduleNet,
     features: Features,
     boxes: NDArray[np.float32],
-    shape: tuple[int, ...],
+    shape: tuple[int, int, int],
     settings: SrSettings,
 ) -> list[CroppedMask]:
     """The mask of every box (probability > 0.5), cut at the unpadded volume's `shape`."""
@@ -123,6 +125,5 @@ def segment(
     image_shape = tuple(features.image.shape[2:])
     for low, high in zip(*sr_corners(boxes, image_shape, settings.snap), strict=True):
         mask = (net.sr(features, 0, low, high) > 0).cpu().numpy()
-        inside = tuple(slice(0, max(0, n - a)) for n, a in zip(shape, low, strict=True))
-        masks.append(tight(mask[inside], low))
+        masks.append(CroppedMask(*cropped(mask, low, shape)))
     return masks

@@ -14,7 +14,7 @@ IMAGE_PER_FEATURE = 4
 ROI_SIDE = 7
 
 
-def corners(boxes: NDArray[np.float32]) -> tuple[NDArray, NDArray]:
+def corners(boxes: NDArray[np.float32]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Boxes (N, 6) -> lower and upper corners (N, 3): centre - and + side / 2, in voxels."""
     return boxes[:, :3] - boxes[:, 3:] / 2, boxes[:, :3] + boxes[:, 3:] / 2
 
@@ -23,9 +23,9 @@ def roi_corners(
     boxes: NDArray[np.float32], shape: tuple[int, ...]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Boxes (N, 6) in image voxels -> half-open RoIs (N, 3) in a feature map of `shape`."""
-    low, high = (c / IMAGE_PER_FEATURE for c in corners(boxes))
-    low = np.clip(np.floor(low), 0, np.array(shape) - 1).astype(np.int64)
-    high = np.clip(np.ceil(high), low + 1, np.array(shape)).astype(np.int64)
+    lower, upper = (c / IMAGE_PER_FEATURE for c in corners(boxes))
+    low = np.clip(np.floor(lower), 0, np.array(shape) - 1).astype(np.int64)
+    high = np.clip(np.ceil(upper), low + 1, np.array(shape)).astype(np.int64)
     return low, high
 
 
@@ -37,12 +37,12 @@ def sr_corners(
     outward: floor and ceil to multiples of 4; truncate: corners become integers first. A crop
     that clipping empties is widened to 4 voxels.
     """
-    low, high = corners(boxes)
+    lower, upper = corners(boxes)
     if snap == "truncate":
-        low, high = np.trunc(low), np.trunc(high)
+        lower, upper = np.trunc(lower), np.trunc(upper)
     step, limit = IMAGE_PER_FEATURE, np.array(shape)
-    low = np.clip(np.floor(low / step) * step, 0, limit - step).astype(np.int64)
-    high = np.clip(np.ceil(high / step) * step, low + step, limit).astype(np.int64)
+    low = np.clip(np.floor(lower / step) * step, 0, limit - step).astype(np.int64)
+    high = np.clip(np.ceil(upper / step) * step, low + step, limit).astype(np.int64)
     return low, high
 
 

@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager
 
 import torch
+from torch import nn
 
 from nodulenet.files import InputError
 
@@ -14,6 +15,12 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def to_device(net: nn.Module, device: torch.device) -> None:
+    """Move a network, with channels last in memory, where convolutions are quicker."""
+    net.to(device)
+    net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # a gap in torch
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -45,9 +45,9 @@ def anchor_targets(
     truth box that has no such anchor. Negative: below `negative_iou` with all. Rest: ignored.
     """
     if len(truth) == 0:
-        return AnchorTargets(
-            *np.zeros((2, 0), np.int64), draw(rng, np.arange(len(anchors)), settings.negatives)
-        )
+        none = np.zeros(0, np.int64)
+        negatives = draw(rng, np.arange(len(anchors)), settings.negatives)
+        return AnchorTargets(none, none, negatives)
     iou = iou_matrix(anchors, truth)
     best = iou.max(0)
     floor = np.where(best >= settings.positive_iou, settings.positive_iou, best)

@@ -1,8 +1,9 @@
 """The scans of a training set and the crops of an epoch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,18 +41,19 @@ def load_training_scans(manifest: Path, folds: Path, fold: int) -> list[Training
     table, held_out = read_manifest(manifest), read_folds(folds)
     training = set(held_out.loc[held_out.fold != fold, "series_uid"])
     root = Path(manifest).parent
-    return [load_scan(root, row) for row in table.itertuples() if row.series_uid in training]
+    rows = table.to_dict("records")
+    return [load_scan(root, row) for row in rows if row["series_uid"] in training]
 
 
-def load_scan(root: Path, row: object) -> TrainingScan:
+def load_scan(root: Path, row: Mapping[Hashable, Any]) -> TrainingScan:
     """Open the artefacts that a manifest row names, relative to `root`."""
-    volume, _, _ = open_scan(root / row.volume, root / row.record)
-    labels, _, _ = open_scan(root / row.mask, root / row.record)
+    volume, _, _ = open_scan(root / row["volume"], root / row["record"])
+    labels, _, _ = open_scan(root / row["mask"], root / row["record"])
     boxes = [found for found in find_objects(labels) if found is not None]
     centres = [[(s.start + s.stop - 1) / 2 for s in box] for box in boxes]
     extents = [max(s.stop - s.start for s in box) for box in boxes]
     return TrainingScan(
-        row.series_uid, volume, labels, np.reshape(centres, (-1, 3)), np.array(extents, float)
+        row["series_uid"], volume, labels, np.reshape(centres, (-1, 3)), np.array(extents, float)
     )
 
 

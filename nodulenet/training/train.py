@@ -13,7 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from nodulenet.files import InputError, replacing
-from nodulenet.model.device import choose_device
+from nodulenet.model.device import choose_device, to_device
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.weights import (
     Provenance,
@@ -98,7 +98,7 @@ def start(
     torch.manual_seed(optimisation.seed)
     net = load_weights(parent / "weights.pt")[0] if parent else NoduleNet(**settings["model"])
     device = choose_device(optimisation.device)
-    net = net.to(device, memory_format=torch.channels_last_3d)
+    to_device(net, device)
     optimiser = torch.optim.SGD(
         net.parameters(),
         optimisation.lr,

@@ -9,7 +9,7 @@ from nodulenet.inference.masks import CroppedMask
 
 
 def block(shape, offset):
-    return CroppedMask(np.ones(shape, bool), np.array(offset))
+    return CroppedMask(np.ones(shape, bool), offset)
 
 
 def labels():
