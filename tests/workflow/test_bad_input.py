@@ -1,0 +1,116 @@
+"""Faults of config, scan table and scans: exit status 1, one clear message, work kept."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import running
+import tiny
+
+RESULTS = "results/tiny"
+STAGES = tiny.CONFIG["train"]["stages"]
+
+
+def with_train(**changes: Any) -> dict[str, Any]:
+    return {"train": {**copy.deepcopy(tiny.CONFIG["train"]), **changes}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            with_train(batchh=4),
+            "config.yaml: train.batchh: there is no such key, did you mean batch?",
+        ),
+        (with_train(batch="4"), "config.yaml: train.batch: '4' is not of type 'integer'"),
+        (with_train(evaluate=["ful"]), "config.yaml: train.evaluate: there is no stage 'ful'"),
+        (
+            with_train(stages={"full": {**STAGES["full"], "after": "nsc"}}),
+            "config.yaml: train.stages.full.after: there is no stage 'nsc'",
+        ),
+        (
+            with_train(stages={**STAGES, "ncs": {**STAGES["ncs"], "after": "full"}}),
+            "train.stages.ncs.after: a circle, 'full' comes after 'ncs' already",
+        ),
+    ],
+)
+def test_faults_of_the_config(fresh: Path, changes: dict[str, Any], message: str) -> None:
+    running.configure(fresh, **changes)
+    assert message in running.fail(fresh, "--dry-run")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("lung_mask", "lungs", "scans.tsv: line 2: lung"),
+        (
+            tiny.SERIES[1] + "\t",
+            tiny.SERIES[0] + "\t",
+            "scans.tsv: scan 1.2.826.1 is listed more than once",
+        ),
+        ("data/1.2.826.2.mhd", "data/none.mhd", "scans.tsv: data/none.mhd does not exist"),
+        (tiny.SERIES[2] + "\t", "../up\t", "scans.tsv: line 4: series_uid: '../up' does not match"),
+    ],
+)
+def test_faults_of_the_scan_table(fresh: Path, old: str, new: str, message: str) -> None:
+    table = fresh / "scans.tsv"
+    table.write_text(table.read_text().replace(old, new, 1))
+    assert message in running.fail(fresh, "--dry-run")
+
+
+def test_a_bad_scan_fails_or_is_left_out(fresh: Path) -> None:
+    bad = tiny.SERIES[2]
+    raw = fresh / f"data/{bad}.raw"
+    raw.write_bytes(raw.read_bytes()[:1000])
+    (fresh / "scans.tsv").write_text(
+        (fresh / "scans.tsv").read_text().replace(f"data/{tiny.SERIES[3]}.xml", "")
+    )
+    printed = running.fail(fresh, "--keep-going", f"{RESULTS}/folds.tsv")
+    faults = [line for line in printed.splitlines() if line.startswith("error: ")]
+    assert len(faults) == 1
+    assert f"scan {bad}: data/{bad}." in faults[0]
+    kept = fresh / RESULTS / f"volumes/{tiny.SERIES[0]}.npy"
+    before = kept.stat().st_mtime_ns
+    assert "Traceback" not in printed
+    assert "Traceback" in (fresh / f"logs/tiny/consensus/{bad}.log").read_text()
+
+    running.run(
+        fresh, "--config", "on_bad_scan=skip", "--rerun-triggers", "mtime", f"{RESULTS}/folds.tsv"
+    )
+    manifest = pd.read_csv(fresh / RESULTS / "manifest.tsv", sep="\t")
+    assert manifest["status"].eq("ok").tolist() == [True, True, False, True]
+    assert f"data/{bad}." in manifest["status"][2]
+    assert manifest["n_small"].tolist() == [1, 1, 0, 0]
+    folds = pd.read_csv(fresh / RESULTS / "folds.tsv", sep="\t")
+    assert folds["series_uid"].tolist() == [s for s in tiny.SERIES if s != bad]
+    assert kept.stat().st_mtime_ns == before
+
+
+def test_a_corrupt_checkpoint_is_named(finished: Path) -> None:
+    stage = finished / RESULTS / "fold0/full"
+    (stage / "weights.pt").unlink()
+    (stage / "checkpoint.pt").write_bytes(b"PK not a checkpoint")
+    printed = running.fail(finished, f"{RESULTS}/fold0/full/weights.pt")
+    faults = [line for line in printed.splitlines() if line.startswith("error: ")]
+    assert len(faults) == 1
+    assert "fold0/full/checkpoint.pt: " in faults[0]
+    assert (finished / RESULTS / "fold0/ncs/weights.pt").exists()
+
+
+def test_released_and_lidc_are_overlays_of_the_config(fresh: Any) -> None:
+    root = Path(__file__).parents[2]
+    for name in ("config.yaml", "lidc.yaml", "released.yaml"):
+        (fresh / name).write_text((root / name).read_text())
+    printed = running.run(
+        fresh,
+        "--dry-run",
+        "--quiet",
+        "--configfile",
+        "lidc.yaml",
+        "released.yaml",
+        "--config",
+        "scans=scans.tsv",
+    )
+    assert "train" in printed

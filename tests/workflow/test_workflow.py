@@ -1,0 +1,131 @@
+"""The DAG from end to end: targets, what reruns and what does not, resume, report."""
+
+import hashlib
+import json
+import shutil
+import time
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import running
+import tiny
+import torch
+
+RESULTS = "results/tiny"
+
+
+def same_weights(a: Path, b: Path) -> bool:
+    first, second = (torch.load(path, weights_only=True)["state_dict"] for path in (a, b))
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_all_targets(first_run: Path) -> None:
+    results = first_run / RESULTS
+    expected = [
+        *(f"annotations/{series}.json" for series in tiny.SERIES),
+        *(f"nodules/{series}.npz" for series in tiny.SERIES),
+        *(f"volumes/{series}_mask.npy" for series in tiny.SERIES),
+        "folds.tsv",
+        *(f"fold{k}/{s}/weights.pt" for k in (0, 1) for s in ("ncs", "full")),
+        *(f"fold{k}/full/predictions.csv" for k in (0, 1)),
+        *(f"full/{name}" for name in ("predictions.csv", "froc.csv", "segmentation.csv")),
+        *(f"figures/{name}.svg" for name in ("froc", "dice", "training_fold0", "training_fold1")),
+        "full/gallery.png",
+    ]
+    assert [path for path in expected if not (results / path).stat().st_size] == []
+    manifest = pd.read_csv(results / "manifest.tsv", sep="\t")
+    assert manifest["n_kept"].tolist() == [2, 1, 1, 0]
+    froc = json.loads((results / "full/froc.json").read_text())
+    assert set(froc["sets"]) == {"ensemble", "dfps", "ncs"}
+    assert froc["sets"]["ensemble"]["scans"] == 3
+    assert froc["sets"]["ensemble"]["nodules"] == 4
+    history = pd.read_csv(results / "fold0/full/history.csv")
+    assert len(history) == tiny.CONFIG["train"]["stages"]["full"]["epochs"]
+    assert list((results / "fold0/full/tensorboard").glob("events*"))
+    assert not list(results.glob("fold*/*/checkpoint.pt"))
+
+
+def test_a_second_run_has_nothing_to_do(first_run: Path) -> None:
+    assert "Nothing to be done" in running.run(first_run)
+
+
+def test_a_deleted_fold_alone_is_made_again(first_run: Path, finished: Path) -> None:
+    shutil.rmtree(finished / RESULTS / "fold0")
+    jobs = running.plan(finished)
+    assert {job for job in jobs if "fold 1" in job} == set()
+    assert {job for job in jobs if "fold 0" in job} == {
+        "train stage ncs without fold 0",
+        "train stage full without fold 0",
+        "predict the scans of fold 0 with stage full",
+        "draw the training curves of fold 0",
+    }
+    assert not any("scan 1." in job for job in jobs)
+
+
+def test_an_edit_reruns_the_rules_it_decides(finished: Path) -> None:
+    def edited(module: str) -> set[str]:
+        path = finished / "nodulenet" / module
+        source = path.read_text()
+        path.write_text(source + "\nEDITED = True\n")
+        jobs = running.plan(finished)
+        path.write_text(source)
+        return jobs
+
+    jobs = edited("evaluation/froc.py")
+    assert "score stage full" in jobs
+    assert not any(word in job for job in jobs for word in ("train stage", "predict", "scan 1."))
+    jobs = edited("training/engine.py")
+    assert {f"train stage ncs without fold {k}" for k in (0, 1)} <= jobs
+    assert not any("scan 1." in job for job in jobs)
+    assert {f"preprocess scan {series}" for series in tiny.SERIES} <= edited("imaging/hull.py")
+    assert running.plan(finished) == set()
+
+
+def test_another_stage_leaves_the_trained_ones_alone(finished: Path) -> None:
+    train = dict(tiny.CONFIG["train"])
+    train["stages"] = {
+        **train["stages"],
+        "ncs_only": {"after": "ncs", "epochs": 1, "branches": ["ncs"]},
+    }
+    train["evaluate"] = ["full", "ncs_only"]
+    running.configure(finished, train=train)
+    jobs = {job for job in running.plan(finished) if job.startswith("train")}
+    assert jobs == {f"train stage ncs_only without fold {k}" for k in (0, 1)}
+
+
+def test_a_killed_training_resumes_to_the_same_weights(first_run: Path, finished: Path) -> None:
+    stage = finished / RESULTS / "fold0/full"
+    shutil.rmtree(stage)
+    target = f"{RESULTS}/fold0/full/weights.pt"
+    process = running.start(finished, target)
+    while not (stage / "checkpoint.pt").exists():
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.005)
+    for child in psutil.Process(process.pid).children(recursive=True):
+        if child.is_running() and any(part.endswith("train.py") for part in child.cmdline()):
+            child.kill()
+    printed, _ = process.communicate()
+    assert process.returncode == 1, printed
+    assert [path.name for path in stage.iterdir()] == ["checkpoint.pt"]
+    running.run(finished, target)
+    log = (finished / "logs/tiny/train/fold0_full.log").read_text()
+    assert "resumed after" in log
+    uninterrupted = first_run / target
+    assert same_weights(finished / target, uninterrupted)
+    epochs = pd.read_csv(stage / "history.csv")["epoch"].tolist()
+    assert epochs == list(range(epochs[0], epochs[0] + len(epochs)))
+    assert epochs == pd.read_csv(uninterrupted.parent / "history.csv")["epoch"].tolist()
+
+
+def test_the_report_holds_the_figures(first_run: Path, tmp_path: Path) -> None:
+    running.run(first_run, "--report", str(tmp_path / "report.zip"))
+    held = {}
+    with zipfile.ZipFile(tmp_path / "report.zip") as report:
+        for name in report.namelist():
+            held[hashlib.sha256(report.read(name)).hexdigest()] = name
+    results = first_run / RESULTS
+    for path in ("figures/froc.svg", "figures/dice.svg", "full/gallery.png", "full/froc.csv"):
+        digest = hashlib.sha256((results / path).read_bytes()).hexdigest()
+        assert digest in held, path
