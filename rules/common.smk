@@ -103,9 +103,16 @@ def code(*parts):
     return sorted(os.path.relpath(f) if f.is_relative_to(Path.cwd()) else str(f) for f in files)
 
 
+def ordered(value):
+    """A value with the keys of its mappings sorted, so that only a change of content is one."""
+    if isinstance(value, dict):
+        return {key: ordered(value[key]) for key in sorted(value)}
+    return value
+
+
 def section(*names):
     """Sections of the config as a rule's params."""
-    return {name: config[name] for name in names}
+    return ordered({name: config[name] for name in names})
 
 
 def parent(wildcards):
@@ -120,16 +127,19 @@ def parent(wildcards):
 def train_section(wildcards):
     """The config's section train as far as a stage depends on it.
 
-    These are its own entry, and the epochs of the longest line of stages through it: they set
-    the learning rate. So another stage in the config leaves those before it alone.
+    Of the other stages these are the epochs of its ancestors and of the longest line after it,
+    which set the learning rate. So a new stage in the config leaves the trained ones alone.
     """
+    name = wildcards.stage
     lines = [[stage, *ancestors(stage)] for stage in STAGES]
-    through = [line for line in lines if wildcards.stage in line]
-    longest = max(through, key=lambda line: sum(STAGES[stage]["epochs"] for stage in line))
-    stages = {s: {k: v for k, v in STAGES[s].items() if k != "branches"} for s in longest}
-    stages[wildcards.stage] = STAGES[wildcards.stage]
+    after = [line[: line.index(name)] for line in lines if name in line]
+    epochs = max(sum(STAGES[stage]["epochs"] for stage in line) for line in after)
+    stages = {s: {k: v for k, v in STAGES[s].items() if k != "branches"} for s in ancestors(name)}
+    stages |= {name: STAGES[name]} | (
+        {"later": {"after": name, "epochs": epochs}} if epochs else {}
+    )
     own = {k: v for k, v in config["train"].items() if k not in ("stages", "evaluate")}
-    return own | {"stages": stages}
+    return ordered(own | {"stages": stages})
 
 
 CONFIG = ", ".join(map(str, dict.fromkeys(workflow.configfiles))) or "config"

@@ -1,3 +1,4 @@
+# on_bad_scan is a resource and no param: changing it must not make the good scans again.
 rule demo_scan:
     input:
         code=code("demo"),
@@ -33,10 +34,11 @@ rule annotations:
         "<logs>/annotations/{series}.log",
     conda:
         "../envs/cpu.yaml"
+    resources:
+        on_bad_scan=config["on_bad_scan"],
     params:
         series=lambda w: w.series,
         source=config["annotations"],
-        on_bad_scan=config["on_bad_scan"],
     message:
         "read the annotations of scan {wildcards.series}"
     script:
@@ -56,10 +58,11 @@ rule consensus:
         "<logs>/consensus/{series}.log",
     conda:
         "../envs/cpu.yaml"
+    resources:
+        on_bad_scan=config["on_bad_scan"],
     params:
         series=lambda w: w.series,
         settings=section("consensus", "preprocess"),
-        on_bad_scan=config["on_bad_scan"],
     message:
         "find the consensus nodules of scan {wildcards.series}"
     script:
@@ -82,10 +85,11 @@ rule preprocess:
         "<logs>/preprocess/{series}.log",
     conda:
         "../envs/cpu.yaml"
+    resources:
+        on_bad_scan=config["on_bad_scan"],
     params:
         series=lambda w: w.series,
-        settings=config["preprocess"],
-        on_bad_scan=config["on_bad_scan"],
+        settings=section("preprocess")["preprocess"],
     message:
         "preprocess scan {wildcards.series}"
     script:

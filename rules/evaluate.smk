@@ -69,7 +69,7 @@ rule evaluate:
     conda:
         "../envs/cpu.yaml"
     params:
-        settings=config["froc"],
+        settings=section("froc")["froc"],
     message:
         "score stage {wildcards.stage}"
     script:

@@ -13,5 +13,5 @@ with logged(snakemake):
         Path(source) if source else None,
         snakemake.params.source,
         Path(snakemake.output[0]),
-        snakemake.params.on_bad_scan,
+        snakemake.resources.on_bad_scan,
     )

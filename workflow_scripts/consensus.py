@@ -13,5 +13,5 @@ with logged(snakemake):
         Path(snakemake.input.ct[0]),
         snakemake.params.settings,
         {name: Path(path) for name, path in snakemake.output.items()},
-        snakemake.params.on_bad_scan,
+        snakemake.resources.on_bad_scan,
     )

@@ -15,5 +15,5 @@ with logged(snakemake):
         {name: Path(snakemake.input[name]) for name in ("nodules", "findings", "record")},
         snakemake.params.settings,
         {name: Path(path) for name, path in snakemake.output.items()},
-        snakemake.params.on_bad_scan,
+        snakemake.resources.on_bad_scan,
     )
