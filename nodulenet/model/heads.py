@@ -8,7 +8,8 @@ from torch.nn.functional import interpolate
 
 from nodulenet.boxes.anchors import ANCHOR_SIDES
 from nodulenet.model.backbone import Features, scaled
-from nodulenet.model.crops import IMAGE_PER_FEATURE, ROI_SIDE
+from nodulenet.model.crops import IMAGE_PER_FEATURE
+from nodulenet.model.roi_pool import ROI_SIDE
 
 Corner = NDArray[np.int64]
 

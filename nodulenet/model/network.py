@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nodulenet.model.backbone import Backbone, Features, scaled
-from nodulenet.model.crops import roi_pool
 from nodulenet.model.heads import DfpsHead, NcsHead, SrHead
+from nodulenet.model.roi_pool import roi_pool
 
 
 class NoduleNet(nn.Module):

@@ -115,67 +115,105 @@ def cut_crop(
     The image is interpolated linearly, the labels by the nearest voxel. Beyond the volume the
     image is `pad_value`, beyond the rotated block `rotation_fill`; labels are 0 there.
     """
-    shape = (plan.size,) * 3
-    image, target = np.empty(shape, np.uint8), np.empty(shape, labels.dtype)
-    _resample(
-        np.asarray(volume),
-        np.asarray(labels),
-        image,
-        target,
-        np.array(plan.start),
-        1 / plan.scale,
-        np.cos(plan.angle),
-        np.sin(plan.angle),
-        np.array(plan.flips),
-        pad_value,
-        rotation_fill,
+    where = _in_plane(plan)
+    z = plan.start[0] + np.arange(plan.size) / plan.scale
+    return (
+        _linear(np.asarray(volume), z, *where, pad_value, rotation_fill),
+        _nearest(np.asarray(labels), np.rint(z).astype(np.int64), *where),
     )
-    return image, target
+
+
+def _in_plane(
+    plan: CropPlan,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Source y and x (size, size) of a slice of the crop, and which pixels the rotated block
+    covers: the rotation is axial, so every slice has the same."""
+    middle = (plan.size - 1) / 2
+    axis = np.arange(plan.size) - middle
+    v = axis[::-1] if plan.flips[0] else axis
+    u = axis[::-1] if plan.flips[1] else axis
+    y = middle + math.cos(plan.angle) * v[:, None] + math.sin(plan.angle) * u
+    x = middle - math.sin(plan.angle) * v[:, None] + math.cos(plan.angle) * u
+    covered = np.maximum(np.abs(y - middle), np.abs(x - middle)) <= plan.size / 2
+    return plan.start[1] + y / plan.scale, plan.start[2] + x / plan.scale, covered
 
 
 @njit(cache=True, nogil=True)
-def _resample(volume, labels, image, target, start, step, cos, sin, flips, pad, fill):  # type: ignore[no-untyped-def]
-    size = image.shape[0]
-    middle = (size - 1) / 2
-    depth, height, width = volume.shape
+def _linear(volume, z, y, x, covered, pad, fill):  # type: ignore[no-untyped-def]
+    size = len(z)
+    image = np.empty((size, size, size), np.uint8)
+    # Slices of the source, already interpolated in plane: the last two that were needed.
+    planes = np.empty((2, size, size), np.float32)
+    held = np.full(2, np.iinfo(np.int64).min)
     for i in range(size):
-        z = start[0] + i * step
+        below = math.floor(z[i])
+        for k in range(below, below + 2):
+            if held[k % 2] != k:
+                _sample_plane(volume, k, y, x, covered, pad, fill, planes[k % 2])
+                held[k % 2] = k
+        weight = np.float32(z[i] - below)
+        low, high = planes[below % 2], planes[(below + 1) % 2]
         for j in range(size):
-            v = (size - 1 - j if flips[0] else j) - middle
             for k in range(size):
-                u = (size - 1 - k if flips[1] else k) - middle
-                y = middle + cos * v + sin * u
-                x = middle - sin * v + cos * u
-                if not (-0.5 <= y <= size - 0.5 and -0.5 <= x <= size - 0.5):
-                    image[i, j, k] = fill
-                    target[i, j, k] = 0
-                    continue
-                y, x = start[1] + y * step, start[2] + x * step
-                a, b, c = round(z), round(y), round(x)
-                inside = 0 <= a < depth and 0 <= b < height and 0 <= c < width
-                target[i, j, k] = labels[a, b, c] if inside else 0
-                image[i, j, k] = _linear(volume, z, y, x, pad)
+                value = low[j, k] + weight * (high[j, k] - low[j, k])
+                image[i, j, k] = np.uint8(value + np.float32(0.5))
+    return image
+
+
+@njit(cache=True, nogil=True)
+def _sample_plane(volume, z, y, x, covered, pad, fill, plane):  # type: ignore[no-untyped-def]
+    depth, height, width = volume.shape
+    size = len(plane)
+    pad = np.float32(pad)
+    if not 0 <= z < depth:
+        for j in range(size):
+            for k in range(size):
+                plane[j, k] = pad if covered[j, k] else np.float32(fill)
+        return
+    source = volume[z]
+    for j in range(size):
+        for k in range(size):
+            if not covered[j, k]:
+                plane[j, k] = fill
+                continue
+            b, c = math.floor(y[j, k]), math.floor(x[j, k])
+            q, r = np.float32(y[j, k] - b), np.float32(x[j, k] - c)
+            if 0 <= b < height - 1 and 0 <= c < width - 1:
+                top = source[b, c] + r * (np.float32(source[b, c + 1]) - source[b, c])
+                bottom = source[b + 1, c] + r * (
+                    np.float32(source[b + 1, c + 1]) - source[b + 1, c]
+                )
+            else:
+                left, right = _pixel(source, b, c, pad), _pixel(source, b, c + 1, pad)
+                top = left + r * (right - left)
+                left, right = _pixel(source, b + 1, c, pad), _pixel(source, b + 1, c + 1, pad)
+                bottom = left + r * (right - left)
+            plane[j, k] = top + q * (bottom - top)
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _voxel(volume, z, y, x, pad):  # type: ignore[no-untyped-def]
-    depth, height, width = volume.shape
-    if 0 <= z < depth and 0 <= y < height and 0 <= x < width:
-        return float(volume[z, y, x])
-    return float(pad)
+def _pixel(source, y, x, pad):  # type: ignore[no-untyped-def]
+    if 0 <= y < source.shape[0] and 0 <= x < source.shape[1]:
+        return np.float32(source[y, x])
+    return pad
 
 
 @njit(cache=True, nogil=True)
-def _linear(volume, z, y, x, pad):  # type: ignore[no-untyped-def]
-    a, b, c = math.floor(z), math.floor(y), math.floor(x)
-    p, q, r = z - a, y - b, x - c
-    value = 0.5
-    for i in range(2):
-        wz = p if i else 1 - p
-        for j in range(2):
-            wy = q if j else 1 - q
-            for k in range(2):
-                weight = wz * wy * (r if k else 1 - r)
-                if weight > 0:
-                    value += weight * _voxel(volume, a + i, b + j, c + k, pad)
-    return int(value)
+def _nearest(labels, z, y, x, covered):  # type: ignore[no-untyped-def]
+    depth, height, width = labels.shape
+    size = len(z)
+    target = np.zeros((size, size, size), labels.dtype)
+    column = np.empty((size, size), np.int64)
+    for j in range(size):
+        for k in range(size):
+            b, c = round(y[j, k]), round(x[j, k])
+            inside = covered[j, k] and 0 <= b < height and 0 <= c < width
+            column[j, k] = b * width + c if inside else -1
+    for i in range(size):
+        if 0 <= z[i] < depth:
+            source = labels[z[i]].ravel()
+            for j in range(size):
+                for k in range(size):
+                    if column[j, k] >= 0:
+                        target[i, j, k] = source[column[j, k]]
+    return target
