@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from nodulenet.cohort import read_folds, read_manifest
@@ -17,6 +18,7 @@ from nodulenet.imaging.store import open_scan
 from nodulenet.inference.masks import CroppedMask, write_masks
 from nodulenet.inference.scan import InferenceSettings, ScanPrediction, predict_scan
 from nodulenet.inference.table import prediction_table, write_predictions
+from nodulenet.inference.tiles import predict_tiled
 from nodulenet.model.device import choose_device, to_device
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.settings import DfpsSettings, SrSettings
@@ -81,20 +83,27 @@ def margin_of(provenance: Provenance) -> float:
 def predict_array(
     net: NoduleNet,
     provenance: Provenance,
-    volume: np.ndarray,
+    volume: NDArray[np.uint8],
     settings: Mapping[str, Any],
 ) -> ScanPrediction:
     """Predict one preprocessed volume (z, y, x) under the settings the network was trained with."""
     trained = provenance.settings
-    return predict_scan(
-        net,
-        volume,
-        tuple(provenance.branches),
-        InferenceSettings(**settings["inference"]),
-        DfpsSettings(**trained["dfps"]),
-        SrSettings(**trained["sr"]),
-        settings["train"]["amp"],
-    )
+    inference = InferenceSettings(**settings["inference"])
+
+    def predict(part: NDArray[np.uint8]) -> ScanPrediction:
+        return predict_scan(
+            net,
+            part,
+            provenance.branches,
+            inference,
+            DfpsSettings(**trained["dfps"]),
+            SrSettings(**trained["sr"]),
+            settings["train"]["amp"],
+        )
+
+    if inference.tile is None:
+        return predict(volume)
+    return predict_tiled(predict, volume, inference.tile, inference)
 
 
 def write_scan_masks(

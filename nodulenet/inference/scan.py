@@ -24,12 +24,17 @@ BOXES_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class InferenceSettings:
-    """Thresholds of the whole-scan prediction; pad_value is a grey value of the input."""
+    """Thresholds of the prediction of a scan.
+
+    pad_value is a grey value of the input. tile: None for the whole scan at once, or the side of
+    overlapping tiles in voxels, a multiple of 16.
+    """
 
     ncs_threshold: float = 0.5
     nms_iou: float = 0.1
     mask_iou: float = 0.3
     pad_value: int = 170
+    tile: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
