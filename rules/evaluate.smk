@@ -49,7 +49,7 @@ rule evaluate:
         folds="<results>/folds.tsv",
         predictions="<results>/{stage}/predictions.csv",
         masks=collect("<results>/fold{fold}/{{stage}}/masks", fold=FOLDS),
-        code=code("evaluation", "inference/masks.py", "imaging/store.py"),
+        code=code("evaluation", "inference/masks.py", "imaging/store.py", "plots"),
     output:
         table=report(
             "<results>/{stage}/froc.csv",
@@ -58,6 +58,7 @@ rule evaluate:
             labels={"stage": "{stage}", "table": "FROC"},
         ),
         froc="<results>/{stage}/froc.json",
+        figure="<results>/{stage}/froc.svg",
         segmentation=report(
             "<results>/{stage}/segmentation.csv",
             caption="report/segmentation.rst",

@@ -63,7 +63,7 @@ rule plot_gallery:
         folds="<results>/folds.tsv",
         predictions="<results>/{stage}/predictions.csv",
         masks=collect("<results>/fold{fold}/{{stage}}/masks", fold=FOLDS),
-        code=code("plots", "inference/masks.py"),
+        code=code("plots", "evaluation", "inference/masks.py", "imaging/store.py"),
     output:
         report(
             "<results>/{stage}/gallery.png",

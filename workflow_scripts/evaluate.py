@@ -6,6 +6,7 @@ from job_log import logged
 
 with logged(snakemake):
     from nodulenet.evaluation import evaluate_stage
+    from nodulenet.plots import plot_froc
 
     evaluate_stage(
         Path(snakemake.input.manifest),
@@ -15,3 +16,5 @@ with logged(snakemake):
         snakemake.params.settings,
         Path(snakemake.output.froc).parent,
     )
+    froc = Path(snakemake.output.froc)
+    plot_froc({froc.parent.name: froc}, Path(snakemake.output.figure))
