@@ -88,9 +88,9 @@ def image(column):
 
     def files(wildcards):
         path = SCANS[wildcards.series][column]
-        data = [str(Path(path).with_suffix(suffix)) for suffix in (".raw", ".zraw")]
-        if not path.endswith(".mhd") or path.startswith(DEMO):
-            data = []
+        data = []
+        if path.endswith(".mhd") and not path.startswith(DEMO):
+            data = [str(Path(path).with_suffix(suffix)) for suffix in (".raw", ".zraw")]
         return [path, *filter(os.path.exists, data)] if path else []
 
     return files
