@@ -1,0 +1,61 @@
+"""One augmented training crop: one pass over the source, against SciPy's zoom and rotation.
+
+python -m benchmarks.augment [--size 128]
+"""
+
+import argparse
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from benchmarks.scene import draw_volume
+from benchmarks.timing import print_machine, print_table, time_in_turn
+from nodulenet.training.crops import CropPlan, cut_crop
+
+FILL = 170
+
+
+def zoom_and_rotate(
+    volume: NDArray[np.uint8], labels: NDArray[np.uint8], plan: CropPlan
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The usual way: cut a block, zoom it, rotate it, each by itself."""
+    block = round(plan.size / plan.scale)
+    low = [int(a) for a in plan.start]
+    part = tuple(slice(a, a + block) for a in low)
+    degrees = math.degrees(plan.angle)
+    image = ndimage.zoom(volume[part], plan.scale, order=1)
+    image = ndimage.rotate(image, degrees, (1, 2), reshape=False, order=1, cval=FILL)
+    target = ndimage.zoom(labels[part], plan.scale, order=0)
+    target = ndimage.rotate(target, degrees, (1, 2), reshape=False, order=0)
+    return image, target
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=128, help="side of the crop, voxels")
+    size = parser.parse_args().size
+    volume, labels = draw_volume((size + 80,) * 3, 12)
+    print_machine(["numpy", "numba", "scipy"])
+    rows = []
+    for work, scale, angle in (
+        ("scaled and rotated", 1.1, 0.5),
+        ("rotated", 1.0, 0.5),
+        ("plain", 1.0, 0.0),
+    ):
+        plan = CropPlan((20.0, 22.0, 24.0), size, scale, angle, (True, False))
+        rows.append(
+            time_in_turn(
+                f"{size}^3 crop, {work}",
+                {
+                    "ours": lambda plan=plan: cut_crop(volume, labels, plan, FILL, FILL),
+                    "SciPy": lambda plan=plan: zoom_and_rotate(volume, labels, plan),
+                },
+            )
+        )
+    print_table(rows)
+
+
+if __name__ == "__main__":
+    main()

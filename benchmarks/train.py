@@ -1,0 +1,112 @@
+"""A training step, against the same step in plain float32 with channels first.
+
+python -m benchmarks.train [--width 1 --crop 128 --batch 1 --threads 2 --device cpu]
+
+With `--steps N` both train N steps on the same crops and their losses are printed, to tell
+whether bfloat16 changes what is learnt.
+"""
+
+import argparse
+import copy
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.scene import draw_volume
+from benchmarks.timing import print_machine, print_table, time_in_turn
+from nodulenet.boxes.anchors import STRIDE, anchor_grid
+from nodulenet.model import NoduleNet
+from nodulenet.model.device import mixed_precision, to_device
+from nodulenet.model.objective import Objective, loss_terms
+from nodulenet.model.settings import DfpsSettings, NcsSettings
+from nodulenet.model.targets import anchor_targets, sample_boxes, truth_boxes
+
+STAGES = {"ncs": ["ncs"], "dfps": ["ncs", "dfps"], "full": ["ncs", "dfps", "sr"]}
+
+Step = Callable[[], float]
+
+
+def make_step(
+    net: NoduleNet,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    branches: list[str],
+    amp: bool,
+) -> Step:
+    """A function that trains the network on the batch once and returns the loss."""
+    device = next(net.parameters()).device
+    optimiser = torch.optim.SGD(net.parameters(), 1e-3, momentum=0.9)
+    objective = Objective(branches)
+    batch = torch.from_numpy(images)[:, None].to(device)
+
+    def step() -> float:
+        rng = np.random.default_rng(0)
+        with mixed_precision(device, amp):
+            terms = loss_terms(net, batch, labels, objective, rng)
+            loss = torch.stack(list(terms.values())).sum()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        return loss.item()
+
+    return step
+
+
+def target_seconds(labels: NDArray[np.uint8]) -> float:
+    """Seconds to make the NCS targets of the batch and to sample its DFPS boxes."""
+    anchors = anchor_grid(tuple(n // STRIDE for n in labels.shape[1:]))
+    rng = np.random.default_rng(0)
+    proposals = anchors[rng.integers(len(anchors), size=300)]
+    times = []
+    for _ in range(4):
+        begin = time.perf_counter()
+        for crop in labels:
+            truth = truth_boxes(crop)
+            anchor_targets(anchors, truth, NcsSettings(), rng)
+            sample_boxes(proposals, truth, DfpsSettings(), rng)
+        times.append(time.perf_counter() - begin)
+    return min(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--width", type=float, default=1.0)
+    parser.add_argument("--crop", type=int, default=128, help="side of the crop, voxels")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=0)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print_machine(["torch", "numpy", "numba"])
+    crops = [draw_volume((options.crop,) * 3, 3, seed) for seed in range(options.batch)]
+    images, labels = (np.stack(arrays) for arrays in zip(*crops, strict=True))
+    torch.manual_seed(0)
+    plain = NoduleNet(options.width).to(options.device)
+    ours = copy.deepcopy(plain)
+    to_device(ours, torch.device(options.device))
+    wait = torch.cuda.synchronize if options.device == "cuda" else lambda: None
+    rows = []
+    for name, branches in STAGES.items():
+        steps = {
+            "ours": make_step(ours, images, labels, branches, True),
+            "plain float32": make_step(plain, images, labels, branches, False),
+        }
+        rows.append(time_in_turn(f"step of stage {name}", steps, options.repeats, wait))
+    print_table(rows)
+    share = target_seconds(labels) / rows[-1].seconds["ours"]
+    print(f"\ntargets and sampling: {share:.1%} of the step of stage full")
+    if options.steps:
+        for name, step in steps.items():
+            losses = [step() for _ in range(options.steps)]
+            print(
+                f"{name}: mean loss of the last 10 of {options.steps} steps", np.mean(losses[-10:])
+            )
+
+
+if __name__ == "__main__":
+    main()
