@@ -1,0 +1,52 @@
+"""Two real DICOM scans of LIDC-IDRI and their XML through the whole DAG."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import running
+
+from nodulenet.cli import main
+from nodulenet.imaging import Volume, open_scan
+
+# The LUNA16 challenge's nodule of patient 0001, world mm.
+NODULE_0001 = (56.208, 86.343, -115.868)
+
+
+def test_real_scans(fresh: Path, lidc_scan: Callable[[str], Path]) -> None:
+    for patient in ("0001", "0003"):
+        shutil.copytree(lidc_scan(patient), fresh / "lidc" / patient, copy_function=os.link)
+    shutil.copy(Path(__file__).with_name("real.yaml"), fresh / "config.yaml")
+    data, table = str(fresh / "lidc"), fresh / "real.tsv"
+    assert main(["index", "--ct", data, "--annotations", data, "--output", str(table)]) == 0
+    running.run(fresh)
+
+    results = fresh / "results/real"
+    manifest = pd.read_csv(results / "manifest.tsv", sep="\t").set_index("patient_id")
+    assert manifest["status"].tolist() == ["ok", "ok"]
+    assert manifest["n_kept"].to_dict() == {"LIDC-IDRI-0001": 1, "LIDC-IDRI-0003": 3}
+    scan = manifest.loc["LIDC-IDRI-0001"]
+    findings = pd.read_csv(results / scan["findings"])
+    nodule = findings[findings["kind"] == "nodule"].iloc[0]
+    found = nodule[["centroidX", "centroidY", "centroidZ"]].to_numpy(float)
+    assert np.linalg.norm(found - NODULE_0001) < 1
+    labels, affine, _ = open_scan(results / scan["mask"], results / scan["record"])
+    centre = Volume(labels, affine).to_world(np.argwhere(labels == 1).mean(axis=0))
+    assert np.linalg.norm(centre - NODULE_0001) < 1
+
+    predictions = pd.read_csv(results / "full/predictions.csv")
+    for patient, row in manifest.iterrows():
+        _, affine, record = open_scan(results / row["volume"], results / row["record"])
+        last = np.array(record["shape"]) - 1
+        corners = Volume(np.empty(0), affine).to_world(np.array([[0, 0, 0], last]))
+        own = predictions[predictions["seriesuid"] == row["series_uid"]]
+        inside = own[["coordX", "coordY", "coordZ"]].to_numpy()
+        assert (inside >= corners.min(axis=0) - 1).all(), patient
+        assert (inside <= corners.max(axis=0) + 1).all(), patient
+    assert (results / "full/gallery.png").stat().st_size > 10_000
+    scores = pd.read_csv(results / "full/froc.csv")
+    assert set(scores["scans"]) == {1, 2}
+    assert scores["nodules"].max() == 4
