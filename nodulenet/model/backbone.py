@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool3d
 
+from nodulenet.model.device import convolved
+
 
 def scaled(channels: int, width: float) -> int:
     """Channel number of the published network times `width`, at least 4."""
@@ -94,7 +96,7 @@ class Backbone(nn.Module):
         enc1 = self.enc1(self.stem(image))
         enc2 = self.enc2(max_pool3d(enc1, 2))
         enc3 = self.enc3(max_pool3d(enc2, 2))
-        enc4 = self.enc4(max_pool3d(enc3, 2))
+        enc4 = convolved(self.enc4, max_pool3d(enc3, 2))
         dec3 = self.dec3(torch.cat([self.up3(enc4), enc3], 1))
         dec2 = self.dec2(torch.cat([self.up2(dec3), enc2], 1))
         return Features(image, enc1, enc2, dec2)

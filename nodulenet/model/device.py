@@ -3,9 +3,11 @@
 from contextlib import AbstractContextManager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nodulenet.files import InputError
+
+SMALLEST_SIDE = 3
 
 
 def choose_device(name: str) -> torch.device:
@@ -33,3 +35,15 @@ def has_bf16(device: torch.device) -> bool:
 def mixed_precision(device: torch.device, wanted: bool) -> AbstractContextManager:
     """bfloat16 autocast where it is wanted and the device has it."""
     return torch.autocast(device.type, torch.bfloat16, enabled=wanted and has_bf16(device))
+
+
+def convolved(layers: nn.Module, x: Tensor) -> Tensor:
+    """Apply convolutions to x (batch, C, z, y, x), in float32 where bfloat16 is not to be trusted.
+
+    On the CPU torch 2.13's bfloat16 weight gradient of a 3x3x3 convolution reads memory that
+    nobody wrote, where a side of its input is 2 voxels.
+    """
+    if x.device.type == "cpu" and min(x.shape[2:]) < SMALLEST_SIDE:
+        with torch.autocast("cpu", enabled=False):
+            return layers(x.float())
+    return layers(x)

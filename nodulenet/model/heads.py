@@ -9,6 +9,7 @@ from torch.nn.functional import interpolate
 from nodulenet.boxes.anchors import ANCHOR_SIDES
 from nodulenet.model.backbone import Features, scaled
 from nodulenet.model.crops import IMAGE_PER_FEATURE
+from nodulenet.model.device import convolved
 from nodulenet.model.roi_pool import ROI_SIDE
 
 Corner = NDArray[np.int64]
@@ -87,8 +88,8 @@ class SrHead(nn.Module):
             a, b = [int(v) // step for v in low], [int(v) // step for v in high]
             return x[item : item + 1, :, a[0] : b[0], a[1] : b[1], a[2] : b[2]]
 
-        x = self.to_half(doubled(crop(features.dec2, IMAGE_PER_FEATURE)))
-        x = self.at_half(torch.cat([x, crop(features.enc1, 2)], 1))
+        x = convolved(self.to_half, doubled(crop(features.dec2, IMAGE_PER_FEATURE)))
+        x = convolved(self.at_half, torch.cat([x, crop(features.enc1, 2)], 1))
         x = self.to_full(doubled(x))
         x = self.at_full(torch.cat([x, crop(features.image, 1)], 1))
         return self.logits(x)[0, 0].float()
