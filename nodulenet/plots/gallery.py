@@ -51,7 +51,7 @@ def plot_gallery(
         for column, (name, cases) in zip(columns, shown.items(), strict=True):
             column.suptitle(HEADINGS[name], fontsize=12, fontweight="bold")
             draw_group(column, cases, rows)
-        add_legend(figure)
+        add_legend(figure, 3 if len(shown) > 1 else 1)
 
 
 def read_cases(
@@ -134,11 +134,11 @@ def draw_cut(axes: Axes, image: NDArray, truth: NDArray, prediction: NDArray, na
     axes.text(0.03, 0.97, name, color="white", fontsize=7, **place)
 
 
-def add_legend(figure: Figure) -> None:
+def add_legend(figure: Figure, columns: int) -> None:
     """Say which outline is which, and how long the bar is."""
     handles = [
         Line2D([], [], color=TRUTH, label="radiologists' consensus"),
         Line2D([], [], color=PREDICTION, label="prediction"),
         Line2D([], [], color="none", label=f"bar: {SCALE_VOXELS} mm;  p: ensemble probability"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=9)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=9)
