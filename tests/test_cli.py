@@ -198,9 +198,11 @@ def test_help_is_status_0(command, capsys):
 
 def test_froc_passes_its_options_on(monkeypatch, tmp_path):
     import nodulenet.evaluation
+    import nodulenet.plots
 
-    given = {}
+    given, drawn = {}, []
     monkeypatch.setattr(nodulenet.evaluation, "froc_files", lambda **options: given.update(options))
+    monkeypatch.setattr(nodulenet.plots, "plot_froc", lambda *paths: drawn.append(paths))
     command = "froc --annotations @a --excluded @e --scans @s --predictions @p --output @o"
     assert run(command, tmp_path) == 0
     files = ("annotations", "excluded", "scans", "predictions", "output")
@@ -208,6 +210,8 @@ def test_froc_passes_its_options_on(monkeypatch, tmp_path):
     assert given == {**expected, "readout": "challenge", "samples": 1000}
     assert run(command + " --bootstrap 0 --readout next_vertex", tmp_path) == 0
     assert given == {**expected, "readout": "next_vertex", "samples": 0}
+    output = expected["output"]
+    assert drawn == [({"submission": output / "froc.json"}, output / "froc.svg")] * 2
 
 
 def test_froc_of_a_tiny_submission(tmp_path, capsys):
@@ -220,6 +224,7 @@ def test_froc_of_a_tiny_submission(tmp_path, capsys):
     command = "froc --annotations @a.csv --excluded @e.csv --scans @s.csv --predictions @p.csv"
     assert run(f"{command} --bootstrap 10 --output @out", tmp_path) == 0
     assert pd.read_json(tmp_path / "out" / "froc.json", typ="series")["cpm"] == 1.0
+    assert "CPM" in (tmp_path / "out" / "froc.svg").read_text()
     (tmp_path / "p.csv").write_text(marks + "1.9,1,0,0,0.9\n")
     assert run(f"{command} --output @out", tmp_path) == 1
     (line,) = capsys.readouterr().err.splitlines()
