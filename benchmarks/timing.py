@@ -1,0 +1,85 @@
+"""Time candidates in turn in one run and print them as one table."""
+
+import importlib.metadata
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: the work and each candidate's median time in s, ours first."""
+
+    work: str
+    seconds: dict[str, float]
+
+
+def time_in_turn(
+    work: str,
+    candidates: Mapping[str, Callable[[], Any]],
+    repeats: int = 5,
+    wait: Callable[[], Any] = lambda: None,
+) -> Row:
+    """Medians of `repeats` rounds, each of which calls every candidate once, after a warm-up.
+
+    Rounds in turn let a change of the machine's load meet all candidates alike. `wait` is called
+    before the clock is read at either end: for a GPU, its synchronisation. A candidate whose
+    warm-up took more than 10 s is timed twice only.
+    """
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    slow = {name for name, call in candidates.items() if _seconds(call, wait) > 10}
+    for round_ in range(repeats):
+        for name, call in candidates.items():
+            if round_ < 2 or name not in slow:
+                times[name].append(_seconds(call, wait))
+    return Row(work, {name: statistics.median(values) for name, values in times.items()})
+
+
+def print_table(rows: Sequence[Row]) -> None:
+    """Markdown to the standard output: a column for ours and two for each peer, time and ratio.
+
+    A ratio is the peer's time over ours: above 1, ours is the faster.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row.seconds))
+    head = ["work", names[0], *(cell for name in names[1:] for cell in (name, "ratio"))]
+    print("| " + " | ".join(head) + " |")
+    print("|" + " --- |" * len(head))
+    for row in rows:
+        ours = row.seconds[names[0]]
+        cells = [row.work, _readable(ours)]
+        for name in names[1:]:
+            peer = row.seconds.get(name)
+            cells += ["-", "-"] if peer is None else [_readable(peer), f"{peer / ours:.2f}"]
+        print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def print_machine(packages: Sequence[str]) -> None:
+    """A line that says on what the figures were measured: processor, cores and versions."""
+    found = [f"{name} {importlib.metadata.version(name)}" for name in packages]
+    versions = ", ".join([f"Python {platform.python_version()}", *found])
+    print(f"{_processor()}, {len(os.sched_getaffinity(0))} cores; {versions}\n")
+
+
+def _seconds(call: Callable[[], Any], wait: Callable[[], Any]) -> float:
+    wait()
+    start = time.perf_counter()
+    call()
+    wait()
+    return time.perf_counter() - start
+
+
+def _readable(seconds: float) -> str:
+    if seconds >= 1:
+        return f"{seconds:.3g} s"
+    return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.3g} us"
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
