@@ -20,7 +20,13 @@ def iou_matrix(a: Any, b: Any) -> Any:
     Returns (N, M) float32, of the kind and on the device of `a`. Two boxes without volume have
     0. Raises `ValueError` for a wrong shape, a value that is not finite or a negative side.
     """
-    return dispatch(_iou_matrix_cpu, a, b)
+
+    def on_cuda(a: Any, b: Any) -> Any:
+        from nodulenet.boxes.cuda import iou_matrix_cuda
+
+        return iou_matrix_cuda(a, b)
+
+    return dispatch(_iou_matrix_cpu, a, b, cuda=on_cuda)
 
 
 def _iou_matrix_cpu(a: NDArray, b: NDArray) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""The search of a candidate among kept boxes filed in grids, exact and as short as can be proven."""
+"""The search among kept boxes filed in grids for one that fells a candidate."""
 
 import numpy as np
 from numba import njit
