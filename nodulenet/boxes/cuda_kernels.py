@@ -4,6 +4,8 @@ A compiler for GPUs fuses a product and a sum into one rounding; `cuda.fma(a, b,
 that it leaves alone. Boxes are rows of `nodulenet.boxes.iou.corners`, (N, 7) float32.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import cuda, float32, uint64
 
@@ -16,7 +18,7 @@ ONE, ZERO = np.float32(1), np.float32(0)
 
 
 @cuda.jit(device=True)
-def _iou(a, i, b, j):
+def _iou(a: Any, i: int, b: Any, j: int) -> np.float32:
     overlap = ONE
     for axis in range(3):
         side = min(a[i, axis + 3], b[j, axis + 3]) - max(a[i, axis], b[j, axis])
@@ -29,7 +31,7 @@ def _iou(a, i, b, j):
 
 
 @cuda.jit
-def rank_corners(boxes, order, ranked, fault):
+def rank_corners(boxes: Any, order: Any, ranked: Any, fault: Any) -> None:
     """ranked[i] = corners of boxes[order[i]]; fault[0]: 2 not finite, 1 a negative side, or 0.
 
     A thread a box.
@@ -53,7 +55,7 @@ def rank_corners(boxes, order, ranked, fault):
 
 
 @cuda.jit
-def fill_iou(a, b, out):
+def fill_iou(a: Any, b: Any, out: Any) -> None:
     """out[i, j] = IoU of a[i] and b[j]. Blocks (columns, rows); a thread takes IOU_ROWS rows."""
     rows = cuda.shared.array((IOU_ROWS, 7), float32)
     first, j = cuda.blockIdx.y * IOU_ROWS, cuda.grid(1)
@@ -67,7 +69,7 @@ def fill_iou(a, b, out):
 
 
 @cuda.jit
-def mask_chunk(ranked, start, stop, threshold, mask):
+def mask_chunk(ranked: Any, start: int, stop: int, threshold: Any, mask: Any) -> None:
     """mask[i, w]: bits of the boxes of word w of ranked[start:stop] that its box i would fell.
 
     Blocks (word, row word) of WORD threads; only boxes after i are looked at.
@@ -90,7 +92,9 @@ def mask_chunk(ranked, start, stop, threshold, mask):
 
 
 @cuda.jit
-def resolve_chunk(mask, start, stop, fallen, kept, chunk_kept, chunk_count):
+def resolve_chunk(
+    mask: Any, start: int, stop: int, fallen: Any, kept: Any, chunk_kept: Any, chunk_count: Any
+) -> None:
     """Greedy choice within ranked[start:stop]: one block of WORD threads.
 
     fallen: (N,) uint8, boxes that earlier chunks fell; kept: (N,) uint8, set here; chunk_kept and
@@ -129,7 +133,9 @@ def resolve_chunk(mask, start, stop, fallen, kept, chunk_kept, chunk_count):
 
 
 @cuda.jit(device=True)
-def _fell_later(mask, word, words, standing, start, stop, fallen):
+def _fell_later(
+    mask: Any, word: int, words: int, standing: Any, start: int, stop: int, fallen: Any
+) -> None:
     """Mark what the standing boxes of one word fell in the later words; a thread a word."""
     for later in range(word + 1 + cuda.threadIdx.x, words, WORD):
         bits = uint64(0)
@@ -142,7 +148,9 @@ def _fell_later(mask, word, words, standing, start, stop, fallen):
 
 
 @cuda.jit
-def spread_chunk(ranked, stop, chunk_kept, chunk_count, threshold, fallen):
+def spread_chunk(
+    ranked: Any, stop: int, chunk_kept: Any, chunk_count: Any, threshold: Any, fallen: Any
+) -> None:
     """Mark what the kept boxes of the chunk before `stop` fell after it: a thread a later box."""
     rows = cuda.shared.array((SPREAD_THREADS, 7), float32)
     thread = cuda.threadIdx.x

@@ -36,7 +36,7 @@ class Grids(NamedTuple):
     sizes: NDArray  # (C, 2) int64, rows of cells along z and y: powers of two
     offsets: NDArray  # (C,) int64, a grid's first row
     per_voxel: NDArray  # (C,) float64, cells per voxel
-    count: NDArray  # (C,) int64, boxes filed
+    filed: NDArray  # (C,) int64, boxes filed
     volumes: NDArray  # (C, 2) float64, least and largest volume filed
     sides: NDArray  # (C, 3) float64, largest sides filed
     newest: NDArray  # (C,) int32, head of the chain of all boxes of a class
@@ -84,13 +84,13 @@ def new_grids(ranked: NDArray, threshold: float) -> Grids:
 @njit(cache=True, nogil=True, forceinline=True)
 def size_class(volume: float) -> int:
     """The class of a positive volume: a float32's bits grow nearly as its logarithm."""
-    return np.float32(volume).view(np.int32) // CLASS_BITS
+    return int(np.float32(volume).view(np.int32)) // CLASS_BITS
 
 
 @njit(cache=True, nogil=True, forceinline=True)
 def cell(position: float, per_voxel: float) -> int:
     """The number of a cell, not wrapped; never falls where `position` rises."""
-    return np.int64(np.floor(min(max(position * per_voxel, -1e12), 1e12)))
+    return int(np.floor(min(max(position * per_voxel, -1e12), 1e12)))
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -99,7 +99,7 @@ def file_box(grids: Grids, ranked: NDArray, box: int) -> None:
     volume = ranked[box, VOLUME]
     k = size_class(volume) - grids.first_class
     grids.in_class[box], grids.newest[k] = grids.newest[k], box
-    grids.count[k] += 1
+    grids.filed[k] += 1
     grids.volumes[k, 0] = min(grids.volumes[k, 0], np.float64(volume))
     grids.volumes[k, 1] = max(grids.volumes[k, 1], np.float64(volume))
     for axis in range(3):
@@ -135,10 +135,13 @@ def trailing_zeros(_context, word):  # type: ignore[no-untyped-def]
 def _bounds(ranked: NDArray) -> tuple[NDArray, NDArray, int, int]:
     """Least and largest centre (3,) and the first and last class of the boxes with a volume."""
     low, high = np.full(3, np.inf), np.full(3, -np.inf)
-    least, largest = np.float32(np.inf), np.float32(0)
+    least, largest = np.inf, 0.0
     for i in range(len(ranked)):
         if ranked[i, VOLUME] > 0:
-            least, largest = min(least, ranked[i, VOLUME]), max(largest, ranked[i, VOLUME])
+            least, largest = (
+                min(least, float(ranked[i, VOLUME])),
+                max(largest, float(ranked[i, VOLUME])),
+            )
             for axis in range(3):
                 place = centre(ranked, i, axis)
                 low[axis], high[axis] = min(low[axis], place), max(high[axis], place)

@@ -23,14 +23,14 @@ def felled(grids: Grids, ranked: NDArray, box: int, least: float, threshold: np.
     """Whether a filed box fells this one; classes of sizes near its own are searched first."""
     own = size_class(ranked[box, VOLUME]) - grids.first_class
     z, y, x = centre(ranked, box, 0), centre(ranked, box, 1), centre(ranked, box, 2)
-    for k in range(max(own - 1, 0), min(own + 2, len(grids.count))):
+    for k in range(max(own - 1, 0), min(own + 2, len(grids.filed))):
         if _felled_in_cell(grids, k, ranked, box, z, y, x, threshold):
             return True
     volume = np.float64(ranked[box, VOLUME])
-    classes = len(grids.count)
+    classes = len(grids.filed)
     for step in range(2 * classes):
         k = own + ((step + 1) >> 1) * (1 if step & 1 else -1)
-        if k < 0 or k >= classes or grids.count[k] == 0:
+        if k < 0 or k >= classes or grids.filed[k] == 0:
             continue
         if grids.volumes[k, 1] < least * volume or volume < least * grids.volumes[k, 0]:
             continue
@@ -82,7 +82,7 @@ def _felled_by_class(
     x0, x1 = cell(x - reach[2], per_voxel), cell(x + reach[2], per_voxel)
     z1 = min(z1, z0 + grids.sizes[k, 0] - 1)
     y1 = min(y1, y0 + grids.sizes[k, 1] - 1)
-    if (z1 - z0 + 1) * (y1 - y0 + 1) > 2 * grids.count[k]:
+    if (z1 - z0 + 1) * (y1 - y0 + 1) > 2 * grids.filed[k]:
         return _chain_fells(grids.in_class, grids.newest[k], ranked, box, threshold)
     mask = _row_mask(x0, x1)
     for cz in range(z0, z1 + 1):
