@@ -33,6 +33,7 @@ print(f"import {imported - start:.2f} s, first call {end - imported:.2f} s")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1_000, 10_000, 100_000])
+    parser.add_argument("--kinds", choices=MAKERS, nargs="+", default=list(MAKERS))
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threshold", type=float, default=0.1)
     parser.add_argument("--repeats", type=int, default=5)
@@ -40,12 +41,13 @@ def main() -> None:
     parser.add_argument("--largest-monai", type=int, default=10_000, help="boxes, MONAI")
     parser.add_argument("--first-call", action="store_true", help="of a new process, and no more")
     options = parser.parse_args()
+    torch.set_num_threads(1)  # as ours; and idle threads of torch would disturb the others
     print_machine(["numpy", "numba", "torch", "monai"])
     if options.first_call:
         print_first_calls()
     else:
         measure = measure_cuda if options.device == "cuda" else measure_cpu
-        print_table([measure(n, name, options) for name in MAKERS for n in options.sizes])
+        print_table([measure(n, name, options) for name in options.kinds for n in options.sizes])
 
 
 def measure_cpu(count: int, kind: str, options: argparse.Namespace) -> Row:
