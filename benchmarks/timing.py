@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+BUDGET = 10.0
+"""Seconds that one candidate may take over all rounds of a row."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -28,14 +31,14 @@ def time_in_turn(
     """Medians of `repeats` rounds, each of which calls every candidate once, after a warm-up.
 
     Rounds in turn let a change of the machine's load meet all candidates alike. `wait` is called
-    before the clock is read at either end: for a GPU, its synchronisation. A candidate whose
-    warm-up took more than 10 s is timed twice only.
+    before the clock is read at either end: for a GPU, its synchronisation. A candidate that needs
+    more than `BUDGET` for all rounds stays out of the later ones, from the third on.
     """
     times: dict[str, list[float]] = {name: [] for name in candidates}
-    slow = {name for name, call in candidates.items() if _seconds(call, wait) > 10}
+    warm_up = {name: _seconds(call, wait) for name, call in candidates.items()}
     for round_ in range(repeats):
         for name, call in candidates.items():
-            if round_ < 2 or name not in slow:
+            if round_ < 2 or sum(times[name]) + warm_up[name] < BUDGET:
                 times[name].append(_seconds(call, wait))
     return Row(work, {name: statistics.median(values) for name, values in times.items()})
 

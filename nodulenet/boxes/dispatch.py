@@ -1,26 +1,37 @@
 """Where a call on boxes is computed: the one place that looks at the kind and device of its input.
 
 NumPy arrays and torch tensors are taken alike and the result is of the first input's kind, on its
-device. Tensors on a GPU are copied to main memory and back: kernels for other devices belong here.
+device. A call with kernels for CUDA runs them on tensors of such a device; without them, or where
+numba-cuda is not installed, tensors on a GPU are copied to main memory and back.
 """
 
+import importlib.util
 import multiprocessing
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 
-def dispatch(cpu: Callable[..., NDArray], *inputs: Any) -> Any:
-    """Call `cpu` with the inputs as NumPy arrays; return its result as the first input's kind."""
-    result = cpu(*(_to_numpy(value) for value in inputs))
+def dispatch(
+    cpu: Callable[..., NDArray], *inputs: Any, cuda: Callable[..., Any] | None = None
+) -> Any:
+    """Call `cpu` with the inputs as NumPy arrays; return its result as the first input's kind.
+
+    Where the first input is a tensor on a CUDA device, `cuda` is called instead, if given, with
+    all inputs as tensors there.
+    """
     if not _is_tensor(inputs[0]):
-        return result
+        return cpu(*(_to_numpy(value) for value in inputs))
     import torch
 
-    return torch.from_numpy(result).to(inputs[0].device)
+    device = inputs[0].device
+    if cuda is not None and device.type == "cuda" and importlib.util.find_spec("numba_cuda"):
+        return cuda(*(torch.as_tensor(value, device=device).detach() for value in inputs))
+    return torch.from_numpy(cpu(*(_to_numpy(value) for value in inputs))).to(device)
 
 
 def many_threads() -> bool:
@@ -38,11 +49,29 @@ def checked_boxes(boxes: NDArray, name: str) -> NDArray[np.float32]:
     array = np.ascontiguousarray(boxes, np.float32)
     if array.ndim != 2 or array.shape[1] != 6:
         raise ValueError(f"{name}: expected shape (N, 6), got {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name}: a value is not finite")
-    if (array[:, 3:] < 0).any():
-        raise ValueError(f"{name}: a side is negative")
+    raise_fault(_fault(array), name)
     return array
+
+
+def raise_fault(fault: int, name: str) -> None:
+    """Raise the `ValueError` of a fault in the values of boxes; 0: there is none."""
+    if fault:
+        raise ValueError(
+            f"{name}: {'a value is not finite' if fault > 1 else 'a side is negative'}"
+        )
+
+
+@njit(cache=True, nogil=True)
+def _fault(boxes: NDArray) -> int:
+    """2: a value is not finite; 1: a side is negative; 0: neither. One pass, no copies."""
+    fault = 0
+    for i in range(len(boxes)):
+        for column in range(6):
+            if not np.isfinite(boxes[i, column]):
+                return 2
+            if column >= 3 and boxes[i, column] < 0:
+                fault = 1
+    return fault
 
 
 def _is_tensor(value: Any) -> bool:
