@@ -27,10 +27,9 @@ def packed_points(content: bytes) -> bytes | None:
     attribute or entity, and nothing in the file (comment, CDATA, document type) can hold text
     that looks like an element but is none.
     """
-    if b"<!" in content or b"points" in content:
-        return None
-    packed = RUN.sub(_packed, content)
-    return None if b"edgeMap" in packed else packed
+    packed, runs = RUN.subn(_packed, content)
+    foreign = packed.count(b"points") > 2 * runs
+    return None if foreign or b"edgeMap" in packed or b"<!" in packed else packed
 
 
 def _packed(run: re.Match[bytes]) -> bytes:
