@@ -27,7 +27,7 @@ rule annotations:
             SCANS[w.series]["annotations"] if config["annotations"] == "xml" else []
         )
         or [],
-        code=code("annotations", "cohort/steps.py"),
+        code=code("annotations", "cohort/annotate.py"),
     output:
         "<results>/annotations/{series}.json",
     log:
@@ -49,7 +49,7 @@ rule consensus:
     input:
         reading="<results>/annotations/{series}.json",
         ct=image("ct"),
-        code=code("annotations", "imaging", "cohort/steps.py"),
+        code=code("annotations", "imaging", "cohort/annotate.py", "cohort/steps.py"),
     output:
         nodules="<results>/nodules/{series}.npz",
         findings="<results>/nodules/{series}.csv",
@@ -76,7 +76,7 @@ rule preprocess:
         nodules="<results>/nodules/{series}.npz",
         findings="<results>/nodules/{series}.csv",
         record="<results>/nodules/{series}.json",
-        code=code("imaging", "cohort/steps.py"),
+        code=code("imaging", "cohort/annotate.py", "cohort/steps.py"),
     output:
         volume="<results>/volumes/{series}.npy",
         mask="<results>/volumes/{series}_mask.npy",

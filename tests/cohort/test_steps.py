@@ -10,7 +10,8 @@ import pytest
 import tiny
 
 from nodulenet.cohort import gather_manifest, read_manifest, write_manifest
-from nodulenet.cohort.steps import annotate_scan, consensus_scan, preprocess_scan
+from nodulenet.cohort.annotate import annotate_scan
+from nodulenet.cohort.steps import consensus_scan, preprocess_scan
 from nodulenet.files import InputError
 from nodulenet.imaging import open_scan
 
