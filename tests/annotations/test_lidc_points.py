@@ -99,6 +99,7 @@ def test_a_fault_elsewhere_keeps_its_line(write):
 
 def test_real_files_are_packed(lidc_xml: Path):
     contents = [path.read_bytes() for path in sorted(lidc_xml.rglob("*.xml"))[:40]]
-    held = [c for c in contents if b"<LidcReadMessage" in c[:4096] and b"<edgeMap>" in c]
+    plain = [c for c in contents if b"<LidcReadMessage" in c[:4096] and b"<!" not in c]
+    held = [c for c in plain if b"<edgeMap>" in c]
     assert len(held) > 10
     assert all(packed_points(content) is not None for content in held)
