@@ -3,13 +3,14 @@ rule manifest:
         scans=config["scans"],
         volumes=collect("<results>/volumes/{series}.json", series=SCANS),
         findings=collect("<results>/nodules/{series}.csv", series=SCANS),
-        code=code("cohort/manifest.py", "cohort/table.py"),
     output:
         "<results>/manifest.tsv",
     log:
         "<logs>/manifest.log",
     conda:
         "../envs/cpu.yaml"
+    params:
+        code=code("cohort/manifest.py", "cohort/table.py"),
     message:
         "gather the scans into the manifest"
     script:
@@ -20,7 +21,6 @@ rule folds:
     input:
         manifest="<results>/manifest.tsv",
         scans=config["scans"],
-        code=code("cohort/folds.py", "cohort/table.py"),
     output:
         "<results>/folds.tsv",
     log:
@@ -28,6 +28,7 @@ rule folds:
     conda:
         "../envs/cpu.yaml"
     params:
+        code=code("cohort/folds.py", "cohort/table.py"),
         number=config["folds"]["number"],
         seed=config["folds"]["seed"],
     message:

@@ -2,6 +2,7 @@
 
 import csv
 import difflib
+import hashlib
 import importlib.util
 import os
 import re
@@ -97,10 +98,18 @@ def image(column):
 
 
 def code(*parts):
-    """Modules of the package that decide a rule's result, so that editing one reruns it."""
+    """Digest of the modules of the package that decide a rule's result, as a param of the rule.
+
+    So editing one reruns the rule. As inputs the modules would be looked at again for every job,
+    which is most of the work of a large cohort's DAG.
+    """
     paths = [PACKAGE / part for part in parts]
     files = [file for path in paths for file in (path.glob("*.py") if path.is_dir() else [path])]
-    return sorted(os.path.relpath(f) if f.is_relative_to(Path.cwd()) else str(f) for f in files)
+    names = sorted((file.relative_to(PACKAGE).as_posix(), file) for file in files)
+    whole = hashlib.sha256()
+    for name, file in names:
+        whole.update(name.encode() + hashlib.sha256(file.read_bytes()).digest())
+    return whole.hexdigest()[:16]
 
 
 def ordered(value):

@@ -1,7 +1,6 @@
 # on_bad_scan is a resource and no param: changing it must not make the good scans again.
 rule demo_scan:
     input:
-        code=code("demo"),
         cohort=f"{PACKAGE}/demo/cohort.tsv",
     output:
         ct=f"{DEMO}/{{series}}.mhd",
@@ -14,7 +13,8 @@ rule demo_scan:
     conda:
         "../envs/cpu.yaml"
     params:
-        series=lambda w: w.series,
+        code=code("demo"),
+        series="{series}",
     message:
         "render synthetic scan {wildcards.series}"
     script:
@@ -27,7 +27,6 @@ rule annotations:
             SCANS[w.series]["annotations"] if config["annotations"] == "xml" else []
         )
         or [],
-        code=code("annotations", "cohort/steps.py"),
     output:
         "<results>/annotations/{series}.json",
     log:
@@ -37,7 +36,8 @@ rule annotations:
     resources:
         on_bad_scan=config["on_bad_scan"],
     params:
-        series=lambda w: w.series,
+        code=code("annotations", "cohort/annotate.py"),
+        series="{series}",
         source=config["annotations"],
     message:
         "read the annotations of scan {wildcards.series}"
@@ -49,7 +49,6 @@ rule consensus:
     input:
         reading="<results>/annotations/{series}.json",
         ct=image("ct"),
-        code=code("annotations", "imaging", "cohort/steps.py"),
     output:
         nodules="<results>/nodules/{series}.npz",
         findings="<results>/nodules/{series}.csv",
@@ -61,7 +60,8 @@ rule consensus:
     resources:
         on_bad_scan=config["on_bad_scan"],
     params:
-        series=lambda w: w.series,
+        code=code("annotations", "imaging", "cohort/annotate.py", "cohort/steps.py"),
+        series="{series}",
         settings=section("consensus", "preprocess"),
     message:
         "find the consensus nodules of scan {wildcards.series}"
@@ -76,7 +76,6 @@ rule preprocess:
         nodules="<results>/nodules/{series}.npz",
         findings="<results>/nodules/{series}.csv",
         record="<results>/nodules/{series}.json",
-        code=code("imaging", "cohort/steps.py"),
     output:
         volume="<results>/volumes/{series}.npy",
         mask="<results>/volumes/{series}_mask.npy",
@@ -88,7 +87,8 @@ rule preprocess:
     resources:
         on_bad_scan=config["on_bad_scan"],
     params:
-        series=lambda w: w.series,
+        code=code("imaging", "cohort/annotate.py", "cohort/steps.py"),
+        series="{series}",
         settings=section("preprocess")["preprocess"],
     message:
         "preprocess scan {wildcards.series}"

@@ -3,7 +3,6 @@ rule predict:
         manifest="<results>/manifest.tsv",
         folds="<results>/folds.tsv",
         weights="<results>/fold{fold}/{stage}/weights.pt",
-        code=code("inference", "model", "boxes", "imaging"),
     output:
         predictions="<results>/fold{fold}/{stage}/predictions.csv",
         record="<results>/fold{fold}/{stage}/predictions.json",
@@ -16,6 +15,7 @@ rule predict:
     resources:
         gpu=GPU,
     params:
+        code=code("inference", "model", "boxes", "imaging"),
         fold=lambda w: int(w.fold),
         settings=section("inference"),
         train={name: config["train"][name] for name in ("device", "amp")},
@@ -30,13 +30,14 @@ rule concat:
         folds="<results>/folds.tsv",
         predictions=collect("<results>/fold{fold}/{{stage}}/predictions.csv", fold=FOLDS),
         records=collect("<results>/fold{fold}/{{stage}}/predictions.json", fold=FOLDS),
-        code=code("inference/table.py"),
     output:
         "<results>/{stage}/predictions.csv",
     log:
         "<logs>/concat/{stage}.log",
     conda:
         "../envs/cpu.yaml"
+    params:
+        code=code("inference/table.py"),
     message:
         "join the folds' predictions of stage {wildcards.stage}"
     script:
@@ -49,7 +50,6 @@ rule evaluate:
         folds="<results>/folds.tsv",
         predictions="<results>/{stage}/predictions.csv",
         masks=collect("<results>/fold{fold}/{{stage}}/masks", fold=FOLDS),
-        code=code("evaluation", "inference/masks.py", "imaging/store.py", "plots"),
     output:
         table=report(
             "<results>/{stage}/froc.csv",
@@ -70,6 +70,7 @@ rule evaluate:
     conda:
         "../envs/cpu.yaml"
     params:
+        code=code("evaluation", "inference/masks.py", "imaging/store.py", "plots"),
         settings=section("froc")["froc"],
     message:
         "score stage {wildcards.stage}"

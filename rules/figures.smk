@@ -1,7 +1,6 @@
 rule plot_froc:
     input:
         froc=collect("<results>/{stage}/froc.json", stage=EVALUATED),
-        code=code("plots"),
     output:
         report("<results>/figures/froc.svg", caption="report/froc.rst", category="Figures"),
     log:
@@ -9,6 +8,7 @@ rule plot_froc:
     conda:
         "../envs/cpu.yaml"
     params:
+        code=code("plots"),
         names=EVALUATED,
     message:
         "draw the FROC curves"
@@ -19,7 +19,6 @@ rule plot_froc:
 rule plot_training:
     input:
         histories=collect("<results>/fold{{fold}}/{stage}/history.csv", stage=TRAINED),
-        code=code("plots"),
     output:
         report(
             "<results>/figures/training_fold{fold}.svg",
@@ -32,6 +31,7 @@ rule plot_training:
     conda:
         "../envs/cpu.yaml"
     params:
+        code=code("plots"),
         names=TRAINED,
     message:
         "draw the training curves of fold {wildcards.fold}"
@@ -42,7 +42,6 @@ rule plot_training:
 rule plot_segmentation:
     input:
         tables=collect("<results>/{stage}/segmentation.csv", stage=EVALUATED),
-        code=code("plots"),
     output:
         report("<results>/figures/dice.svg", caption="report/dice.rst", category="Figures"),
     log:
@@ -50,6 +49,7 @@ rule plot_segmentation:
     conda:
         "../envs/cpu.yaml"
     params:
+        code=code("plots"),
         names=EVALUATED,
     message:
         "draw the histogram of Dice"
@@ -63,7 +63,6 @@ rule plot_gallery:
         folds="<results>/folds.tsv",
         predictions="<results>/{stage}/predictions.csv",
         masks=collect("<results>/fold{fold}/{{stage}}/masks", fold=FOLDS),
-        code=code("plots", "evaluation", "inference/masks.py", "imaging/store.py"),
     output:
         report(
             "<results>/{stage}/gallery.png",
@@ -75,6 +74,8 @@ rule plot_gallery:
         "<logs>/plot_gallery/{stage}.log",
     conda:
         "../envs/cpu.yaml"
+    params:
+        code=code("plots", "evaluation", "inference/masks.py", "imaging/store.py"),
     message:
         "draw detections of stage {wildcards.stage}"
     script:

@@ -3,7 +3,6 @@ rule train:
         manifest="<results>/manifest.tsv",
         folds="<results>/folds.tsv",
         parent=parent,
-        code=code("training", "model", "boxes", "imaging/store.py", "imaging/volume.py"),
     output:
         weights="<results>/fold{fold}/{stage}/weights.pt",
         momentum="<results>/fold{fold}/{stage}/momentum.pt",
@@ -17,8 +16,9 @@ rule train:
     resources:
         gpu=GPU,
     params:
+        code=code("training", "model", "boxes", "imaging/store.py", "imaging/volume.py"),
         fold=lambda w: int(w.fold),
-        stage=lambda w: w.stage,
+        stage="{stage}",
         settings=section("preprocess", "model", "ncs", "dfps", "sr", "targets", "augment"),
         train=train_section,
     message:

@@ -5,7 +5,7 @@ from pathlib import Path
 from job_log import logged
 
 with logged(snakemake):
-    from nodulenet.cohort.steps import annotate_scan
+    from nodulenet.cohort.annotate import annotate_scan
 
     source = snakemake.input.annotations
     annotate_scan(

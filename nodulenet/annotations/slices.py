@@ -28,9 +28,12 @@ def roi_slices(
     distance = np.abs(roi_z[:, None] - geometry.z[None, :])
     nearest = distance.argmin(axis=1)
     off = distance[np.arange(len(roi_z)), nearest]
-    far = np.flatnonzero(off > _half_gap(geometry.z)[nearest] + TOLERANCE_MM)
-    if far.size:
-        roi = int(far[0])
+    # Nearly every outline lies on a slice, where the gaps need not be known.
+    far = off > TOLERANCE_MM
+    if far.any():
+        far = off > _half_gap(geometry.z)[nearest] + TOLERANCE_MM
+    if far.any():
+        roi = int(far.argmax())
         raise InputError(
             f"{where}, ROI {roi + 1}: z = {roi_z[roi]:g} mm lies {off[roi]:.3f} mm from the nearest"
             f" slice (of {len(geometry.z)} slices from {geometry.z[0]:g} to {geometry.z[-1]:g} mm)"

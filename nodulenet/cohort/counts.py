@@ -91,8 +91,7 @@ def _scan_geometries(scans: Path) -> Geometries:
 
 
 def _image_geometry(ct: Path, series_uid: str) -> SliceGeometry:
-    from nodulenet.imaging import read_volume  # slow to import, and pylidc needs no image
+    from nodulenet.imaging import blank, read_geometry  # slow to import, not needed for pylidc
 
-    volume = read_volume(ct, series_uid)
-    rows, columns = volume.array.shape[1:]
-    return SliceGeometry(volume.slice_z(), (rows, columns))
+    affine, shape = read_geometry(ct, series_uid)
+    return SliceGeometry(blank(affine, shape).slice_z(), shape[1:])

