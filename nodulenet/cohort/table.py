@@ -85,14 +85,6 @@ def resolve(folder: Path, cell: str) -> str:
     return str(folder / cell) if cell else ""
 
 
-def find_scan(table: pd.DataFrame, series_uid: str) -> dict[str, str]:
-    """The row of one scan. Raises `InputError` when the table lacks it."""
-    rows = table[table["series_uid"] == series_uid].to_dict("records")
-    if not rows:
-        raise InputError(f"scan {series_uid} is not in the scan table")
-    return {str(name): value for name, value in rows[0].items()}
-
-
 def fixed_folds(table: pd.DataFrame) -> dict[str, int] | None:
     """series -> fold from the column `fold`; None where the table has no such column."""
     if "fold" not in table:

@@ -1,5 +1,6 @@
 """Read and write scans: MetaImage, NIfTI, NRRD; DICOM folders through `dicom`."""
 
+import errno
 import re
 import zlib
 from pathlib import Path
@@ -110,7 +111,7 @@ def write_volume(
 
     compress: by default only .nii.gz and .nrrd are. series_uid: written into the header as
     SeriesInstanceUID where the format has room (MetaImage, NRRD). Raises `InputError` for
-    another suffix and for axes that are not at right angles.
+    another suffix and for axes that are not at right angles, `OSError` if the file is not whole.
     """
     path = Path(path)
     if not path.name.lower().endswith(IMAGE_SUFFIXES):
@@ -124,7 +125,12 @@ def write_volume(
     if compress is None:
         compress = path.name.lower().endswith((".nii.gz", ".nrrd"))
     with replacing(path) as temporary:
-        sitk.WriteImage(image, str(temporary), compress)
+        try:
+            sitk.WriteImage(image, str(temporary), compress)
+            # On a full disk SimpleITK cuts NIfTI files short and says nothing.
+            check_data(temporary)
+        except (RuntimeError, InputError) as error:
+            raise OSError(errno.EIO, f"not written whole: {last_line(error)}", str(path)) from error
 
 
 def _write_mhd(image: sitk.Image, path: Path, compress: bool, series_uid: str | None) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nodulenet.boxes import decode, nms
+from nodulenet.boxes import nms
 from nodulenet.boxes.anchors import STRIDE, anchor_grid
 from nodulenet.imaging.masks import cropped
 from nodulenet.inference.masks import CroppedMask, suppress_masks
@@ -15,7 +15,7 @@ from nodulenet.model.backbone import Features
 from nodulenet.model.crops import sr_corners
 from nodulenet.model.device import mixed_precision
 from nodulenet.model.network import NoduleNet, normalise
-from nodulenet.model.objective import candidates
+from nodulenet.model.objective import candidates, decoded
 from nodulenet.model.settings import DfpsSettings, SrSettings
 
 SIZE_MULTIPLE = 16
@@ -80,17 +80,17 @@ def predict_scan(
         )
         if "dfps" not in branches:
             return ScanPrediction(boxes, probability, None, None, np.ones(len(boxes), bool), {})
-        second, decoded = suppress_false_positives(net, features, boxes, volume.shape, dfps)
-        order = nms(decoded, second, settings.nms_iou)
+        second, refined = suppress_false_positives(net, features, boxes, volume.shape, dfps)
+        order = nms(refined, second, settings.nms_iou)
         kept = np.zeros(len(boxes), bool)
         kept[order] = True
         masks: dict[int, CroppedMask] = {}
         if "sr" in branches:
-            found = segment(net, features, decoded[order], volume.shape, sr)
+            found = segment(net, features, refined[order], volume.shape, sr)
             masks = suppress_masks(
                 {int(row): mask for row, mask in zip(order, found, strict=True)}, settings.mask_iou
             )
-    return ScanPrediction(boxes, probability, decoded, second, kept, masks)
+    return ScanPrediction(boxes, probability, refined, second, kept, masks)
 
 
 def padded(volume: NDArray[np.uint8], value: int) -> NDArray[np.uint8]:
@@ -107,15 +107,15 @@ def suppress_false_positives(
     settings: DfpsSettings,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Nodule probabilities (N,) and decoded boxes (N, 6) of candidate boxes (N, 6)."""
-    probability, decoded = np.empty(len(boxes), np.float32), boxes.copy()
+    probability, second = np.empty(len(boxes), np.float32), boxes.copy()
     for first in range(0, len(boxes), BOXES_AT_ONCE):
         part = slice(first, first + BOXES_AT_ONCE)
         items = np.zeros(len(boxes[part]), np.int64)
         logits, deltas = net.score(features, items, boxes[part])
         probability[part] = logits.softmax(1)[:, 1].cpu().numpy()
         if settings.regression:
-            decoded[part] = decode(deltas.cpu().numpy(), boxes[part], shape)
-    return probability, decoded
+            second[part] = decoded(deltas.cpu().numpy(), boxes[part], shape)
+    return probability, second
 
 
 def segment(

@@ -18,6 +18,10 @@ from nodulenet.model.settings import MARGIN_TOTAL, Branch, DfpsSettings, NcsSett
 from nodulenet.model.targets import Boxes, BoxSample, anchor_targets, sample_boxes, truth_boxes
 
 
+class Diverged(ArithmeticError):
+    """The network's output or its loss is no longer a number."""
+
+
 @dataclass(frozen=True)
 class Objective:
     """What a stage optimises: its branches and their settings."""
@@ -57,7 +61,7 @@ def loss_terms(
     terms |= dfps_terms(scores, box_deltas, samples, truth, objective.dfps)
     if "sr" in objective.branches:
         if objective.dfps.regression:
-            boxes = decode(box_deltas.detach().cpu().numpy(), boxes, labels.shape[1:])
+            boxes = decoded(box_deltas.detach().cpu().numpy(), boxes, labels.shape[1:])
         probability = scores.detach().softmax(1)[:, 1].cpu().numpy()
         terms["sr"] = sr_term(net, features, items, boxes, probability, labels, objective.sr)
     return terms
@@ -113,9 +117,17 @@ def candidates(
 ) -> tuple[Boxes, NDArray[np.float32]]:
     """Boxes (n, 6) and probabilities (n,) above `threshold` after NMS, by falling probability."""
     above = np.flatnonzero(probability > threshold)
-    boxes = decode(deltas[above], anchors[above], shape)
+    boxes = decoded(deltas[above], anchors[above], shape)
     kept = nms(boxes, probability[above], nms_iou)
     return boxes[kept], probability[above][kept]
+
+
+def decoded(deltas: NDArray[np.float32], anchors: Boxes, shape: tuple[int, ...]) -> Boxes:
+    """Decode the network's deltas (n, 6) with centres inside `shape`. Raises `Diverged`."""
+    boxes: Boxes = decode(np.nan_to_num(deltas, nan=np.inf), anchors, shape)
+    if not (np.isfinite(boxes).all() and (boxes[:, 3:] > 0).all()):
+        raise Diverged("the network's boxes have no finite size")
+    return boxes
 
 
 def dfps_terms(

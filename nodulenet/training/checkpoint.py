@@ -66,7 +66,10 @@ def resume(path: Path, mark: str, net: NoduleNet, optimiser: torch.optim.SGD) ->
     """
     if not path.exists():
         return []
-    content = load_tensors(path)
+    try:
+        content = load_tensors(path)
+    except InputError as error:
+        raise InputError(f"{error}; delete it to start the stage anew") from error
     if content.get("fingerprint") != mark:
         log.warning("%s: made from other data or settings, not resumed", path)
         return []
@@ -74,10 +77,10 @@ def resume(path: Path, mark: str, net: NoduleNet, optimiser: torch.optim.SGD) ->
         net.load_state_dict(content["state_dict"])
         set_momentum(net, optimiser, content["momentum"])
         history: History = content["history"]
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"{path}: damaged checkpoint, delete it to start anew: {reason}"
+            f"{path}: damaged checkpoint ({reason}); delete it to start the stage anew"
         ) from error
     log.info("%s: resumed after %d epochs", path, len(history))
     return history

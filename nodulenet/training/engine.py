@@ -11,15 +11,11 @@ from numpy.typing import NDArray
 
 from nodulenet.model.device import mixed_precision
 from nodulenet.model.network import NoduleNet
-from nodulenet.model.objective import Objective, loss_terms
+from nodulenet.model.objective import Diverged, Objective, loss_terms
 
 TERMS = ("ncs_class", "ncs_box", "dfps_class", "dfps_box", "sr")
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.integer]]
-
-
-class Diverged(Exception):
-    """The loss is no longer a number."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ def train_one_epoch(
         steps, crops = steps + 1, crops + len(images)
         sums += torch.tensor([float(terms[n].detach()) if n in terms else 0.0 for n in TERMS])
         if not math.isfinite(float(sums.sum())):
-            raise Diverged(f"the loss is {loss.item()} after {steps} steps: lower train.lr")
+            raise Diverged(f"the loss is {loss.item()} after {steps} steps")
     means = {n: float(v) for n, v in zip(TERMS, sums / max(steps, 1), strict=True)}
     used = {name: value for name, value in means.items() if name in terms}
     return EpochResult(sum(used.values()), used, steps, crops, time.perf_counter() - begin)

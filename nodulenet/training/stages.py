@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nodulenet.files import InputError
 from nodulenet.model.settings import Branch
 
 DECAY = 0.1
@@ -26,9 +27,14 @@ class Stage:
 
 
 def resolve_stage(stages: Mapping[str, Mapping[str, Any]], name: str) -> Stage:
-    """Look up a stage of the config's graph (`name: {after, epochs, branches}`)."""
+    """Look up a stage of the config's graph (`name: {after, epochs, branches}`).
+
+    Raises `InputError` for an unknown ancestor and for a circle.
+    """
     chain = [name]
     while after := stages[chain[-1]].get("after"):
+        if after in chain or after not in stages:
+            raise InputError(f"train.stages.{chain[-1]}.after: {after!r} is no stage before it")
         chain.append(after)
     before = sum(stages[ancestor]["epochs"] for ancestor in chain[1:])
     own = stages[name]

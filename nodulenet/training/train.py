@@ -15,6 +15,7 @@ from tqdm import tqdm
 from nodulenet.files import InputError, replacing
 from nodulenet.model.device import choose_device, to_device
 from nodulenet.model.network import NoduleNet
+from nodulenet.model.objective import Diverged
 from nodulenet.model.weights import (
     Provenance,
     load_tensors,
@@ -31,7 +32,7 @@ from nodulenet.training.checkpoint import (
     set_momentum,
 )
 from nodulenet.training.dataset import TrainingScan, batches, epoch_samples, load_training_scans
-from nodulenet.training.engine import TERMS, Diverged, EpochResult, train_one_epoch
+from nodulenet.training.engine import TERMS, EpochResult, train_one_epoch
 from nodulenet.training.settings import (
     Optimisation,
     read_augmentation,
@@ -141,7 +142,8 @@ def run_epochs(
         try:
             result = one_epoch(net, optimiser, scans, stage, settings, seed)
         except Diverged as error:
-            raise InputError(f"fold {fold}, stage {stage.name}, epoch {epoch}: {error}") from error
+            place = f"fold {fold}, stage {stage.name}, epoch {epoch}"
+            raise InputError(f"{place}: {error}: lower train.lr") from error
         history.append(history_row(stage, epoch, lr, result))
         save_checkpoint(output / "checkpoint.pt", mark, net, optimiser, history)
         add_events(writer, history[-1])

@@ -41,6 +41,14 @@ def folders(tmp_path):
     return tmp_path
 
 
+def test_a_reading_cut_short_is_not_matched(folders):
+    path = folders / "xml" / "x.xml"
+    path.write_text(path.read_text().removesuffix("</LidcReadMessage>"))
+    table, passed = index_folders(folders / "ct", folders / "xml")
+    assert table["series_uid"].tolist() == ["1.1"]
+    assert dict(passed)[path].startswith("not well-formed XML")
+
+
 def test_series_are_matched_by_their_headers(folders):
     table, passed = index_folders(folders / "ct", folders / "xml", folders / "lungs")
     assert table["series_uid"].tolist() == ["1.1", "1.2"]

@@ -144,7 +144,7 @@ def misplace_lungs(data: Path, series: str) -> None:
         (truncate_raw, (tiny.SERIES[0],)),
         (exchange_xml, (".xml", "series 1.2.3.4")),
         (move_roi, (".xml", "session 1", "N0", "ROI")),
-        (empty_lungs, ("lung",)),
+        (empty_lungs, ("_lungs.mhd: ", "lung")),
         (misplace_lungs, ("_lungs.mhd", "not on the grid")),
     ],
 )

@@ -1,6 +1,7 @@
 """Image files: there and back, and broken ones."""
 
 import gzip
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -184,3 +185,17 @@ def test_wrong_kinds_of_image(tmp_path):
         assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="format"):
         write_volume(empty, tmp_path / "ct.png")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, name):
+    array = np.random.default_rng(0).integers(-1000, 1000, (20, 30, 40)).astype(np.int16)
+    volume = Volume(array, np.array(AFFINES["straight"]))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OSError):  # noqa: PT011 - the system's message differs by format
+            write_volume(volume, tmp_path / name)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 import pytest
 
+from nodulenet.files import InputError
 from nodulenet.training.stages import learning_rate, resolve_stage
 
 PUBLISHED = {
@@ -19,6 +20,14 @@ def test_epochs_before_and_in_all_are_counted_from_the_first_ancestor() -> None:
     ncs = resolve_stage(PUBLISHED, "ncs")
     assert (ncs.before, ncs.total) == (0, 200)
     assert resolve_stage(PUBLISHED, "ncs_only").total == 200
+
+
+def test_a_circle_and_an_unknown_ancestor_are_errors() -> None:
+    circle = {name: {**PUBLISHED["ncs"], "after": after} for name, after in ("ab", "ba")}
+    with pytest.raises(InputError, match=r"train\.stages\.b\.after: 'a'"):
+        resolve_stage(circle, "a")
+    with pytest.raises(InputError, match=r"train\.stages\.c\.after: 'ncs'"):
+        resolve_stage({"c": {**PUBLISHED["ncs"], "after": "ncs"}}, "c")
 
 
 def test_learning_rate_falls_at_half_and_at_four_fifths() -> None:

@@ -137,11 +137,24 @@ def test_a_checkpoint_of_other_settings_is_not_resumed(
     assert pd.read_csv(tmp_path / "ncs" / "history.csv").lr.max() == 0.02
 
 
-def test_a_corrupt_checkpoint_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content", [b"PK\x03\x04 cut short", {"state_dict": []}, {"momentum": None}, {"history": ...}]
+)
+def test_a_corrupt_checkpoint_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: Any
+) -> None:
     cohort = write_cohort(tmp_path)
-    (tmp_path / "ncs").mkdir()
-    (tmp_path / "ncs" / "checkpoint.pt").write_bytes(b"PK\x03\x04 cut short")
-    with pytest.raises(InputError, match=r"checkpoint\.pt: not a readable torch file"):
+    checkpoint = tmp_path / "ncs" / "checkpoint.pt"
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda *_a, **_k: None)  # the finished stage keeps it
+        run(cohort, "ncs", tmp_path / "ncs")
+    if isinstance(content, bytes):
+        checkpoint.write_bytes(content)
+    else:
+        held = torch.load(checkpoint, weights_only=True) | content
+        torch.save({key: value for key, value in held.items() if value is not ...}, checkpoint)
+    fault = r"checkpoint\.pt.*delete it to start the stage anew"
+    with pytest.raises(InputError, match=fault):
         run(cohort, "ncs", tmp_path / "ncs")
 
 
@@ -151,9 +164,13 @@ def test_a_training_set_without_nodules_is_an_error(tmp_path: Path) -> None:
         run(cohort, "ncs", tmp_path / "ncs")
 
 
-def test_a_loss_that_diverges_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("stage", "lr"), [("ncs", 1e30), ("full", 1e3)])
+def test_a_training_that_diverges_says_where(tmp_path: Path, stage: str, lr: float) -> None:
     cohort = write_cohort(tmp_path)
+    run(cohort, "ncs", tmp_path / "ncs")
+    parent = tmp_path / "ncs" if stage == "full" else None
     changed = copy.deepcopy(SETTINGS)
-    changed["train"]["lr"] = 1e30
-    with pytest.raises(InputError, match=r"fold 1, stage ncs, epoch \d: the loss is"):
-        train_stage(*cohort, 1, "ncs", changed, None, tmp_path / "ncs", threads=1)
+    changed["train"]["lr"] = lr
+    changed["train"]["stages"]["full"]["epochs"] = 9
+    with pytest.raises(InputError, match=rf"fold 1, stage {stage}, epoch \d: .*lower train\.lr"):
+        train_stage(*cohort, 1, stage, changed, parent, tmp_path / "new", threads=1)

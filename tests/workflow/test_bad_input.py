@@ -24,6 +24,14 @@ def with_train(**changes: Any) -> dict[str, Any]:
             with_train(batchh=4),
             "config.yaml: train.batchh: there is no such key, did you mean batch?",
         ),
+        (
+            with_train(stages={"full": {"epochs": 1, "branches": ["ncs", "sr"]}}),
+            "config.yaml: train.stages.full.branches: ['ncs', 'sr'] is not one of",
+        ),
+        (
+            {"preprocess": {"hu_window": [600, -1200]}},
+            "config.yaml: preprocess.hu_window: 600 is not below -1200",
+        ),
         (with_train(batch="4"), "config.yaml: train.batch: '4' is not of type 'integer'"),
         (with_train(evaluate=["ful"]), "config.yaml: train.evaluate: there is no stage 'ful'"),
         (
@@ -45,6 +53,11 @@ def test_faults_of_the_config(fresh: Path, changes: dict[str, Any], message: str
     ("old", "new", "message"),
     [
         ("lung_mask", "lungs", "scans.tsv: line 2: lung"),
+        (
+            "lungs.mhd\n1.2.826.3",
+            "lungs.mhd\tP9\n1.2.826.3",
+            "scans.tsv: line 3: not as many cells",
+        ),
         (
             tiny.SERIES[1] + "\t",
             tiny.SERIES[0] + "\t",
