@@ -42,13 +42,13 @@ def iou_matrix_on(launch: Launch, a: torch.Tensor, b: torch.Tensor) -> torch.Ten
         _check_shape(boxes, name)
         order = torch.arange(len(boxes), device=boxes.device)
         ranked, fault = _rank_corners(launch, boxes, order)
-        corners.append(launch.view(ranked, np.float32))
+        corners.append(ranked)
         faults.append(fault)
     out = torch.empty((len(a), len(b)), dtype=torch.float32, device=a.device)
     if out.numel():
         grid = (_blocks(len(b), kernels.IOU_THREADS), _blocks(len(a), kernels.IOU_ROWS))
         run = kernels.fill_iou[grid, kernels.IOU_THREADS, launch.stream]
-        run(*corners, launch.view(out, np.float32))
+        run(*(launch.view(tensor, np.float32) for tensor in (*corners, out)))
     for name, fault in zip("ab", torch.cat(faults).tolist(), strict=True):
         raise_fault(fault, name)
     return out
@@ -69,6 +69,8 @@ def nms_on(
     _check_shape(boxes, "boxes")
     if scores.shape != (len(boxes),):
         raise ValueError(f"scores: expected shape ({len(boxes)},), got {tuple(scores.shape)}")
+    if not len(boxes):  # an empty tensor has no memory that a kernel could see
+        return torch.zeros(0, dtype=torch.int64, device=boxes.device)
     scores = scores if scores.dtype == torch.float32 else scores.double()
     # Adding zero makes -0 a 0, so that the two are in index order.
     order = torch.argsort(scores + 0, descending=True, stable=True)

@@ -159,7 +159,7 @@ def spread_chunk(
     total = chunk_count[0]
     for first in range(0, total, SPREAD_THREADS):
         # Also the barrier after which the shared rows may be overwritten.
-        if cuda.syncthreads_count(stands) == 0:
+        if cuda.syncthreads_count(np.int32(stands)) == 0:
             break
         if first + thread < total:
             for column in range(7):

@@ -30,15 +30,17 @@ def test_a_cuda_tensor_goes_to_the_kernels(monkeypatch):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
-@pytest.mark.parametrize("count", [0, 1, 65, 10_000, 100_000])
+@pytest.mark.parametrize("count", [0, 1, 10, 65, 10_000, 100_000, 300_000])
 def test_kernels_on_a_gpu_equal_the_cpu(count):
     rng = np.random.default_rng(count)
     boxes = np.concatenate([rng.uniform(0, 320, (count, 3)), rng.uniform(5, 50, (count, 3))], 1)
     boxes, scores = boxes.astype(np.float32), rng.integers(0, 1000, count) / 1000
     there, scores_there = torch.from_numpy(boxes).cuda(), torch.from_numpy(scores).cuda()
+    torch.cuda.synchronize()
     with torch.cuda.stream(torch.cuda.Stream()):
         kept = nms(there, scores_there, 0.1)
         matrix = iou_matrix(there[:500], there)
+    torch.cuda.synchronize()
     assert kept.device == there.device
     np.testing.assert_array_equal(kept.cpu().numpy(), nms(boxes, scores, 0.1))
     np.testing.assert_array_equal(matrix.cpu().numpy(), iou_matrix(boxes[:500], boxes))
