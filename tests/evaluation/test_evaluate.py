@@ -113,7 +113,9 @@ def spoil_masks(cohort):
 
 
 def spoil_row(cohort):
-    write_masks({2: CroppedMask(np.ones((1, 1, 1), bool), (0, 0, 0))}, cohort.masks[0] / "s0.npz")
+    write_masks(
+        {2: CroppedMask(np.ones((1, 1, 1), bool), (0, 0, 0))}, cohort.masks[0] / "s0.npz"
+    )
     table = pd.read_csv(cohort.predictions)
     table.drop(index=1).to_csv(cohort.predictions, index=False)
 
