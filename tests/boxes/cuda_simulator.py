@@ -64,9 +64,9 @@ if __name__ == "__main__":
     for size in SIZES:
         check_nms(size, 0.1, 4096)
     check_nms(130, 0.1, 64)
-    for threshold in (0.0, 1 / 3, 1.0, 2.0):
+    for threshold in (0.0, 1 / 3):
         check_nms(30, threshold, 64)
-    for rows, columns in ((0, 65), (1, 257), (63, 0), (64, 1), (65, 64), (257, 3)):
+    for rows, columns in ((0, 65), (63, 0), (1, 64), (65, 65), (257, 1)):
         check_iou(rows, columns)
     check_faults()
     print("as the CPU")
