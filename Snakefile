@@ -39,7 +39,7 @@ rule all:
         collect("<results>/fold{fold}/{stage}/predictions.csv", fold=FOLDS, stage=EVALUATED),
         collect("<results>/{stage}/froc.csv", stage=EVALUATED),
         collect("<results>/{stage}/segmentation.csv", stage=EVALUATED),
-        collect("<results>/{stage}/gallery.png", stage=EVALUATED),
+        collect("<results>/{stage}/gallery.png", stage=SEGMENTING),
         collect("<results>/figures/training_fold{fold}.svg", fold=FOLDS),
         "<results>/figures/froc.svg",
         "<results>/figures/dice.svg",

@@ -165,6 +165,7 @@ EVALUATED = config["train"]["evaluate"]
 for name in EVALUATED:
     if name not in STAGES:
         raise WorkflowError(f"{CONFIG}: train.evaluate: there is no stage {name!r}")
+SEGMENTING = [name for name in EVALUATED if "sr" in STAGES[name]["branches"]]
 TRAINED = [name for name in STAGES if any(name in [e, *ancestors(e)] for e in EVALUATED)]
 FOLDS = list(range(config["folds"]["number"]))
 SCANS = read_scans(config["scans"])

@@ -44,7 +44,7 @@ def load_tensors(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
-    except Exception as error:
+    except Exception as error:  # a damaged pickle can raise anything
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path}: not a readable torch file: {reason}") from error
     if not isinstance(content, dict):
