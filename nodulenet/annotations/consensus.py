@@ -22,11 +22,13 @@ class Group:
 
     members: (session index, mark index) in the order they joined. mask: bool (d, h, w), the union
     of the members' masks, cropped to its box. offset: (z, y, x) array index of its first voxel.
+    outlines: mask and offset of each member alone, cropped likewise.
     """
 
     members: tuple[tuple[int, int], ...]
     mask: NDArray[np.bool_]
     offset: Offset
+    outlines: tuple[tuple[NDArray[np.bool_], Offset], ...]
 
     @property
     def level(self) -> int:
@@ -152,4 +154,5 @@ def _united(members: list[tuple[tuple[int, int], NDArray[np.bool_], Offset]]) ->
     for (_, mask, _), start, end in zip(members, starts - low, ends - low, strict=True):
         union[tuple(map(slice, start, end))] |= mask
     z, y, x = low.tolist()
-    return Group(tuple(member for member, _, _ in members), union, (z, y, x))
+    outlines = tuple((mask, offset) for _, mask, offset in members)
+    return Group(tuple(member for member, _, _ in members), union, (z, y, x), outlines)

@@ -191,3 +191,13 @@ def test_an_outline_off_the_scan_is_named():
     message = r"^session 2, nodule 'B', ROI 2: z = -0.5 mm lies 1.500 mm from the nearest slice"
     with pytest.raises(InputError, match=message):
         consensus(sessions(*marks), GEOMETRY, 1)
+
+
+def test_the_outlines_of_a_group_are_its_members_masks():
+    marks = rectangle(10, 19, 10, 19), rectangle(11, 20, 10, 19, z=(-10.0, -8.0))
+    (group,) = consensus(sessions(*marks), GEOMETRY, level=1, iou_threshold=0.3)
+    assert len(group.members) == len(group.outlines) == 2
+    for (mask, offset), mark in zip(group.outlines, marks, strict=True):
+        alone, start = mark_mask(mark, GEOMETRY)
+        assert offset == start
+        assert np.array_equal(mask, alone)

@@ -11,6 +11,10 @@ AFFINE = np.array([[0, 0, 0.5, 10], [0, 0.5, 0, 20], [2, 0, 0, -30], [0, 0, 0, 1
 SHAPE = (20, 60, 60)
 
 
+def group(members, mask, offset):
+    return Group(members, mask, offset, ((mask, offset),) * len(members))
+
+
 def point(kind, x, y, z):
     return Mark(kind, "m", (Roi(z, True, ((x, y),)),))
 
@@ -27,9 +31,9 @@ def groups():
     other = np.random.default_rng(0).random((2, 5, 5)) > 0.3
     other[0, 0, 0] = other[-1, -1, -1] = True
     return [
-        Group(((0, 0),), other, (1, 2, 3)),
-        Group(((0, 1), (1, 0), (2, 0)), block, (4, 10, 20)),
-        Group(((0, 2), (0, 3), (1, 1), (2, 2), (3, 0)), block, (12, 30, 30)),
+        group(((0, 0),), other, (1, 2, 3)),
+        group(((0, 1), (1, 0), (2, 0)), block, (4, 10, 20)),
+        group(((0, 2), (0, 3), (1, 1), (2, 2), (3, 0)), block, (12, 30, 30)),
     ]
 
 
@@ -75,7 +79,7 @@ def test_grid_of_the_scan_itself(reading, groups):
 
 
 def test_a_mask_that_vanishes_keeps_its_own_box(reading):
-    speck = [Group(((0, 0),), np.ones((1, 1, 1), bool), (1, 3, 3))]
+    speck = [group(((0, 0),), np.ones((1, 1, 1), bool), (1, 3, 3))]
     row = table_of(reading, speck, level=1).iloc[0]
     assert row[["coordX", "coordY", "coordZ"]].tolist() == [11.5, 21.5, -28]
     assert row.diameter_mm == 2
