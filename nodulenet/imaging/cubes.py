@@ -12,6 +12,7 @@ from nodulenet.files import InputError
 from nodulenet.imaging.volume import Volume
 
 UNKNOWN_MM = 10.0  # as the challenge reads a negative diameter
+NEAR = 1e-6  # voxels within which a face is on a voxel's centre or edge
 LEAST_MM = 2.0  # a thinner cube could fall between the voxels of the 1 mm grid
 
 
@@ -46,7 +47,8 @@ def cube_box(nodule: ListedNodule, place: Volume) -> tuple[NDArray[np.int_], NDA
     least 2 mm. Raises `InputError` naming the line where the centre is outside the scan.
     """
     centre = place.to_voxel(np.array(nodule.centre))
-    if (centre < -0.5).any() or (centre > np.array(place.array.shape) - 0.5).any():
+    beyond = np.maximum(-0.5 - centre, centre - np.array(place.array.shape) + 0.5)
+    if beyond.max() > NEAR:
         at, index = (", ".join(f"{v:g}" for v in p) for p in (nodule.centre, centre.round(1)))
         raise InputError(
             f"line {nodule.line}: the position ({at}) mm, index (z, y, x) = ({index}), is outside"
@@ -54,10 +56,10 @@ def cube_box(nodule: ListedNodule, place: Volume) -> tuple[NDArray[np.int_], NDA
         )
     size = cube_side(nodule) / place.spacing
     # Half-open, so that rounding does not decide on which side a face between two centres falls.
-    first, end = (np.ceil(centre + sign * size / 2 - 1e-6) for sign in (-1, 1))
-    least = np.ceil(LEAST_MM / place.spacing - 1e-6)
+    first, end = (np.ceil(centre + sign * size / 2 - NEAR) for sign in (-1, 1))
+    least = np.ceil(LEAST_MM / place.spacing - NEAR)
     thin = end - first < least
-    first[thin] = np.ceil(centre - least / 2 - 1e-6)[thin]
+    first[thin] = np.ceil(centre - least / 2 - NEAR)[thin]
     end[thin] = (first + least)[thin]
     return first.astype(int), end.astype(int) - 1
 
