@@ -63,18 +63,19 @@ def write_config(folder: Path, config: dict[str, Any]) -> None:
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 
 
-def write_boxes(folder: Path, scans: int) -> dict[str, Any]:
-    """Make of a written cohort one of positions alone: its first scans, scans.tsv, config.yaml."""
-    (folder / "nodules.csv").write_text(draw_table())
+def write_boxes(folder: Path, scans: int = 2) -> None:
+    """Make of a written cohort a second one of its first scans, of positions and diameters alone:
+    boxes.csv, boxes.tsv and boxes.yaml, a config to lay over config.yaml.
+    """
+    (folder / "boxes.csv").write_text(draw_table())
     head, *rows = (folder / "scans.tsv").read_text().splitlines()
     cells = [row.split("\t") for row in rows[:scans]]
-    lines = ["\t".join([*row[:3], "nodules.csv", row[4]]) for row in cells]
-    (folder / "scans.tsv").write_text("\n".join([head, *lines]) + "\n")
-    config = copy.deepcopy(CONFIG) | {"cohort": "boxes", "annotations": "table"}
-    config["train"]["stages"] = {"dfps_only": {"epochs": 2, "branches": ["ncs", "dfps"]}}
-    config["train"]["evaluate"] = ["dfps_only"]
-    write_config(folder, config)
-    return config
+    lines = ["\t".join([*row[:3], "boxes.csv", row[4]]) for row in cells]
+    (folder / "boxes.tsv").write_text("\n".join([head, *lines]) + "\n")
+    stage = {"epochs": 2, "branches": ["ncs", "dfps"]}
+    train = {"stages": {"dfps_only": stage}, "evaluate": ["dfps_only"]}
+    config = {"cohort": "boxes", "scans": "boxes.tsv", "annotations": "table", "train": train}
+    (folder / "boxes.yaml").write_text(yaml.safe_dump(config))
 
 
 def draw_table() -> str:

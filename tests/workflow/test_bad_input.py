@@ -42,6 +42,10 @@ def with_train(**changes: Any) -> dict[str, Any]:
             with_train(stages={**STAGES, "ncs": {**STAGES["ncs"], "after": "full"}}),
             "train.stages.ncs.after: a circle, 'full' comes after 'ncs' already",
         ),
+        (
+            {"annotations": "table"},
+            "config.yaml: train.stages.full.branches: sr learns from outlines",
+        ),
     ],
 )
 def test_faults_of_the_config(fresh: Path, changes: dict[str, Any], message: str) -> None:
