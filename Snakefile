@@ -41,5 +41,4 @@ rule all:
         collect("<results>/{stage}/segmentation.csv", stage=EVALUATED),
         collect("<results>/{stage}/gallery.png", stage=SEGMENTING),
         collect("<results>/figures/training_fold{fold}.svg", fold=FOLDS),
-        "<results>/figures/froc.svg",
-        "<results>/figures/dice.svg",
+        collect("<results>/figures/{name}.svg", name=["froc", "dice"] if SEGMENTING else ["froc"]),

@@ -130,6 +130,7 @@ def section(*names):
 
 def parent(wildcards):
     """Input function: weights and momentum of the stage before, if there is one."""
+    require_outlines(wildcards.stage)
     return [
         f"<results>/fold{wildcards.fold}/{stage}/{name}.pt"
         for stage in ancestors(wildcards.stage)[:1]
@@ -155,6 +156,15 @@ def train_section(wildcards):
     return ordered(own | {"stages": stages})
 
 
+def require_outlines(stage):
+    """Raise if a stage learns to segment in a cohort of positions and diameters alone."""
+    if config["annotations"] == "table" and "sr" in STAGES[stage]["branches"]:
+        raise WorkflowError(
+            f"{CONFIG}: train.stages.{stage}.branches: sr learns from outlines, which"
+            " `annotations: table` does not have: leave the stage out of train.evaluate"
+        )
+
+
 CONFIG = ", ".join(map(str, dict.fromkeys(workflow.configfiles))) or "config"
 check(config, "schemas/config.schema.yaml", CONFIG)
 low, high = config["preprocess"]["hu_window"]
@@ -167,6 +177,8 @@ for name in EVALUATED:
         raise WorkflowError(f"{CONFIG}: train.evaluate: there is no stage {name!r}")
 SEGMENTING = [name for name in EVALUATED if "sr" in STAGES[name]["branches"]]
 TRAINED = [name for name in STAGES if any(name in [e, *ancestors(e)] for e in EVALUATED)]
+for name in TRAINED:
+    require_outlines(name)
 FOLDS = list(range(config["folds"]["number"]))
 SCANS = read_scans(config["scans"])
 DEVICE = config["train"]["device"]
