@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from nodulenet.annotations import Group, Reading, SliceGeometry, point_index
-from nodulenet.files import InputError, replacing
+from nodulenet.files import InputError, own_artefact, replacing
 from nodulenet.imaging.grid import Shape
 from nodulenet.imaging.masks import Nodule, resample_mask
 from nodulenet.imaging.volume import Volume, blank
@@ -130,23 +129,20 @@ def read_nodules(
 ) -> tuple[list[Nodule], pd.DataFrame]:
     """The masks of all groups as (label, mask, offset (z, y, x)) and the table of findings.
 
-    Label 0 is a group below the level. Raises `InputError` naming the file that is missing or
-    malformed, or both where they do not belong together.
+    Label 0 is a group below the level. Raises `InputError` naming a missing file, and
+    `CorruptArtefact` naming one that is malformed, or both where they do not belong together.
     """
-    table = _read_table(Path(table_path))
-    try:
+    with own_artefact(table_path):
+        table = _read_table(Path(table_path))
+    with own_artefact(masks_path):
         with np.load(masks_path, allow_pickle=False) as held:
             shapes, offsets, bits = held["shapes"], held["offsets"], held["bits"]
         masks = _unpacked(shapes, bits)
-    except OSError as error:
-        raise InputError(f"{masks_path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise InputError(f"{masks_path}: no file of nodule masks, or cut short: {error}") from error
-    labels = table.loc[table["kind"].isin(OUTLINED), "label"].tolist()
-    if len(labels) != len(masks):
-        raise InputError(
-            f"{masks_path}: holds {len(masks)} masks, {table_path} lists {len(labels)}"
-        )
+        labels = table.loc[table["kind"].isin(OUTLINED), "label"].tolist()
+        if len(labels) != len(masks):
+            raise InputError(
+                f"{masks_path}: holds {len(masks)} masks, {table_path} lists {len(labels)}"
+            )
     nodules = [
         (int(label), mask, (int(z), int(y), int(x)))
         for label, mask, (z, y, x) in zip(labels, masks, offsets, strict=True)
@@ -167,12 +163,7 @@ def _unpacked(shapes: NDArray[np.int32], bits: NDArray[np.uint8]) -> list[NDArra
 
 
 def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise InputError(f"{path}: no table of findings: {error}") from error
+    table = pd.read_csv(path)
     missing = [column for column in COLUMNS if column not in table]
     if missing:
         raise InputError(f"{path}: has no column {', '.join(missing)}")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nodulenet.files import InputError, read_json, replacing, write_json
+from nodulenet.files import InputError, own_artefact, read_json, replacing, write_json
 from nodulenet.imaging.volume import Volume
 
 
@@ -37,23 +37,26 @@ def open_scan(
 ) -> tuple[NDArray, NDArray[np.float64], dict[str, Any]]:
     """Memory-map a stored array (volume or labels) with the affine and record beside it.
 
-    Raises `InputError` naming the file if one is missing, cut short, of another type than
-    uint8 or uint16 (z, y, x), or if array and record do not belong together.
+    Raises `InputError` naming a missing file, and `CorruptArtefact` naming one that is damaged, of
+    another type than uint8 or uint16 (z, y, x), or array and record that do not belong together.
     """
     record = read_json(record_path)
-    try:
-        affine = np.array(record["affine"], float).reshape(4, 4)
-        shape = tuple(int(n) for n in record["shape"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{record_path}: no record of a scan: bad or missing {error}") from error
-    try:
-        array = np.load(array_path, mmap_mode=None if 0 in shape else "r")
-    except OSError as error:
-        raise InputError(f"{array_path}: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{array_path}: no array or cut short: {error}") from error
+    with own_artefact(record_path):
+        try:
+            affine = np.array(record["affine"], float).reshape(4, 4)
+            shape = tuple(int(n) for n in record["shape"])
+        except (KeyError, TypeError, ValueError) as error:
+            fault = f"{record_path}: no record of a scan: bad or missing {error}"
+            raise InputError(fault) from error
+    # One step makes both, and the steps after it wait for the record.
+    with own_artefact(array_path, array_path, record_path):
+        return _mapped(array_path, shape, record_path), affine, record
+
+
+def _mapped(array_path: Path | str, shape: tuple[int, ...], record_path: Path | str) -> NDArray:
+    array = np.load(array_path, mmap_mode=None if 0 in shape else "r")
     if array.dtype not in (np.uint8, np.uint16) or not array.flags.c_contiguous:
         raise InputError(f"{array_path}: voxels of type {array.dtype}, not uint8 in C order")
     if array.shape != shape:
         raise InputError(f"{array_path}: has the shape {array.shape}, {record_path} says {shape}")
-    return array, affine, record
+    return array

@@ -1,6 +1,8 @@
 """The weights file: a network and everything that is needed to use it again."""
 
 import dataclasses
+import io
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 import torch
 
 from nodulenet import __version__
-from nodulenet.files import InputError, replacing
+from nodulenet.files import CorruptArtefact, InputError, replacing
 from nodulenet.model.network import NoduleNet
 
 FORMAT = 1
@@ -33,22 +35,37 @@ class Provenance:
 
 
 def save_tensors(content: Mapping[str, Any], path: Path) -> None:
-    """Write tensors and plain types with torch, whole or not at all."""
+    """Write tensors and plain types with torch, whole or not at all, the same bytes for the same.
+
+    By way of memory: given a path, torch writes its name into the file, and reports a full disk as
+    an internal error.
+    """
+    buffer = io.BytesIO()
+    torch.save(dict(content), buffer)
     with replacing(path) as temporary:
-        torch.save(dict(content), temporary)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def load_tensors(path: Path) -> dict[str, Any]:
-    """Read what `save_tensors` wrote. Raises `InputError` naming the file and the fault."""
+    """Read what `save_tensors` wrote; nothing but tensors and plain types is ever unpickled.
+
+    Raises `InputError` naming a missing file, `CorruptArtefact` naming one that is damaged or holds
+    anything else.
+    """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
-    except Exception as error:  # a damaged pickle can raise anything
+    except pickle.UnpicklingError as error:
+        # torch's own message goes on to tell how to run what is in the file.
+        fault = "damaged, or it holds more than tensors and plain types, which is not loaded"
+        raise CorruptArtefact(f"{path}: no torch file to trust: {fault}", path) from error
+    except Exception as error:  # a damaged file can raise anything
         reason = str(error).partition("\n")[0]
-        raise InputError(f"{path}: not a readable torch file: {reason}") from error
+        raise CorruptArtefact(f"{path}: not a readable torch file: {reason}", path) from error
     if not isinstance(content, dict):
-        raise InputError(f"{path}: holds a {type(content).__name__}, not a table of tensors")
+        fault = f"holds a {type(content).__name__}, not a table of tensors"
+        raise CorruptArtefact(f"{path}: {fault}", path)
     return content
 
 
@@ -63,7 +80,11 @@ def save_weights(net: NoduleNet, provenance: Provenance, path: Path) -> None:
 
 
 def load_weights(path: Path) -> tuple[NoduleNet, Provenance]:
-    """Read a weights file. Raises `InputError` if it is not one or does not fit its own model."""
+    """Read a weights file.
+
+    Raises `InputError` if it is of another format, `CorruptArtefact` if it is damaged or does not
+    fit its own model.
+    """
     content = load_tensors(path)
     if content.get("format") != FORMAT:
         raise InputError(f"{path}: not a nodulenet weights file of format {FORMAT}")
@@ -73,5 +94,6 @@ def load_weights(path: Path) -> tuple[NoduleNet, Provenance]:
         net.load_state_dict(content["state_dict"])
     except (KeyError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path}: does not hold the network that it names: {reason}") from error
+        fault = f"{path}: does not hold the network that it names: {reason}"
+        raise CorruptArtefact(fault, path) from error
     return net, provenance

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from nodulenet.files import InputError, read_json
+from nodulenet.files import InputError, own_artefact, read_json
 from nodulenet.plots.style import BLUE, GREEN, VERMILION, drawing
 
 RATES = (0.125, 0.25, 0.5, 1, 2, 4, 8)
@@ -49,14 +49,15 @@ def plot_froc(froc_jsons: Mapping[str, Path], output: Path) -> None:
 
 
 def read_froc(path: Path) -> dict[str, Any]:
-    """Read froc.json. Raises `InputError` when it lacks what a figure needs."""
+    """Read froc.json. Raises `CorruptArtefact` when it lacks what a figure needs."""
     content = read_json(path)
-    if not isinstance(content, dict) or content.get("protocol") not in PROTOCOLS:
-        raise InputError(f"{path}: no froc.json: protocol is missing or unknown")
-    for name, result in result_sets(content).items():
-        missing = {"cpm", "interval", "curve", "nodules", "scans"} - set(result)
-        if missing:
-            raise InputError(f"{path}: result set {name} lacks {', '.join(sorted(missing))}")
+    with own_artefact(path):
+        if content.get("protocol") not in PROTOCOLS:
+            raise InputError(f"{path}: no froc.json: protocol is missing or unknown")
+        for name, result in result_sets(content).items():
+            missing = {"cpm", "interval", "curve", "nodules", "scans"} - set(result)
+            if missing:
+                raise InputError(f"{path}: result set {name} lacks {', '.join(sorted(missing))}")
     return content
 
 
