@@ -4,11 +4,15 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+UID_LENGTH = 64
 
 
 class InputError(Exception):
@@ -89,6 +93,17 @@ def replacing(path: Path | str) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_uid(uid: str, path: Path | str) -> str:
+    """A series UID as it stands in a file's header, fit to become a file's name.
+
+    Raises `InputError` naming the file unless it is digits and dots, at most 64 characters.
+    """
+    if len(uid) > UID_LENGTH or not UID.fullmatch(uid):
+        shown = uid if len(uid) <= UID_LENGTH else f"{uid[:UID_LENGTH]}..."
+        raise InputError(f"{path}: names the series {shown!r}, which is no UID (digits and dots)")
+    return uid
 
 
 def write_json(path: Path | str, content: Any) -> None:

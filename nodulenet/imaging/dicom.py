@@ -14,7 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from nodulenet.files import InputError
+from nodulenet.files import InputError, require_uid
 from nodulenet.imaging.itk import as_hu
 from nodulenet.imaging.volume import Volume
 
@@ -115,7 +115,7 @@ def _slice(path: Path, header: Dataset) -> Slice:
     thickness = header.get("SliceThickness")
     return Slice(
         path=path,
-        series_uid=str(header.SeriesInstanceUID),
+        series_uid=require_uid(str(header.SeriesInstanceUID), path),
         patient_id=str(header.get("PatientID") or "") or None,
         position=np.array(header.ImagePositionPatient, float).reshape(3),
         axes=np.array(header.ImageOrientationPatient, float).reshape(2, 3),

@@ -123,7 +123,7 @@ def test_broken_files(tmp_path, reading, groups):
     with pytest.raises(InputError, match=r"n\.csv: has no column diameter_mm"):
         read_nodules(masks, csv)
     csv.write_text("")
-    with pytest.raises(InputError, match=r"n\.csv: no table"):
+    with pytest.raises(InputError, match=r"n\.csv: damaged"):
         read_nodules(masks, csv)
     csv.write_text(text)
     masks.unlink()
