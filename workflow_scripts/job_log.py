@@ -23,7 +23,11 @@ def logged(job: Any) -> Iterator[None]:
         os.environ[library] = str(job.threads)
     log = Path(str(job.log[0]))
     console = os.dup(2)
-    with log.open("w") as file:
+    try:
+        file = log.open("w")
+    except OSError as error:
+        raise SystemExit(f"error: {log}: {error.strerror}") from None
+    with file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")

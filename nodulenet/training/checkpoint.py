@@ -27,10 +27,14 @@ def fingerprint(files: list[Path], settings: Mapping[str, Any]) -> str:
 
 
 def momentum_of(net: NoduleNet, optimiser: torch.optim.SGD) -> dict[str, Tensor]:
-    """Momentum buffer of every parameter that has one, by the parameter's name."""
+    """Momentum buffer of every parameter that has one, by the parameter's name.
+
+    Rows in C order: a buffer that a resumed training has loaded lies otherwise in memory than one
+    that its steps have made, and the files would differ.
+    """
     state = optimiser.state
     return {
-        name: state[p]["momentum_buffer"]
+        name: state[p]["momentum_buffer"].clone(memory_format=torch.contiguous_format)
         for name, p in net.named_parameters()
         if state.get(p, {}).get("momentum_buffer") is not None
     }
