@@ -87,7 +87,10 @@ def _cut(content: bytes, generator: random.Random) -> bytes:
 
 
 def _flip(content: bytes, generator: random.Random) -> bytes:
-    at = generator.randrange(len(content))
+    return _flipped(content, generator.randrange(len(content)), generator)
+
+
+def _flipped(content: bytes, at: int, generator: random.Random) -> bytes:
     return content[:at] + bytes([content[at] ^ 1 << generator.randrange(8)]) + content[at + 1 :]
 
 

@@ -1,4 +1,4 @@
-"""Try many inputs, each in a process of its own, forked from this one, with bounds on what it takes.
+"""Try many inputs, each in a process of its own, forked from this one, bounded in time and memory.
 
 `python trials.py CASES RESULTS`: CASES is a JSON list of {name, kind, folder, arguments}; RESULTS
 gets for each its exit status (negative: the signal that ended it), what it printed, and its log.
