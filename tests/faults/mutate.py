@@ -62,11 +62,7 @@ def damage_bytes(content: bytes, generator: random.Random, head: int) -> bytes:
         return content[:start] + generator.randbytes(stop - start) + content[stop:]
     if kind == 3:
         return content[:start] + content[stop:]
-    return (
-        content[:start]
-        + bytes([content[start] ^ 1 << generator.randrange(8)])
-        + content[start + 1 :]
-    )
+    return _flipped(content, start, generator)
 
 
 def damage_tag(path: Path, generator: random.Random) -> None:

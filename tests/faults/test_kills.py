@@ -3,8 +3,8 @@
 import random
 from pathlib import Path
 
+import artefacts
 import killing
-import pandas as pd
 import running
 import tiny
 
@@ -17,21 +17,6 @@ DRILLS = (
     ("predict", 4, 10, ["fold0/full/predictions.csv", "fold1/full/predictions.csv"]),
     ("concat", 3, 2, ["full/predictions.csv"]),
 )
-TIMINGS = ["seconds", "samples_per_s"]
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    """The artefacts below a folder, but for TensorBoard's events and what a kill left behind."""
-    paths = [path for path in folder.rglob("*") if path.is_file()]
-    wanted = [p for p in paths if "tensorboard" not in p.parts and not p.name.startswith(".")]
-    return {str(path.relative_to(folder)): artefact(path) for path in wanted}
-
-
-def artefact(path: Path) -> bytes:
-    """A file's bytes; of a history all but its timings."""
-    if path.name == "history.csv":
-        return pd.read_csv(path).drop(columns=TIMINGS).to_csv().encode()
-    return path.read_bytes()
 
 
 def test_a_cohort_killed_twenty_times_ends_as_one_that_was_not(
@@ -49,7 +34,7 @@ def test_a_cohort_killed_twenty_times_ends_as_one_that_was_not(
             running.run(fresh, "--unlock")
     assert kills == 20
     running.run(fresh)
-    expected, found = tree(first_run / RESULTS), tree(fresh / RESULTS)
+    expected, found = (artefacts.tree(folder / RESULTS) for folder in (first_run, fresh))
     assert sorted(found) == sorted(expected)
     assert [name for name in expected if found[name] != expected[name]] == []
     left = [path.name for path in (fresh / RESULTS).rglob(".*") if path.is_file()]
