@@ -24,9 +24,9 @@ NUMBERS = (
 )
 WORD = re.compile(rb"[A-Za-z]{3,}")
 TAGS = {
-    "ImagePositionPatient": ([0, 0, 1e9], [0, 0], None, "a\\b\\c", [0, 0, 2]),
+    "ImagePositionPatient": ([0, 0, 1e9], [0, 0], None, [0, 0, 2]),
     "ImageOrientationPatient": ([0] * 6, [1, 0, 0], None, [1, 0, 0, 1, 0, 0], [1e20] * 6),
-    "PixelSpacing": ([0, 0], [-1, 1], [1e9, 1e9], None, "x", [0.8]),
+    "PixelSpacing": ([0, 0], [-1, 1], [1e9, 1e9], None, [0.8]),
     "Rows": (0, 1, 65535, None),
     "Columns": (0, 7, 65535, None),
     "BitsAllocated": (8, 12, 32, 0, None),
@@ -37,8 +37,8 @@ TAGS = {
     "RescaleIntercept": (1e30, "inf", None),
     "SeriesInstanceUID": ("", "1.2.4", "../x", None),
     "Modality": ("MR", "", None),
-    "NumberOfFrames": (2, 0, -1, "x"),
-    "SliceThickness": (0, -1, "x"),
+    "NumberOfFrames": (2, 0, -1),
+    "SliceThickness": (0, -1),
     "PixelData": (b"", b"\0" * 3, None),
 }
 

@@ -121,6 +121,14 @@ KINDS = (
 )  # fmt: skip
 
 
+def damage_found(read: Callable[[], Any]) -> CorruptArtefact | None:
+    try:
+        read()
+    except CorruptArtefact as error:
+        return error
+    return None
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_no_damage_ends_in_anything_but_a_corrupt_artefact(tmp_path: Path, name: str) -> None:
     path, read = tmp_path / name, write_all(tmp_path)[name]
@@ -137,11 +145,10 @@ def test_no_damage_ends_in_anything_but_a_corrupt_artefact(tmp_path: Path, name:
         else:
             del damaged[generator.randrange(len(content)) :]
         path.write_bytes(damaged)
-        try:
-            read(path)
-        except CorruptArtefact as error:
-            assert str(error).startswith(str(tmp_path))
-            assert error.files
+        fault = damage_found(lambda: read(path))
+        if fault is not None:
+            assert str(fault).startswith(str(tmp_path))
+            assert fault.files
             refused += 1
     # A flip within a number or a name cannot be told from another number or name.
     assert refused > FLIPS // 8
