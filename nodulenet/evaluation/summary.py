@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nodulenet.evaluation.bootstrap import CURVE_RATES, Interval
+from nodulenet.evaluation.bootstrap import CURVE_RATES, Difference, Interval
 from nodulenet.evaluation.froc import RATES, Froc, read_curve
 from nodulenet.files import replacing
 
@@ -40,6 +40,17 @@ def summarize(result: Froc, interval: Interval) -> dict[str, Any]:
             "low": _plain(interval.curve[:, 0]),
             "high": _plain(interval.curve[:, 1]),
         },
+    }
+
+
+def summarize_difference(difference: Difference) -> dict[str, Any]:
+    """Plain values for JSON of a paired difference; what is undefined is None."""
+    return {
+        "cpm": _plain(np.array(difference.cpm)),
+        "interval": _plain(difference.interval),
+        "rates": RATES.tolist(),
+        "sensitivity": _plain(difference.sensitivity),
+        "sensitivity_interval": _plain(difference.sensitivity_interval),
     }
 
 

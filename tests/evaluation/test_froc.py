@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nodulenet.evaluation import bootstrap, froc
+from nodulenet.evaluation import bootstrap, froc, paired_bootstrap
 from nodulenet.evaluation.froc import RATES, froc_curve, read_curve
 from nodulenet.evaluation.matching import match_marks
 from nodulenet.files import InputError
@@ -258,23 +258,28 @@ def random_cohort(seed=0, scans=30):
     return nodules, NONE, marked(*true[: scans * 2 // 3], *false), names
 
 
-@pytest.mark.parametrize("readout", ["challenge", "next_vertex"])
-def test_bootstrap_equals_the_naive_one(readout):
-    cohort = random_cohort()
-    interval = bootstrap(froc(*cohort, readout), samples=40, seed=7)
-    nodules, _, marks, scans = cohort
-    cpms, sensitivities = [], []
-    for draw in np.random.default_rng(7).integers(0, len(scans), (40, len(scans))):
+def naive_draws(nodules, excluded, marks, scans, readout, samples, seed):
+    """Sensitivities (B, 7) of cohorts built anew from the drawn scans' rows under new names."""
+    sensitivities = []
+    for draw in np.random.default_rng(seed).integers(0, len(scans), (samples, len(scans))):
         drawn = [(f"d{i}", scans[k]) for i, k in enumerate(draw)]
         again = [
             pd.concat(
                 [table[table["seriesuid"] == old].assign(seriesuid=new) for new, old in drawn]
             )
-            for table in (nodules, marks)
+            for table in (nodules, excluded, marks)
         ]
-        result = froc(again[0], NONE, again[1], [new for new, _ in drawn], readout)
-        cpms.append(result.cpm)
+        result = froc(*again, [new for new, _ in drawn], readout)
         sensitivities.append(result.sensitivity)
+    return np.array(sensitivities)
+
+
+@pytest.mark.parametrize("readout", ["challenge", "next_vertex"])
+def test_bootstrap_equals_the_naive_one(readout):
+    cohort = random_cohort()
+    interval = bootstrap(froc(*cohort, readout), samples=40, seed=7)
+    sensitivities = naive_draws(*cohort, readout, 40, 7)
+    cpms = sensitivities.mean(axis=1)
     np.testing.assert_allclose(interval.cpm, np.quantile(cpms, [0.025, 0.975]))
     expected = np.quantile(sensitivities, [0.025, 0.975], axis=0).T
     np.testing.assert_allclose(interval.sensitivity, expected)
@@ -293,6 +298,36 @@ def test_bootstrap_of_identical_scans_has_no_width():
     nodules = findings(*((name, 0, 0, 0, 10) for name in names))
     result = froc(nodules, NONE, marked(*((name, 0, 0, 0, 0.9) for name in names)), names)
     assert bootstrap(result).cpm.tolist() == [1, 1]
+
+
+def test_the_paired_interval_equals_brute_force():
+    nodules, _, marks, names = random_cohort()
+    other = marks.drop(index=range(3, 9)).assign(
+        probability=np.random.default_rng(5).random(len(marks) - 6)
+    )
+    one, two = froc(nodules, NONE, marks, names), froc(nodules, NONE, other, names)
+    result = paired_bootstrap(one, two, samples=40, seed=7, level=0.8)
+    assert result.cpm == pytest.approx(one.cpm - two.cpm)
+    np.testing.assert_allclose(result.sensitivity, one.sensitivity - two.sensitivity)
+    points = naive_draws(nodules, NONE, marks, names, "challenge", 40, 7)
+    points -= naive_draws(nodules, NONE, other, names, "challenge", 40, 7)
+    expected = np.quantile(points.mean(axis=1), [0.1, 0.9])
+    np.testing.assert_allclose(result.interval, expected, atol=1e-12)
+    expected = np.quantile(points, [0.1, 0.9], axis=0).T
+    np.testing.assert_allclose(result.sensitivity_interval, expected, atol=1e-12)
+
+
+def test_a_system_does_not_differ_from_itself():
+    result = froc(*random_cohort())
+    difference = paired_bootstrap(result, result)
+    assert (difference.cpm, difference.interval.tolist()) == (0, [0, 0])
+
+
+def test_systems_scored_over_other_scans_are_not_paired():
+    with pytest.raises(ValueError, match="same scans"):
+        paired_bootstrap(froc(*random_cohort()), froc(*random_cohort(scans=29)))
+    with pytest.raises(ValueError, match="readout"):
+        paired_bootstrap(froc(*random_cohort()), froc(*random_cohort(), "next_vertex"))
 
 
 def test_without_nodules_everything_is_undefined():
