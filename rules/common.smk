@@ -4,6 +4,7 @@ import csv
 import difflib
 import hashlib
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -128,6 +129,20 @@ def section(*names):
     return ordered({name: config[name] for name in names})
 
 
+def identify(settings):
+    """What the stamp of a table says of the nodules and of the config, as a rule's param.
+
+    Left out of the hash are the keys that cannot change a result.
+    """
+    own = settings["consensus"]
+    consensus = "/".join(str(own[key]) for key in ("protocol", "merge", "z", "iou_threshold"))
+    train = {key: value for key, value in settings["train"].items() if key != "device"}
+    kept = {key: settings[key] for key in settings if key not in ("cohort", "on_bad_scan")}
+    whole = json.dumps(ordered(kept | {"train": train}))
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:12]
+    return {"consensus": consensus, "level": own["level"], "config": digest}
+
+
 def parent(wildcards):
     """Input function: weights and momentum of the stage before, if there is one."""
     return [
@@ -169,6 +184,7 @@ SEGMENTING = [name for name in EVALUATED if "sr" in STAGES[name]["branches"]]
 TRAINED = [name for name in STAGES if any(name in [e, *ancestors(e)] for e in EVALUATED)]
 FOLDS = list(range(config["folds"]["number"]))
 SCANS = read_scans(config["scans"])
+ORIGIN = identify(config)
 DEVICE = config["train"]["device"]
 GPU = int(DEVICE == "cuda" or (DEVICE == "auto" and shutil.which("nvidia-smi") is not None))
 CORES = workflow.resource_settings.cores or 8
