@@ -1,16 +1,17 @@
 """What a table's numbers rest on, written into every row of it."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from nodulenet import __version__
 from nodulenet.files import sha256
 
-GIVEN = "given"
+GIVEN: dict[str, Any] = {"consensus": "given", "level": None}
 HASH_LETTERS = 12
 
 
@@ -35,6 +36,11 @@ class Stamp:
     def plain(self) -> dict[str, Any]:
         """The fields as they are written into JSON."""
         return asdict(self)
+
+
+def stamp_of(origin: Mapping[str, Any], scans: int, nodules: int) -> Stamp:
+    """The stamp of this version; `origin`: protocol, consensus, level and config."""
+    return Stamp(**origin, scans=scans, nodules=nodules, version=__version__)
 
 
 def stamped(table: pd.DataFrame, stamp: Stamp) -> pd.DataFrame:
