@@ -2,7 +2,9 @@
 
 python -m benchmarks.train [--width 1 --crop 128 --batch 1 --threads 2 --device cpu]
 
-With `--steps N` both train N steps on the same crops and their losses are printed, to tell
+The network is first trained for `--warm` steps, so that its proposals are those of a training
+under way; then both take the same weights, which the timed steps leave as they are. With
+`--steps N` both train N steps from there on the same crops and their losses are printed, to tell
 whether bfloat16 changes what is learnt.
 """
 
@@ -26,6 +28,8 @@ from nodulenet.model.targets import anchor_targets, sample_boxes, truth_boxes
 
 STAGES = {"ncs": ["ncs"], "dfps": ["ncs", "dfps"], "full": ["ncs", "dfps", "sr"]}
 
+LR = 1e-3
+
 Step = Callable[[], float]
 
 
@@ -35,10 +39,11 @@ def make_step(
     labels: NDArray[np.uint8],
     branches: list[str],
     amp: bool,
+    lr: float,
 ) -> Step:
     """A function that trains the network on the batch once and returns the loss."""
     device = next(net.parameters()).device
-    optimiser = torch.optim.SGD(net.parameters(), 1e-3, momentum=0.9)
+    optimiser = torch.optim.SGD(net.parameters(), lr, momentum=0.9)
     objective = Objective(branches)
     batch = torch.from_numpy(images)[:, None].to(device)
 
@@ -53,6 +58,22 @@ def make_step(
         return loss.item()
 
     return step
+
+
+def in_two_ways(
+    start: NoduleNet,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    branches: list[str],
+    lr: float,
+) -> dict[str, Step]:
+    """The steps of two copies of a network: as this project trains, and plainly."""
+    ours, plain = copy.deepcopy(start), copy.deepcopy(start)
+    to_device(ours, next(start.parameters()).device)
+    return {
+        "ours": make_step(ours, images, labels, branches, True, lr),
+        "plain float32": make_step(plain, images, labels, branches, False, lr),
+    }
 
 
 def target_seconds(labels: NDArray[np.uint8]) -> float:
@@ -79,6 +100,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--warm", type=int, default=30, help="steps before the timed ones")
     parser.add_argument("--steps", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -86,26 +108,30 @@ def main() -> None:
     crops = [draw_volume((options.crop,) * 3, 3, seed) for seed in range(options.batch)]
     images, labels = (np.stack(arrays) for arrays in zip(*crops, strict=True))
     torch.manual_seed(0)
-    plain = NoduleNet(options.width).to(options.device)
-    ours = copy.deepcopy(plain)
-    to_device(ours, torch.device(options.device))
+    net = NoduleNet(options.width).to(options.device)
+    to_device(net, torch.device(options.device))
+    warm_up = make_step(net, images, labels, STAGES["full"], True, LR)
+    for _ in range(options.warm):
+        warm_up()
+    net.to(memory_format=torch.contiguous_format)
     wait = torch.cuda.synchronize if options.device == "cuda" else lambda: None
     rows = []
     for name, branches in STAGES.items():
-        steps = {
-            "ours": make_step(ours, images, labels, branches, True),
-            "plain float32": make_step(plain, images, labels, branches, False),
-        }
+        steps = in_two_ways(net, images, labels, branches, 0.0)
         rows.append(time_in_turn(f"step of stage {name}", steps, options.repeats, wait))
     print_table(rows)
     share = target_seconds(labels) / rows[-1].seconds["ours"]
     print(f"\ntargets and sampling: {share:.1%} of the step of stage full")
     if options.steps:
-        for name, step in steps.items():
-            losses = [step() for _ in range(options.steps)]
-            print(
-                f"{name}: mean loss of the last 10 of {options.steps} steps", np.mean(losses[-10:])
-            )
+        print_losses(in_two_ways(net, images, labels, STAGES["full"], LR), options.steps)
+
+
+def print_losses(ways: dict[str, Step], steps: int) -> None:
+    """Train both ways and print every tenth loss and how far apart the two are."""
+    losses = {name: np.array([step() for _ in range(steps)]) for name, step in ways.items()}
+    for name, values in losses.items():
+        shown = " ".join(f"{value:.3f}" for value in values[9::10])
+        print(f"{name}: every tenth loss of {steps}: {shown}; mean {values.mean():.4f}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """The three heads: candidate screening, false positive suppression, segmentation refinement."""
 
+from typing import cast
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import batch_norm, conv3d, interpolate
 
 from nodulenet.boxes.anchors import ANCHOR_SIDES
 from nodulenet.model.backbone import Features, scaled
@@ -55,11 +57,22 @@ class DfpsHead(nn.Module):
         return self.logits(hidden).float(), self.deltas(hidden)[:, 6:].float()
 
 
+class CropNorm(nn.InstanceNorm3d):
+    """Instance normalisation of a single crop (1, C, z, y, x), in any memory format.
+
+    torch's own copies its input to channels first; over one crop it is what batch normalisation
+    computes from its batch, which needs no copy.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return batch_norm(x, None, None, self.weight, self.bias, True, 0.0, self.eps)
+
+
 def refinement(channels_in: int, channels_out: int) -> nn.Sequential:
     """conv3, instance normalisation, ReLU."""
     return nn.Sequential(
         nn.Conv3d(channels_in, channels_out, 3, padding=1),
-        nn.InstanceNorm3d(channels_out, affine=True),
+        CropNorm(channels_out, affine=True),
         nn.ReLU(inplace=True),
     )
 
@@ -67,6 +80,12 @@ def refinement(channels_in: int, channels_out: int) -> nn.Sequential:
 def doubled(x: Tensor) -> Tensor:
     """Trilinear upsampling by two."""
     return interpolate(x, scale_factor=2, mode="trilinear", align_corners=False)
+
+
+def convolved_with_image(conv: nn.Conv3d, x: Tensor, image: Tensor) -> Tensor:
+    """`conv` of x joined with the image as its last channel, without the copy that joins them."""
+    of_x = conv3d(x, conv.weight[:, :-1], conv.bias, padding=1)
+    return of_x + conv3d(image, conv.weight[:, -1:], padding=1)
 
 
 class SrHead(nn.Module):
@@ -91,5 +110,6 @@ class SrHead(nn.Module):
         x = convolved(self.to_half, doubled(crop(features.dec2, IMAGE_PER_FEATURE)))
         x = convolved(self.at_half, torch.cat([x, crop(features.enc1, 2)], 1))
         x = self.to_full(doubled(x))
-        x = self.at_full(torch.cat([x, crop(features.image, 1)], 1))
+        conv = cast(nn.Conv3d, self.at_full[0])
+        x = self.at_full[1:](convolved_with_image(conv, x, crop(features.image, 1)))
         return self.logits(x)[0, 0].float()

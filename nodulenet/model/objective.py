@@ -164,14 +164,15 @@ def sr_term(
 ) -> Tensor:
     """Dice losses of the detections, summed; crops without a nodule voxel are left out."""
     total = features.dec2.new_zeros((), dtype=torch.float32)
+    nodules = torch.from_numpy(labels > 0).to(total.device)
     for item, crop_labels in enumerate(labels):
         mine = np.flatnonzero((items == item) & (probability > settings.threshold))
         kept = mine[nms(boxes[mine], probability[mine], settings.nms_iou)]
         for low, high in zip(
             *sr_corners(boxes[kept], crop_labels.shape, settings.snap), strict=True
         ):
-            target = crop_labels[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] > 0
-            if target.any():
+            crop = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+            if crop_labels[crop].any():
                 logits = net.sr(features, item, low, high)
-                total = total + dice_loss(logits, torch.from_numpy(target).to(logits.device))
+                total = total + dice_loss(logits, nodules[item][crop])
     return total
