@@ -51,7 +51,7 @@ def evaluate_stage(
     scored = [score(name, t, marks, settings) for t in truths for name, marks in sets.items()]
     positive = [scan for scan in cohort if scan.nodules > 0]
     segmentation = score_segmentation(positive, findings, table, [Path(folder) for folder in masks])
-    own = {"protocol": NODULENET} | origin
+    own = {"protocol": NODULENET, **origin}
     about = own if protocol == NODULENET else own | GIVEN | {"protocol": protocol}
     content = _content(scored, about, settings) | counts
     content["segmentation"] = None if segmentation is None else _by_fold(segmentation)

@@ -52,7 +52,7 @@ def froc_files(
     official = read_luna16(annotations, excluded, scans)
     fold_of = None if folds is None else read_folds_of(folds, official.scans)
     truth = Truth(ALL, official.scans, fold_of, official.nodules, official.excluded)
-    settings = {"readout": readout, "bootstrap": samples}
+    settings: dict[str, Any] = {"readout": readout, "bootstrap": samples}
     paths = {SUBMISSION: predictions} | ({AGAINST: against} if against else {})
     marks = {name: read_marks(path, truth.scans, allow_missing) for name, path in paths.items()}
     scored = {name: score(name, truth, table, settings) for name, table in marks.items()}
