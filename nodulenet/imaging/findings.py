@@ -121,7 +121,8 @@ def write_nodules(
             bits=np.concatenate(bits) if bits else np.zeros(0, np.uint8),
         )
     with replacing(table_path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6f")
+        # Fifteen digits: a decimal number of a table of nodules comes out as it went in.
+        table.to_csv(temporary, index=False, float_format="%.15g")
 
 
 def read_nodules(
