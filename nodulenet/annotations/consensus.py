@@ -11,7 +11,6 @@ from nodulenet.annotations.outlines import (
     Cropped,
     Offset,
     cropped,
-    drawn_mask,
     interior_mask,
     mark_mask,
 )
@@ -54,11 +53,13 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class _Member:
+    """A mark in a group: what was drawn, by which it is grouped, and the voxels it votes for."""
+
     session: int
     mark: int
-    mask: NDArray[np.bool_]
-    offset: Offset
-    notes: tuple[str, ...]
+    drawn: Cropped
+    voxels: Cropped
+    notes: tuple[str, ...] = ()
 
 
 def consensus(
@@ -76,9 +77,10 @@ def consensus(
     first member it overlaps with IoU > `iou_threshold`, else it founds a group. Groups come in
     the order of their founding. Nothing larger than the box of a nodule is allocated.
 
-    `protocol` says which voxels a mark has and who votes. "nodulenet": `mark_mask`, one vote a
-    mark. "strict": `interior_mask`, one vote a reading session, however many marks it has in the
-    group; a mark without interior has the voxels of its drawn outline, which its group notes.
+    Marks are grouped by `mark_mask`, what was drawn, under either protocol. `protocol` says for
+    which voxels a mark votes, and who votes. "nodulenet": the same voxels, one vote a mark.
+    "strict": `interior_mask`, one vote a reading session, however many marks it has in the group;
+    a mark without interior votes for what was drawn, which its group notes.
 
     `merge` says which voxels a group has: "union", or "majority": those that at least half of
     its votes hold. Where no voxel has a majority the union stands, which the group notes.
@@ -92,11 +94,11 @@ def consensus(
             if mark.kind != "nodule":
                 continue
             where = f"session {session_index + 1}, nodule {mark.mark_id!r}"
-            voxels = _voxels(mark, geometry, z, where, protocol)
-            member = _Member(session_index, mark_index, *voxels)
+            drawn = mark_mask(mark, geometry, z, where)
+            voxels, notes = _voxels(mark, drawn, geometry, z, where, protocol)
+            member = _Member(session_index, mark_index, drawn, voxels, notes)
             for group in groups:
-                first = group[0]
-                if mask_iou(member.mask, member.offset, first.mask, first.offset) > iou_threshold:
+                if mask_iou(*drawn, *group[0].drawn) > iou_threshold:
                     group.append(member)
                     break
             else:
@@ -106,18 +108,17 @@ def consensus(
 
 
 def _voxels(
-    mark: Mark, geometry: SliceGeometry, z: ZRule, where: str, protocol: Protocol
-) -> tuple[NDArray[np.bool_], Offset, tuple[str, ...]]:
-    """Mask and offset of a mark, and the exceptions that were made for it."""
+    mark: Mark, drawn: Cropped, geometry: SliceGeometry, z: ZRule, where: str, protocol: Protocol
+) -> tuple[Cropped, tuple[str, ...]]:
+    """The voxels that a mark votes for, and a line if that is an exception."""
     if protocol == "nodulenet":
-        return *mark_mask(mark, geometry, z, where), ()
+        return drawn, ()
     if protocol != "strict":
         raise ValueError(f"protocol is 'nodulenet' or 'strict', not {protocol!r}")
     interior = interior_mask(mark, geometry, z, where)
     if interior is not None:
-        return *interior, ()
-    note = f"{where}: nothing lies inside its outlines, what was drawn stands for it"
-    return *drawn_mask(mark, geometry, z, where), (note,)
+        return interior, ()
+    return drawn, (f"{where}: nothing lies inside its outlines, so that they stand for it",)
 
 
 def mask_iou(
@@ -144,7 +145,7 @@ def count_levels(groups: Sequence[Group]) -> tuple[int, int, int, int]:
 
 def _merged(members: list[_Member], protocol: Protocol, merge: Merge) -> Group:
     """The group of these members, cropped to the voxels that the rule of `merge` gives it."""
-    low = np.min([member.offset for member in members], axis=0)
+    low = np.min([member.voxels[1] for member in members], axis=0)
     votes, voters = _votes(members, low, protocol)
     notes = tuple(note for member in members for note in member.notes)
     mask = votes > 0
@@ -159,7 +160,7 @@ def _merged(members: list[_Member], protocol: Protocol, merge: Merge) -> Group:
     z, y, x = low.tolist()
     mask, offset = cropped(mask, (z, y, x))
     names = tuple((member.session, member.mark) for member in members)
-    outlines = tuple((member.mask, member.offset) for member in members)
+    outlines = tuple(member.voxels for member in members)
     return Group(names, mask, offset, outlines, protocol, notes)
 
 
@@ -167,23 +168,15 @@ def _votes(
     members: list[_Member], low: NDArray[np.int_], protocol: Protocol
 ) -> tuple[NDArray[np.uint16], int]:
     """Votes for each voxel of the members' common box, which starts at `low`; number of voters."""
-    starts = [np.array(member.offset) - low for member in members]
-    size = np.max([s + m.mask.shape for s, m in zip(starts, members, strict=True)], axis=0)
-    boxes = [
-        tuple(slice(a, a + n) for a, n in zip(start, member.mask.shape, strict=True))
-        for start, member in zip(starts, members, strict=True)
-    ]
-    votes = np.zeros(tuple(size), np.uint16)
-    by_voter: dict[int, list[int]] = {}
-    for number, member in enumerate(members):
+    masks = [member.voxels[0] for member in members]
+    starts = [np.array(member.voxels[1]) - low for member in members]
+    ends = [start + mask.shape for start, mask in zip(starts, masks, strict=True)]
+    votes = np.zeros(tuple(np.max(ends, axis=0)), np.uint16)
+    by_voter: dict[int, NDArray[np.bool_]] = {}
+    for number, (member, start, end) in enumerate(zip(members, starts, ends, strict=True)):
         voter = member.session if protocol == "strict" else number
-        by_voter.setdefault(voter, []).append(number)
-    for own in by_voter.values():
-        if len(own) == 1:
-            votes[boxes[own[0]]] += members[own[0]].mask
-            continue
-        held = np.zeros(votes.shape, np.bool_)
-        for number in own:
-            held[boxes[number]] |= members[number].mask
+        held = by_voter.setdefault(voter, np.zeros(votes.shape, np.bool_))
+        held[tuple(map(slice, start, end))] |= member.voxels[0]
+    for held in by_voter.values():
         votes += held
     return votes, len(by_voter)

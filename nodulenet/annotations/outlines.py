@@ -53,21 +53,6 @@ def interior_mask(
     return cropped(mask, offset) if mask.any() else None
 
 
-def drawn_mask(
-    mark: Mark, geometry: SliceGeometry, z: ZRule = "nearest", where: str = "mark"
-) -> Cropped:
-    """Voxels of the closed outlines themselves: of the included ROIs, of all if none is included.
-
-    Result and errors as of `mark_mask`.
-    """
-    slices, filled, offset = _outlines(mark, geometry, z, where)
-    any_included = any(roi.inclusion for roi in mark.rois)
-    for index, outlines in slices.items():
-        wanted = [points for points, included in outlines if included or not any_included]
-        cv2.polylines(filled[index], wanted, True, 1)
-    return cropped(filled.view(np.bool_), offset)
-
-
 def cropped(mask: NDArray[np.bool_], offset: Offset) -> Cropped:
     """A mask that holds a voxel, cut to its box, and its new offset."""
     sides = [np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
