@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nodulenet import __version__
-from nodulenet.cli_compare import add_compare_annotations
+from nodulenet.cli_compare import add_compare_annotations, add_compare_excluded
 from nodulenet.files import InputError, replacing
 
 ANNOTATIONS_HELP = (
@@ -45,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_index(commands)
     add_consensus(commands)
     add_compare_annotations(commands)
+    add_compare_excluded(commands)
     add_froc(commands)
     return parser
 
