@@ -16,6 +16,7 @@ pathvars:
 report: "rules/report/workflow.rst"
 
 
+include: "rules/tables.smk"
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/cohort.smk"
