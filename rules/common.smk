@@ -95,16 +95,6 @@ def section(*names):
     return ordered({name: config[name] for name in names})
 
 
-def parent(wildcards):
-    """Input function: weights and momentum of the stage before, if there is one."""
-    require_outlines(wildcards.stage)
-    return [
-        f"<results>/fold{wildcards.fold}/{stage}/{name}.pt"
-        for stage in ancestors(wildcards.stage)[:1]
-        for name in ("weights", "momentum")
-    ]
-
-
 def train_section(wildcards):
     """The config's section train as far as a stage depends on it.
 
@@ -143,10 +133,12 @@ for name in EVALUATED:
     if name not in STAGES:
         raise WorkflowError(f"{CONFIG}: train.evaluate: there is no stage {name!r}")
 SEGMENTING = [name for name in EVALUATED if "sr" in STAGES[name]["branches"]]
-TRAINED = [name for name in STAGES if any(name in [e, *ancestors(e)] for e in EVALUATED)]
-for name in TRAINED:
-    require_outlines(name)
+for name in STAGES:
+    if any(name in [stage, *ancestors(stage)] for stage in EVALUATED):
+        require_outlines(name)
 FOLDS = list(range(config["folds"]["number"]))
+GIVEN = read_given(config["weights"])
+TRAINED = {fold: trained(fold) for fold in FOLDS}
 SCANS = read_scans(config["scans"])
 DEVICE = config["train"]["device"]
 GPU = int(DEVICE == "cuda" or (DEVICE == "auto" and shutil.which("nvidia-smi") is not None))

@@ -1,8 +1,8 @@
 rule predict:
     input:
+        unpack(lambda w: weights_of(w.stage, w.fold)),
         manifest="<results>/manifest.tsv",
         folds="<results>/folds.tsv",
-        weights="<results>/fold{fold}/{stage}/weights.pt",
     output:
         predictions="<results>/fold{fold}/{stage}/predictions.csv",
         record="<results>/fold{fold}/{stage}/predictions.json",

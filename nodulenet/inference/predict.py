@@ -20,6 +20,7 @@ from nodulenet.inference.scan import InferenceSettings, ScanPrediction, predict_
 from nodulenet.inference.table import prediction_table, write_predictions
 from nodulenet.inference.tiles import predict_tiled
 from nodulenet.model.device import choose_device, to_device
+from nodulenet.model.given import check_preprocess
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.settings import DfpsSettings, SrSettings
 from nodulenet.model.weights import Provenance, load_weights
@@ -41,7 +42,8 @@ def predict_fold(
     settings: the config's sections `inference` and `train` (its device and precision). Writes
     predictions.csv, predictions.json (scans and numbers of candidates) and, for a network that
     segments, masks/{series}.nii.gz in the scan's own grid and masks/{series}.npz in the
-    preprocessed one; a mask's label is the number of its row, counted from 1.
+    preprocessed one; a mask's label is the number of its row, counted from 1. Raises `InputError`
+    for a scan that was prepared otherwise than those that the weights were trained on.
     """
     torch.set_num_threads(threads)
     net, provenance = load_weights(weights)
@@ -58,6 +60,7 @@ def predict_fold(
         volume, affine, record = open_scan(
             manifest.parent / row["volume"], manifest.parent / row["record"]
         )
+        check_preprocess(provenance, record["preprocess"], weights, f"scan {uid} was")
         prediction = predict_array(net, provenance, volume, settings)
         grid = Volume(volume, affine)
         table, order = prediction_table(uid, prediction, grid, margin_of(provenance), fold)
