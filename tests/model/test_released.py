@@ -1,5 +1,6 @@
 """Import of a published checkpoint: what it refuses, and that the function stays the same."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from nodulenet import cli
 from nodulenet.files import InputError, sha256
+from nodulenet.inference.predict import margin_of, predict_array
 from nodulenet.model import NoduleNet
 from nodulenet.model.backbone import Features
-from nodulenet.model.released import check_frame, converted, import_weights
+from nodulenet.model.released import check_frame, converted
 from nodulenet.model.weights import load_weights
 
 PLACES = {
@@ -52,9 +55,9 @@ def imported(
     state: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("released")
-    checkpoint = write(folder / "released.ckpt", state)
-    import_weights(checkpoint, folder / "weights.pt")
-    return checkpoint, folder / "weights.pt"
+    checkpoint, weights = write(folder / "released.ckpt", state), folder / "weights.pt"
+    assert cli.main(["import-weights", str(checkpoint), "--output", str(weights)]) == 0
+    return checkpoint, weights
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +157,19 @@ def test_the_weights_file_says_what_it_is(imported: tuple[Path, Path]) -> None:
     }
 
 
+def test_the_weights_predict_under_the_released_conventions(imported: tuple[Path, Path]) -> None:
+    net, provenance = load_weights(imported[1])
+    volume = np.random.default_rng(0).integers(0, 256, (20, 30, 28)).astype(np.uint8)
+    settings = {"inference": {"ncs_threshold": 0.5}, "train": {"amp": False}}
+    unsegmented = dataclasses.replace(provenance, branches=("ncs", "dfps"))
+    found = predict_array(net.eval(), unsegmented, volume, settings)
+    assert len(found.ncs_boxes) > 0
+    assert found.dfps_boxes is not None
+    np.testing.assert_array_equal(found.dfps_boxes, found.ncs_boxes)  # they are not refined
+    assert provenance.settings["sr"]["snap"] == "truncate"
+    assert margin_of(provenance) == 8
+
+
 FC1, NORM = "rcnn_head.fc1.weight", "feature_net.forw1.0.bn1.num_batches_tracked"
 
 
@@ -191,11 +207,16 @@ def test_another_network_is_refused(
         ({"fold": 1}, "unknown key fold"),
     ],
 )
-def test_another_frame_is_refused(tmp_path: Path, changes: dict[str, Any], fault: str) -> None:
-    checkpoint = write(tmp_path / "a.ckpt", {}, **changes)
-    with pytest.raises(InputError, match=f"{checkpoint}: .*{fault}"):
-        import_weights(checkpoint, tmp_path / "weights.pt")
-    assert not (tmp_path / "weights.pt").exists()
+def test_another_frame_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], fault: str
+) -> None:
+    checkpoint, weights = write(tmp_path / "a.ckpt", {}, **changes), tmp_path / "weights.pt"
+    assert cli.main(["import-weights", str(checkpoint), "--output", str(weights)]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"nodulenet: {checkpoint}: ")
+    assert fault in told
+    assert told.count("\n") == 1
+    assert not weights.exists()
 
 
 @pytest.mark.parametrize(("epoch", "told"), [(79, True), (80, False)])
