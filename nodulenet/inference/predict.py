@@ -60,7 +60,7 @@ def predict_fold(
         volume, affine, record = open_scan(
             manifest.parent / row["volume"], manifest.parent / row["record"]
         )
-        check_preprocess(provenance, record["preprocess"], weights, f"scan {uid} was")
+        check_preprocess(provenance, record.get("preprocess", {}), weights, f"scan {uid} was")
         prediction = predict_array(net, provenance, volume, settings)
         grid = Volume(volume, affine)
         table, order = prediction_table(uid, prediction, grid, margin_of(provenance), fold)
