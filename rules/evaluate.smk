@@ -17,6 +17,7 @@ rule predict:
     params:
         code=code("inference", "model", "boxes", "imaging"),
         fold=lambda w: int(w.fold),
+        branches=lambda w: STAGES[w.stage]["branches"],
         settings=section("inference"),
         train={name: config["train"][name] for name in ("device", "amp")},
     message:

@@ -17,15 +17,16 @@ def check_given(
 ) -> None:
     """Check a weights file that the config gives for a fold of a stage; note in JSON what it is.
 
-    branches: those of the stage; preprocess: the config's section. Raises `InputError` where
-    they are not those of the weights. Weights that were trained without another fold are warned
-    of in the log: whether they have seen the patients of this one cannot be told from the file.
+    branches: those of the stage; preprocess: the config's section. Raises `InputError` where the
+    weights lack a branch or were trained on images prepared otherwise. Weights that were trained
+    without another fold are warned of in the log: whether they have seen the patients of this one
+    cannot be told from the file.
     """
     _, provenance = load_weights(weights)
-    if set(provenance.branches) != set(branches):
+    if lacking := [branch for branch in branches if branch not in provenance.branches]:
         raise InputError(
             f"{weights}: has the branches {', '.join(provenance.branches)}, but the stage that it"
-            f" is given for has {', '.join(branches)}"
+            f" is given for has {', '.join(lacking)} too"
         )
     check_preprocess(provenance, preprocess, weights, "this cohort is")
     if provenance.fold not in (None, fold):

@@ -56,6 +56,13 @@ def test_weights_of_other_images_predict_nothing(tmp_path: Path) -> None:
     fault = r"a\.pt: was trained on .*preprocess\.grid: corners, but scan s0 was prepared with None"
     with pytest.raises(InputError, match=fault):
         predict_fold(
-            cohort.manifest, cohort.folds, 0, tmp_path / "a.pt", settings, tmp_path / "out", 1
+            cohort.manifest,
+            cohort.folds,
+            0,
+            tmp_path / "a.pt",
+            ("ncs",),
+            settings,
+            tmp_path / "out",
+            1,
         )
     assert not list((tmp_path / "out").glob("*.csv"))

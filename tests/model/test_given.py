@@ -40,6 +40,7 @@ def test_what_was_given_is_noted(weights: Path, caplog: pytest.LogCaptureFixture
         "imported_from": None,
     }
     assert not caplog.text
+    assert check(weights, branches=["ncs"])["branches"] == BRANCHES  # a stage may use a part
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,10 @@ def test_what_was_given_is_noted(weights: Path, caplog: pytest.LogCaptureFixture
         ({"grid": "corners"}, "preprocess.grid: world, but this cohort is prepared with corners"),
         ({"hu_window": [-1000, 600]}, "preprocess.hu_window: [-1200.0, 600.0], but"),
         ({"resample": False}, "preprocess.resample: None, but this cohort is prepared with False"),
-        ({"branches": ["ncs"]}, "has the branches ncs, dfps, but the stage that"),
+        (
+            {"branches": ["ncs", "dfps", "sr"]},
+            "has the branches ncs, dfps, but the stage that it is given for has sr too",
+        ),
     ],
 )
 def test_another_preparation_or_stage_is_refused(
