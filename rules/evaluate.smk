@@ -1,8 +1,8 @@
 rule predict:
     input:
+        unpack(lambda w: weights_of(w.stage, w.fold)),
         manifest="<results>/manifest.tsv",
         folds="<results>/folds.tsv",
-        weights="<results>/fold{fold}/{stage}/weights.pt",
     output:
         predictions="<results>/fold{fold}/{stage}/predictions.csv",
         record="<results>/fold{fold}/{stage}/predictions.json",
@@ -17,6 +17,7 @@ rule predict:
     params:
         code=code("inference", "model", "boxes", "imaging"),
         fold=lambda w: int(w.fold),
+        branches=lambda w: STAGES[w.stage]["branches"],
         settings=section("inference"),
         train={name: config["train"][name] for name in ("device", "amp")},
     message:
