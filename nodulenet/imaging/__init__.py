@@ -1,9 +1,15 @@
 """Scans: reading, lungs, resampling, preprocessing, and nodules on their grids."""
 
-from nodulenet.imaging.findings import findings_table, read_nodules, write_nodules
+from nodulenet.imaging.findings import findings_table
 from nodulenet.imaging.grid import crop_offset, target_grid
 from nodulenet.imaging.lungs import NoLungs, segment_lungs
 from nodulenet.imaging.masks import label_volume, resample_mask, restore_mask
+from nodulenet.imaging.nodule_store import (
+    ReaderMask,
+    read_nodules,
+    read_readers,
+    write_nodules,
+)
 from nodulenet.imaging.preprocess import preprocess
 from nodulenet.imaging.readers import read_geometry, read_volume, write_volume
 from nodulenet.imaging.series import FoundSeries, find_series
@@ -13,6 +19,7 @@ from nodulenet.imaging.volume import Volume, blank
 __all__ = [
     "FoundSeries",
     "NoLungs",
+    "ReaderMask",
     "Volume",
     "blank",
     "crop_offset",
@@ -23,6 +30,7 @@ __all__ = [
     "preprocess",
     "read_geometry",
     "read_nodules",
+    "read_readers",
     "read_volume",
     "resample_mask",
     "restore_mask",
