@@ -195,7 +195,7 @@ def scan_on_disk(folder, affine, flip):
     paths = [folder / name for name in ("v.npy", "r.json", "m.npy")]
     volume = Volume(np.flip(image, flip).astype(np.uint8), affine)
     write_scan(*paths, volume, np.flip(labels, flip), {})
-    return ScoredScan("s0", 0, 1, folder, paths[0], paths[1], paths[2])
+    return ScoredScan("s0", 0, 1, folder, *paths, folder)
 
 
 def test_outlines_lie_on_the_lesion_whatever_the_axes(tmp_path):
