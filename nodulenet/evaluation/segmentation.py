@@ -43,7 +43,8 @@ def score_segmentation(
     if not any(path.exists() for path in paths):
         return None
     rows_of = {series: set(rows["row"]) for series, rows in predictions.groupby("seriesuid")}
-    nodules, readers = [], []
+    nodules: list[dict[str, Any]] = []
+    readers: list[dict[str, Any]] = []
     for scan, path in zip(scored, paths, strict=True):
         cropped = read_masks(path)
         strange = set(cropped) - rows_of.get(scan.series_uid, set())
@@ -52,25 +53,24 @@ def score_segmentation(
         own = findings[scan.series_uid]
         truth = read_scan_masks(scan, own)
         check_masks(cropped, truth.shape, str(path))
-        diameters = own.loc[own["kind"] == "nodule", "diameter_mm"]
+        diameters = own.loc[own["kind"] == "nodule", "diameter_mm"].tolist()
         place = {"series_uid": scan.series_uid, "fold": scan.fold}
         scan_nodules, scan_readers = score_masks(truth, cropped)
-        nodules.append(scan_nodules.assign(diameter_mm=diameters.to_numpy(), **place))
-        readers.append(scan_readers.assign(**place))
-    return Segmentation(
-        pd.concat(nodules, ignore_index=True)[list(COLUMNS)],
-        pd.concat(readers, ignore_index=True)[list(READER_COLUMNS)],
-    )
+        for row, diameter in zip(scan_nodules, diameters, strict=True):
+            nodules.append(place | {"diameter_mm": diameter} | row)
+        readers += [place | row for row in scan_readers]
+    table = pd.DataFrame(nodules, columns=list(COLUMNS)).astype({"row": "Int64"})
+    return Segmentation(table, pd.DataFrame(readers, columns=list(READER_COLUMNS)))
 
 
 def score_masks(
     truth: ScanMasks, masks: Mapping[int, CroppedMask]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Give each nodule of a scan the detection mask of best Dice, and score that.
 
     masks: row of the prediction -> mask in the grid of the volume. One mask may serve two
     nodules. First result, a row a nodule: label, the scores of `compare_masks` against the
-    consensus, found (Dice > 0), row (missing where not found). Second, a row a nodule and reader:
+    consensus, found (Dice > 0), row (None where not found). Second, a row a nodule and reader:
     the same mask against that reader's. A missed nodule is scored with an empty mask.
     """
     nodules: list[dict[str, Any]] = []
@@ -80,10 +80,8 @@ def score_masks(
         mask = NO_MASK if row is None else masks[row]
         place = {"label": label, "found": int(row is not None)}
         scores = compare_masks(mask, nodule, truth.voxel_mm)
-        nodules.append(place | scores | {"row": pd.NA if row is None else row})
+        nodules.append(place | scores | {"row": row})
         for reader, outline in outlines.items():
             scores = compare_masks(mask, outline, truth.voxel_mm)
             readers.append(place | scores | {"reader": reader})
-    table = pd.DataFrame(nodules, columns=["label", *SCORES, "found", "row"])
-    others = pd.DataFrame(readers, columns=["label", "reader", *SCORES, "found"])
-    return table.astype({"row": "Int64"}), others
+    return nodules, readers
