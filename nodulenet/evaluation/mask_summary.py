@@ -1,11 +1,13 @@
-"""Means of the scores of masks, of the nodules found and of all."""
+"""Means of the scores of masks: of the nodules found and of all, and among the readers."""
 
 from typing import Any
 
 import pandas as pd
 
 from nodulenet.evaluation.mask_scores import SCORES
+from nodulenet.evaluation.reader_pairs import CONSENSUS
 
+OVERLAPS = ("dice", "iou")
 DISTANCES = ("surface_mean_mm", "surface_p95_mm")
 ABSOLUTE = "absolute_volume_error_relative"
 
@@ -23,8 +25,7 @@ def summarize_masks(table: pd.DataFrame) -> dict[str, Any]:
     for part, rows in (("all", table), ("found", found)):
         for score in (*SCORES, ABSOLUTE):
             if part == "found" or score not in DISTANCES:
-                mean = rows[score].mean()
-                content[f"{score}_{part}"] = None if pd.isna(mean) else float(mean)
+                content[f"{score}_{part}"] = _mean(rows[score])
     return content
 
 
@@ -33,6 +34,23 @@ def summarize_readers(table: pd.DataFrame) -> dict[str, Any]:
     nodule, then over the nodules. Also the number of readers' masks.
     """
     return {"masks": len(table)} | summarize_masks(mean_by_nodule(table))
+
+
+def summarize_pairs(table: pd.DataFrame) -> dict[str, Any]:
+    """Means over the rows of reader_pairs.csv: `readers` one against another (the human bar) and
+    each against the `consensus`; first over the pairs of each nodule, then over the nodules.
+    Volume errors are of the latter alone: of two readers neither is the reference.
+    """
+    alone = table["against"] == CONSENSUS
+    content: dict[str, Any] = {}
+    for name, rows, scores in (
+        ("readers", table[~alone], OVERLAPS + DISTANCES),
+        ("consensus", table[alone], (*SCORES, ABSOLUTE)),
+    ):
+        means = mean_by_nodule(rows)
+        content[name] = {"nodules": len(means), "pairs": len(rows)}
+        content[name] |= {score: _mean(means[score]) for score in scores}
+    return content
 
 
 def mean_by_nodule(table: pd.DataFrame) -> pd.DataFrame:
@@ -46,3 +64,8 @@ def _with_absolute(table: pd.DataFrame) -> pd.DataFrame:
     if ABSOLUTE in table:
         return table
     return table.assign(**{ABSOLUTE: table["volume_error_relative"].abs()})
+
+
+def _mean(values: pd.Series) -> float | None:
+    mean = values.mean()
+    return None if pd.isna(mean) else float(mean)
