@@ -21,6 +21,7 @@ include: "rules/data.smk"
 include: "rules/cohort.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
+include: "rules/compare.smk"
 include: "rules/figures.smk"
 
 
@@ -43,3 +44,6 @@ rule all:
         collect("<results>/figures/training_fold{fold}.svg", fold=FOLDS),
         "<results>/figures/froc.svg",
         "<results>/figures/dice.svg",
+        "<results>/figures/ablation.svg",
+        "<results>/ablation.csv",
+        "<results>/reader_pairs.csv",

@@ -200,6 +200,8 @@ EVALUATED = config["train"]["evaluate"]
 for name in EVALUATED:
     if name not in STAGES:
         raise WorkflowError(f"{CONFIG}: train.evaluate: there is no stage {name!r}")
+MASKS = [f"imaging/{name}.py" for name in ("store", "masks", "grid", "nodule_store")]
+REFERENCE = min(EVALUATED, key=lambda name: len(STAGES[name]["branches"]))
 SEGMENTING = [name for name in EVALUATED if "sr" in STAGES[name]["branches"]]
 TRAINED = [name for name in STAGES if any(name in [e, *ancestors(e)] for e in EVALUATED)]
 FOLDS = list(range(config["folds"]["number"]))

@@ -2,7 +2,8 @@
 
 Scan s0 (fold 0): one nodule, found; a second one, missed. s1 (fold 1): one nodule, found, and an
 excluded finding. s2 (fold 1): no nodule. Two readers outlined each nodule, the first as the
-consensus is, the second a ball smaller by 1 voxel. World mm are voxels, shifted by -100 along every axis.
+consensus is, the second a ball smaller by 1 voxel. World mm are voxels, shifted by -100 along every
+axis.
 """
 
 from pathlib import Path

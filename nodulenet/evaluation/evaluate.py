@@ -46,7 +46,7 @@ def evaluate_stage(
     own = {"protocol": NODULENET, **origin}
     about = own if protocol == NODULENET else own | GIVEN | {"protocol": protocol}
     content = _content(scored, about, settings) | counts
-    content["segmentation"] = segmentation and summarize_segmentation(segmentation)
+    content["segmentation"] = None if segmentation is None else summarize_segmentation(segmentation)
     write_scored(scored, about, Path(output))
     write_json(Path(output) / "froc.json", content)
     stamp = stamp_of(own, len(positive), sum(scan.nodules for scan in positive))

@@ -6,6 +6,7 @@ import pandas as pd
 
 from nodulenet.evaluation.mask_scores import SCORES
 from nodulenet.evaluation.reader_pairs import CONSENSUS
+from nodulenet.evaluation.segmentation import Segmentation
 
 OVERLAPS = ("dice", "iou")
 DISTANCES = ("surface_mean_mm", "surface_p95_mm")
@@ -27,6 +28,14 @@ def summarize_masks(table: pd.DataFrame) -> dict[str, Any]:
             if part == "found" or score not in DISTANCES:
                 content[f"{score}_{part}"] = _mean(rows[score])
     return content
+
+
+def summarize_segmentation(segmentation: Segmentation) -> dict[str, Any]:
+    """Means over all nodules, by fold under `folds`, against single readers under `readers`."""
+    table = segmentation.nodules
+    folds = {str(fold): summarize_masks(rows) for fold, rows in table.groupby("fold")}
+    readers = summarize_readers(segmentation.readers)
+    return summarize_masks(table) | {"folds": folds, "readers": readers}
 
 
 def summarize_readers(table: pd.DataFrame) -> dict[str, Any]:

@@ -63,6 +63,14 @@ def score_segmentation(
     return Segmentation(table, pd.DataFrame(readers, columns=list(READER_COLUMNS)))
 
 
+def segmentation_tables(segmentation: Segmentation | None) -> dict[str, pd.DataFrame]:
+    """The tables by the name of their file; without rows for a stage without masks."""
+    if segmentation is None:
+        empty = (pd.DataFrame(columns=list(names)) for names in (COLUMNS, READER_COLUMNS))
+        segmentation = Segmentation(*empty)
+    return {"segmentation.csv": segmentation.nodules, "readers.csv": segmentation.readers}
+
+
 def score_masks(
     truth: ScanMasks, masks: Mapping[int, CroppedMask]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

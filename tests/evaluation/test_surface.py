@@ -36,17 +36,15 @@ def brute_surface(cropped, voxel_mm):
         for index in np.argwhere(cropped.mask)
     }
     steps = [s for s in itertools.product((-1, 0, 1), repeat=3) if sum(map(abs, s)) == 1]
-    outer = [
-        v for v in voxels if any(tuple(a + b for a, b in zip(v, s)) not in voxels for s in steps)
-    ]
-    return [[i * step for i, step in zip(v, voxel_mm)] for v in outer]
+    outer = [v for v in voxels if any(tuple(np.add(v, s).tolist()) not in voxels for s in steps)]
+    return [np.multiply(v, voxel_mm) for v in outer]
 
 
 def brute_distance(a, b, voxel_mm):
     """Mean and 95th percentile over all pairs of surface voxels."""
     first, second = brute_surface(a, voxel_mm), brute_surface(b, voxel_mm)
     there, back = (
-        [min(sum((i - j) ** 2 for i, j in zip(p, q)) ** 0.5 for q in others) for p in points]
+        [min(np.sqrt(((p - q) ** 2).sum()) for q in others) for p in points]
         for points, others in ((first, second), (second, first))
     )
     mean = sum(there + back) / (len(there) + len(back))
