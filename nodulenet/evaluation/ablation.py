@@ -57,10 +57,20 @@ def compare_stages(
         curves[stage.name] = froc(
             truth.nodules, truth.excluded, marks, truth.scans, settings["readout"]
         )
-    rows = compare_curves(curves, reference, settings["bootstrap"])
-    for row, stage in zip(rows, stages, strict=True):
-        row |= {"set": SET, "denominator": truth.denominator, "trained": stage.trained}
-        row |= mask_means(stage.froc) | {"dice_between_readers": between_readers(readers)}
+    bar = {"dice_between_readers": between_readers(readers)}
+    scores = compare_curves(curves, reference, settings["bootstrap"])
+    rows = [
+        {
+            "stage": stage.name,
+            "trained": stage.trained,
+            "set": SET,
+            "denominator": truth.denominator,
+        }
+        | row
+        | mask_means(stage.froc)
+        | bar
+        for stage, row in zip(stages, scores, strict=True)
+    ]
     about = dict(origin) | {"protocol": protocol} | ({} if protocol == NODULENET else GIVEN)
     stamp = stamp_of(about, len(truth.scans), len(truth.nodules))
     write_table(stamped(pd.DataFrame(rows), stamp), output)
@@ -77,7 +87,7 @@ def compare_curves(
     rows = []
     for name, curve in curves.items():
         low, high = bootstrap(curve, samples).cpm
-        row = {"stage": name, "cpm": curve.cpm, "cpm_low": low, "cpm_high": high}
+        row = {"cpm": curve.cpm, "cpm_low": low, "cpm_high": high}
         row |= {"reference": reference, "difference": None}
         row |= {"difference_low": None, "difference_high": None}
         if name != reference:

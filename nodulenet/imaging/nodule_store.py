@@ -102,7 +102,10 @@ def read_readers(masks_path: Path | str) -> list[ReaderMask]:
     masks = _unpacked(masks_path, shapes, offsets, bits)
     places = zip(arrays["reader_groups"].tolist(), arrays["reader_sessions"].tolist(), strict=True)
     try:
-        return [ReaderMask(*place, *mask) for place, mask in zip(places, masks, strict=True)]
+        return [
+            ReaderMask(group, session, *mask)
+            for (group, session), mask in zip(places, masks, strict=True)
+        ]
     except ValueError as error:
         raise InputError(f"{masks_path}: the readers' masks do not fit together") from error
 

@@ -64,6 +64,7 @@ def draw_scores(axes: Axes, rows: pd.DataFrame, name: str) -> None:
         axes.annotate(
             text, (value, place), (0, 6), textcoords="offset points", ha="center", fontsize=8
         )
+    axes.margins(x=0.12)
     axes.grid(visible=False, axis="y")
 
 

@@ -121,6 +121,7 @@ def test_files_that_are_something_else_are_named(compared, tmp_path):
     for name in ("full", "blind"):
         (tmp_path / name).mkdir(exist_ok=True)
         (tmp_path / f"{name}/predictions.csv").write_bytes(cohort.predictions.read_bytes())
+    (tmp_path / "reader_pairs.json").write_text('{"readers": {"dice": null}}')
     (tmp_path / "odd.json").write_text("{}")
     with pytest.raises(InputError, match=r"odd\.json: no froc\.json"):
         compare(cohort, tmp_path, ("odd.json", "odd.json"))
