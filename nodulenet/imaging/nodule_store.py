@@ -58,7 +58,8 @@ def write_nodules(
     with replacing(masks_path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     with replacing(table_path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6f")
+        # Fifteen digits: a decimal number of a table of nodules comes out as it went in.
+        table.to_csv(temporary, index=False, float_format="%.15g")
 
 
 def reader_masks(index: int, group: Group) -> list[ReaderMask]:
