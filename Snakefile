@@ -17,6 +17,7 @@ report: "rules/report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/protocol.smk"
 include: "rules/data.smk"
 include: "rules/cohort.smk"
 include: "rules/train.smk"
@@ -42,8 +43,7 @@ rule all:
         collect("<results>/{stage}/segmentation.csv", stage=EVALUATED),
         collect("<results>/{stage}/gallery.png", stage=SEGMENTING),
         collect("<results>/figures/training_fold{fold}.svg", fold=FOLDS),
-        "<results>/figures/froc.svg",
-        "<results>/figures/dice.svg",
-        "<results>/figures/ablation.svg",
+        collect("<results>/figures/{name}.svg", name=["froc", "ablation"]),
+        collect("<results>/figures/{name}.svg", name=["dice"] if SEGMENTING else []),
         "<results>/ablation.csv",
         "<results>/reader_pairs.csv",

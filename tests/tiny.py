@@ -63,6 +63,31 @@ def write_config(folder: Path, config: dict[str, Any]) -> None:
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 
 
+def write_boxes(folder: Path, scans: int = 2) -> None:
+    """Make of a written cohort a second one of its first scans, of positions and diameters alone:
+    boxes.csv, boxes.tsv and boxes.yaml, a config to lay over config.yaml.
+    """
+    (folder / "boxes.csv").write_text(draw_table())
+    head, *rows = (folder / "scans.tsv").read_text().splitlines()
+    cells = [row.split("\t") for row in rows[:scans]]
+    lines = ["\t".join([*row[:3], "boxes.csv", row[4]]) for row in cells]
+    (folder / "boxes.tsv").write_text("\n".join([head, *lines]) + "\n")
+    stage = {"epochs": 2, "branches": ["ncs", "dfps"]}
+    train = {"stages": {"dfps_only": stage}, "evaluate": ["dfps_only"]}
+    config = {"cohort": "boxes", "scans": "boxes.tsv", "annotations": "table", "train": train}
+    (folder / "boxes.yaml").write_text(yaml.safe_dump(config))
+
+
+def draw_table() -> str:
+    """The nodules of all scans in the challenge's format."""
+    rows = ["seriesuid,coordX,coordY,coordZ,diameter_mm"]
+    for series, nodules in NODULES.items():
+        for (z, y, x), radius in nodules:
+            place = (z * SPACING[0], y * SPACING[1], x * SPACING[2])[::-1]
+            rows.append(",".join(map(str, (series, *place, 2 * radius))))
+    return "\n".join(rows) + "\n"
+
+
 def write_scan(folder: Path, series: str, seed: int) -> None:
     """Write one scan: the chest in soft tissue, two lungs in air, balls for the nodules."""
     folder.mkdir(parents=True, exist_ok=True)

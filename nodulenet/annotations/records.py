@@ -39,14 +39,29 @@ class Session:
 
 
 @dataclass(frozen=True)
+class ListedNodule:
+    """A nodule without outline: centre (x, y, z) in world mm (LPS), diameter in mm (negative
+    where unknown), and the line of the table that lists it.
+    """
+
+    centre: tuple[float, float, float]
+    diameter_mm: float
+    line: int
+
+
+@dataclass(frozen=True)
 class Reading:
-    """Every session of one series, with the source it came from and what was odd about it."""
+    """Every session of one series, with the source it came from and what was odd about it.
+
+    A series read from a table of positions has no sessions but listed nodules.
+    """
 
     series_uid: str
     sessions: tuple[Session, ...]
     source: str
     sha256: str
     flags: tuple[str, ...] = ()
+    listed: tuple[ListedNodule, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

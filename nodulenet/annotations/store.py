@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nodulenet.annotations.records import Mark, Reading, Roi, Session
+from nodulenet.annotations.records import ListedNodule, Mark, Reading, Roi, Session
 from nodulenet.files import InputError, read_json, replacing
 
 KINDS = ("nodule", "small", "non_nodule")
@@ -33,6 +33,7 @@ def read_reading(path: Path | str) -> Reading:
             source=_text(content["source"]),
             sha256=_text(content["sha256"]),
             flags=tuple(_text(flag) for flag in content["flags"]),
+            listed=tuple(_listed(nodule) for nodule in content["listed"]),
         )
     except KeyError as error:
         raise InputError(f"{path}: not a reading: {error} is missing") from error
@@ -63,6 +64,14 @@ def _roi(content: Any) -> Roi:
     if not math.isfinite(z) or not all(math.isfinite(x + y) for x, y in vertices):
         raise ValueError("a position that is not a finite number")
     return Roi(z, content["inclusion"], vertices, _optional_text(content["sop_uid"]))
+
+
+def _listed(content: Any) -> ListedNodule:
+    x, y, z = map(float, content["centre"])
+    diameter = float(content["diameter_mm"])
+    if not math.isfinite(x + y + z + diameter):
+        raise ValueError("a position or diameter that is not a finite number")
+    return ListedNodule((x, y, z), diameter, int(content["line"]))
 
 
 def _text(value: Any) -> str:

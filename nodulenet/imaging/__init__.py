@@ -1,5 +1,6 @@
 """Scans: reading, lungs, resampling, preprocessing, and nodules on their grids."""
 
+from nodulenet.imaging.cubes import cube_groups, cut_cubes, listed_findings
 from nodulenet.imaging.findings import findings_table
 from nodulenet.imaging.grid import crop_offset, target_grid
 from nodulenet.imaging.lungs import NoLungs, segment_lungs
@@ -23,9 +24,12 @@ __all__ = [
     "Volume",
     "blank",
     "crop_offset",
+    "cube_groups",
+    "cut_cubes",
     "find_series",
     "findings_table",
     "label_volume",
+    "listed_findings",
     "open_scan",
     "preprocess",
     "read_geometry",

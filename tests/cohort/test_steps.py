@@ -42,7 +42,11 @@ def data(tmp_path: Path) -> Path:
 
 
 def run_scan(
-    data: Path, series: str, on_bad_scan: str = "skip", annotations: Path | None = None
+    data: Path,
+    series: str,
+    on_bad_scan: str = "skip",
+    annotations: Path | None = None,
+    source: str = "xml",
 ) -> Path:
     """All three steps of one scan; returns the folder of the results."""
     folder = data.parent / "results"
@@ -58,7 +62,7 @@ def run_scan(
         "record": folder / f"volumes/{series}.json",
     }
     ct, lungs = data / f"{series}.mhd", data / f"{series}_lungs.mhd"
-    annotate_scan(series, annotations or data / f"{series}.xml", "xml", reading, on_bad_scan)
+    annotate_scan(series, annotations or data / f"{series}.xml", source, reading, on_bad_scan)
     consensus_scan(series, reading, ct, SETTINGS, nodules, on_bad_scan)
     preprocess_scan(series, ct, lungs, nodules, SETTINGS["preprocess"], volume, on_bad_scan)
     assert all(path.exists() for path in (*nodules.values(), *volume.values()))
@@ -81,6 +85,40 @@ def test_artefacts_of_a_good_cohort(data: Path) -> None:
     centre = affine @ [*np.argwhere(labels == 1).mean(axis=0), 1]
     np.testing.assert_allclose(centre[:3], [18, 30, 18], atol=0.6)
     assert record["source_spacing"] == [2, 1, 1]
+
+
+def test_artefacts_of_listed_nodules(data: Path) -> None:
+    table = data / "nodules.csv"
+    table.write_text(tiny.draw_table())
+    for series in tiny.SERIES:
+        folder = run_scan(data, series, "fail", table, "table")
+    manifest = gather_manifest(SCANS, folder)
+    assert manifest["status"].tolist() == ["ok"] * 4
+    assert manifest["n_nodules"].tolist() == manifest["n_kept"].tolist() == [2, 1, 1, 0]
+    assert (manifest["lost"] == "").all()
+    record = json.loads((folder / f"nodules/{tiny.SERIES[0]}.json").read_text())
+    assert record["levels"] == [2, 2, 2, 2]
+    row = manifest.iloc[0]
+    labels, affine, _ = open_scan(folder / row["mask"], folder / row["record"])
+    # The first nodule of the tiny cohort: 10 mm about (18, 30, 18) mm, in slices of 2 mm.
+    used = np.argwhere(labels == 1)
+    ends = [affine @ [*index, 1] for index in (used.min(axis=0), used.max(axis=0))]
+    np.testing.assert_allclose(ends[0][:3], [13, 25, 13], atol=1)
+    np.testing.assert_allclose(ends[1][:3], [22, 34, 22], atol=1)
+    assert len(used) == np.prod(used.max(axis=0) - used.min(axis=0) + 1)
+
+
+def test_a_listed_nodule_outside_its_scan(data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = data / "nodules.csv"
+    table.write_text(tiny.draw_table().replace("18.0,30.0,18.0,10", "18.0,64.0,18.0,10"))
+    with pytest.raises(InputError) as error:
+        run_scan(data, tiny.SERIES[0], "fail", table, "table")
+    assert str(error.value).startswith(
+        f"scan {tiny.SERIES[0]}: {table}: line 2: the position (18, 64, 18) mm"
+    )
+    table.write_text(tiny.draw_table().replace("18.0,30.0,18.0,10", "18.0,30.0,1.0,10"))
+    run_scan(data, tiny.SERIES[0], "fail", table, "table")
+    assert "line 2: its cube of 10 mm is cut at the edge of the scan" in caplog.text
 
 
 def test_the_digest_follows_the_content(data: Path) -> None:

@@ -32,6 +32,14 @@ def with_train(**changes: Any) -> dict[str, Any]:
             {"preprocess": {"hu_window": [600, -1200]}},
             "config.yaml: preprocess.hu_window: 600 is not below -1200",
         ),
+        (
+            {"froc": {"protocol": "luna16"}},
+            "config.yaml: froc.protocol is luna16, which needs froc.luna16: the folder that holds",
+        ),
+        (
+            {"froc": {"protocol": "luna16", "luna16": "data"}},
+            "config.yaml: froc.luna16: data/annotations.csv does not exist",
+        ),
         (with_train(batch="4"), "config.yaml: train.batch: '4' is not of type 'integer'"),
         (with_train(evaluate=["ful"]), "config.yaml: train.evaluate: there is no stage 'ful'"),
         (
@@ -41,6 +49,10 @@ def with_train(**changes: Any) -> dict[str, Any]:
         (
             with_train(stages={**STAGES, "ncs": {**STAGES["ncs"], "after": "full"}}),
             "train.stages.ncs.after: a circle, 'full' comes after 'ncs' already",
+        ),
+        (
+            {"annotations": "table"},
+            "config.yaml: train.stages.full.branches: sr learns from outlines",
         ),
     ],
 )
@@ -112,7 +124,7 @@ def test_a_corrupt_checkpoint_is_named(finished: Path) -> None:
 
 def test_the_shipped_configs_plan_a_run(fresh: Path) -> None:
     root = Path(__file__).parents[2]
-    for name in ("config.yaml", "lidc.yaml", "released.yaml"):
+    for name in ("config.yaml", "lidc.yaml", "luna16.yaml", "released.yaml"):
         (fresh / name).write_text((root / name).read_text())
     overlays = ("--configfile", "lidc.yaml", "released.yaml")
     jobs = running.plan(fresh, *overlays, "--config", "scans=scans.tsv")
@@ -120,3 +132,10 @@ def test_the_shipped_configs_plan_a_run(fresh: Path) -> None:
     assert {job for job in jobs if job.startswith("train")} == {
         f"train stage {stage} without fold {fold}" for stage in stages for fold in range(6)
     }
+    jobs = running.plan(fresh, "--configfile", "luna16.yaml", "--config", "scans=scans.tsv")
+    assert {job for job in jobs if job.startswith("train")} == {
+        f"train stage {stage} without fold {fold}"
+        for stage in ("ncs", "dfps", "dfps_only", "ncs_only")
+        for fold in range(10)
+    }
+    assert "draw the histogram of Dice" not in jobs

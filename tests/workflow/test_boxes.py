@@ -1,0 +1,35 @@
+"""A cohort of positions and diameters without outlines through the whole DAG."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import running
+import tiny
+
+
+def test_a_cohort_without_outlines(first_run: Path) -> None:
+    # In the folder of the finished run, whose compiled loops it finds; it writes beside it.
+    tiny.write_boxes(first_run)
+    running.run(first_run, "--configfile", "boxes.yaml")
+    results = first_run / "results/boxes"
+    manifest = pd.read_csv(results / "manifest.tsv", sep="\t")
+    assert manifest["n_nodules"].tolist() == manifest["n_kept"].tolist() == [2, 1]
+    findings = pd.read_csv(results / f"nodules/{tiny.SERIES[0]}.csv")
+    place = ["coordX", "coordY", "coordZ", "diameter_mm"]
+    assert findings[place].to_numpy().tolist() == [[18, 30, 18, 10], [46, 36, 24, 8]]
+    froc = json.loads((results / "dfps_only/froc.json").read_text())
+    assert froc["segmentation"] is None
+    assert {name: (s["scans"], s["nodules"]) for name, s in froc["sets"].items()} == dict.fromkeys(
+        ("ensemble", "dfps", "ncs"), (2, 3)
+    )
+    assert sorted(path.name for path in (results / "figures").iterdir()) == [
+        "ablation.svg",
+        "froc.svg",
+        "training_fold0.svg",
+        "training_fold1.svg",
+    ]
+    assert not (results / "dfps_only/gallery.png").exists()
+    # Nobody outlined anything, so there are no readers to compare.
+    for path in ("reader_pairs.csv", "dfps_only/readers.csv", "dfps_only/segmentation.csv"):
+        assert pd.read_csv(results / path).empty
