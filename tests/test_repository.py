@@ -25,6 +25,7 @@ ORDER = (
     "evaluation",
     "demo",
     "plots",
+    "cli_compare",
     "cli",
 )
 MODULES = sorted((ROOT / "nodulenet").rglob("*.py"))

@@ -87,12 +87,12 @@ def find_nodules(
     geometry = SliceGeometry(place.slice_z(), place.array.shape[1:])
     rules = settings["consensus"]
     try:
-        groups = consensus(
-            reading.sessions, geometry, 1, iou_threshold=rules["iou_threshold"], z=rules["z"]
-        )
+        chosen = {name: rules[name] for name in ("iou_threshold", "z", "protocol", "merge")}
+        groups = consensus(reading.sessions, geometry, level=1, **chosen)
     except InputError as error:
         raise InputError(f"{reading.source or 'annotations'}: {error}") from error
-    for line in points_off_scan(reading.sessions, geometry):
+    notes = tuple(note for group in groups for note in group.notes)
+    for line in notes + points_off_scan(reading.sessions, geometry):
         log.warning("scan %s: %s", series_uid, line)
     table = tabulate(reading, groups, place, settings, rules["level"])
     return groups, table, count_levels(groups)
