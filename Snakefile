@@ -24,6 +24,7 @@ include: "rules/data.smk"
 include: "rules/cohort.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
+include: "rules/compare.smk"
 include: "rules/figures.smk"
 
 
@@ -44,4 +45,7 @@ rule all:
         collect("<results>/{stage}/segmentation.csv", stage=EVALUATED),
         collect("<results>/{stage}/gallery.png", stage=SEGMENTING),
         collect("<results>/figures/training_fold{fold}.svg", fold=filter(TRAINED.get, FOLDS)),
-        collect("<results>/figures/{name}.svg", name=["froc", "dice"] if SEGMENTING else ["froc"]),
+        collect("<results>/figures/{name}.svg", name=["froc", "ablation"]),
+        collect("<results>/figures/{name}.svg", name=["dice"] if SEGMENTING else []),
+        "<results>/ablation.csv",
+        "<results>/reader_pairs.csv",

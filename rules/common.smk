@@ -132,6 +132,8 @@ EVALUATED = config["train"]["evaluate"]
 for name in EVALUATED:
     if name not in STAGES:
         raise WorkflowError(f"{CONFIG}: train.evaluate: there is no stage {name!r}")
+MASKS = [f"imaging/{name}.py" for name in ("store", "masks", "grid", "nodule_store")]
+REFERENCE = min(EVALUATED, key=lambda name: len(STAGES[name]["branches"]))
 SEGMENTING = [name for name in EVALUATED if "sr" in STAGES[name]["branches"]]
 for name in STAGES:
     if any(name in [stage, *ancestors(stage)] for stage in EVALUATED):

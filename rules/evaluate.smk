@@ -79,12 +79,18 @@ rule evaluate:
             category="Scores",
             labels={"stage": "{stage}", "table": "segmentation"},
         ),
+        readers=report(
+            "<results>/{stage}/readers.csv",
+            caption="report/readers.rst",
+            category="Scores",
+            labels={"stage": "{stage}", "table": "single readers"},
+        ),
     log:
         "<logs>/evaluate/{stage}.log",
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("evaluation", "inference/masks.py", "imaging/store.py", "plots"),
+        code=code("evaluation", "inference/masks.py", *MASKS, "plots"),
         settings=section("froc")["froc"],
         origin=ORIGIN,
     message:

@@ -44,6 +44,7 @@ rule plot_training:
 rule plot_segmentation:
     input:
         tables=collect("<results>/{stage}/segmentation.csv", stage=EVALUATED),
+        readers="<results>/reader_pairs.json",
     output:
         report("<results>/figures/dice.svg", caption="report/dice.rst", category="Figures"),
     log:
