@@ -52,7 +52,7 @@ def parse() -> argparse.Namespace:
 def print_corpus(annotations: Path) -> None:
     """Wall and CPU time and peak memory of counting the corpus, as `nodulenet consensus` does."""
     wall, cpu = time.perf_counter(), time.process_time()
-    table, _ = count_corpus(annotations, None)
+    table, *_ = count_corpus(annotations, None)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     sums = table.drop(columns="series_uid").sum().to_dict()

@@ -30,6 +30,7 @@ from nodulenet.training.engine import train_one_epoch
 
 BRANCHES = ("ncs", "dfps", "sr")
 WARM_CROP = 64
+WARM_LR = 0.003
 
 
 def draw_pair(seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -42,10 +43,11 @@ def warmed(width: float, steps: int) -> NoduleNet:
     """A network trained on made-up crops, two new ones each step, so that it knows the balls."""
     net, device = NoduleNet(width), torch.device("cpu")
     to_device(net, device)
-    feed = (draw_pair(seed) for seed in range(steps))
-    optimiser = torch.optim.SGD(net.parameters(), 0.01, momentum=0.9)
+    optimiser = torch.optim.SGD(net.parameters(), WARM_LR, momentum=0.9)
     rng = np.random.default_rng(0)
-    train_one_epoch(net, optimiser, feed, Objective(BRANCHES), device, True, rng)
+    for first, branches in ((0, ("ncs",)), (steps // 2, BRANCHES)):
+        feed = (draw_pair(seed) for seed in range(first, first + steps // 2))
+        train_one_epoch(net, optimiser, feed, Objective(branches), device, True, rng)
     return net.to(memory_format=torch.contiguous_format)
 
 

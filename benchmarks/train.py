@@ -16,6 +16,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.scene import draw_volume
 from benchmarks.timing import print_machine, print_table, time_in_turn
@@ -92,6 +93,24 @@ def target_seconds(labels: NDArray[np.uint8]) -> float:
     return min(times)
 
 
+def operations(step: Step) -> int:
+    """Floating-point operations of the convolutions and products of one step."""
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return int(counter.get_total_flops())
+
+
+def product_rate(device: str, side: int = 2048) -> float:
+    """Operations per second of a product of two bfloat16 matrices, the best of five."""
+    a, b = (torch.ones(side, side, dtype=torch.bfloat16, device=device) for _ in range(2))
+    times = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        (a @ b)[0, 0].item()
+        times.append(time.perf_counter() - begin)
+    return 2 * side**3 / min(times)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--width", type=float, default=1.0)
@@ -120,8 +139,11 @@ def main() -> None:
         steps = in_two_ways(net, images, labels, branches, 0.0)
         rows.append(time_in_turn(f"step of stage {name}", steps, options.repeats, wait))
     print_table(rows)
-    share = target_seconds(labels) / rows[-1].seconds["ours"]
-    print(f"\ntargets and sampling: {share:.1%} of the step of stage full")
+    seconds = rows[-1].seconds["ours"]
+    print(f"\nstage full: {operations(steps['ours']) / seconds / 1e9:.0f} GFLOP/s;", end=" ")
+    print(f"a product of bfloat16 matrices: {product_rate(options.device) / 1e9:.0f} GFLOP/s")
+    share = target_seconds(labels) / seconds
+    print(f"targets and sampling: {share:.1%} of the step of stage full")
     if options.steps:
         print_losses(in_two_ways(net, images, labels, STAGES["full"], LR), options.steps)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 UID_LENGTH = 64
+REASON_LENGTH = 200  # a parser may go on for pages
 
 
 class InputError(Exception):
@@ -50,7 +51,7 @@ def own_artefact(path: Path | str, *aside: Path | str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and _cannot_open(error):
             raise InputError(f"{path}: {error.strerror}") from error
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split())[:REASON_LENGTH] or type(error).__name__
         raise CorruptArtefact(f"{path}: damaged or cut short: {reason}", *files) from error
 
 
@@ -66,6 +67,8 @@ def set_aside(path: Path | str) -> Path | None:
     """
     path = Path(path)
     target = path.with_name(f"{path.name}.corrupt")
+    if not path.exists():
+        return None
     try:
         if target.is_dir():
             shutil.rmtree(target)

