@@ -91,6 +91,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
+        if error.errno is None:
+            raise OSError(errno.EIO, f"not written whole: {error}", str(path)) from error
         if error.filename in (None, temporary, str(temporary)):
             error.filename = str(path)
         raise

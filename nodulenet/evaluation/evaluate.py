@@ -46,6 +46,7 @@ def evaluate_stage(
     own = {"protocol": NODULENET, **origin}
     about = own if protocol == NODULENET else own | GIVEN | {"protocol": protocol}
     content = _content(scored, about, settings) | counts
+    content["scans_left_out"] = count_left_out(Path(manifest))
     content["segmentation"] = None if segmentation is None else summarize_segmentation(segmentation)
     write_scored(scored, about, Path(output))
     write_json(Path(output) / "froc.json", content)

@@ -60,6 +60,11 @@ def read_cohort(manifest: Path, folds: Path) -> list[ScoredScan]:
     ]
 
 
+def count_left_out(manifest: Path) -> int:
+    """Number of bad scans of the manifest: `on_bad_scan: skip` left them out of every score."""
+    return int((read_manifest(manifest)["status"] != "ok").sum())
+
+
 def read_predictions(path: Path, cohort: Sequence[ScoredScan]) -> pd.DataFrame:
     """A stage's predictions with `fold` and `row`, the 1-based row within that fold.
 

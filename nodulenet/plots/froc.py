@@ -100,6 +100,8 @@ def caption(contents: Mapping[str, Mapping[str, Any]]) -> str:
     listed = f" of {first['listed']} listed" if "listed" in first else ""
     text = f"{PROTOCOLS[first['protocol']]}: {result['scans']}{listed} scans"
     text += f", {result['nodules']} nodules"
+    if first.get("scans_left_out"):
+        text += f"; {first['scans_left_out']} bad scans left out"
     if "against" in first:
         text += f"; difference of the CPMs {_cpm(first['against']['difference'])}"
     return f"{text}; band: 95 % bootstrap interval over scans" if first["bootstrap"] else text
