@@ -4,7 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nodulenet.evaluation.inputs import read_cohort, read_findings, read_predictions, result_sets
+from nodulenet.evaluation.inputs import (
+    count_left_out,
+    read_cohort,
+    read_findings,
+    read_predictions,
+    result_sets,
+)
 from nodulenet.evaluation.mask_summary import summarize_segmentation
 from nodulenet.evaluation.scoring import Scored, score, stamp_scored, write_scored, write_table
 from nodulenet.evaluation.segmentation import score_segmentation, segmentation_tables

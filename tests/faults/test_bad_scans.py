@@ -88,18 +88,16 @@ def test_a_cohort_with_five_bad_scans_of_twenty_finishes(fresh: Path, tmp_path: 
     good = [series for series in SERIES if series not in BAD]
     assert pd.read_csv(results / "folds.tsv", sep="\t")["series_uid"].tolist() == good
 
-    predicted = [
-        json.loads((results / f"fold{fold}/ncs/predictions.json").read_text())["scans"]
-        for fold in (0, 1)
-    ]
-    assert sorted(sum(predicted, [])) == sorted(good)
+    records = [results / f"fold{fold}/ncs/predictions.json" for fold in (0, 1)]
+    predicted = [scan for path in records for scan in json.loads(path.read_text())["scans"]]
+    assert sorted(predicted) == sorted(good)
     froc = json.loads((results / "ncs/froc.json").read_text())
     assert froc["scans_left_out"] == 5
     assert froc["sets"]["ensemble"]["scans"] == froc["all_scans"]["ensemble"]["scans"] == 15
-    # The paths of letters have no text: the figure's words are in its comments.
-    figure = (results / "figures/froc.svg").read_text()
-    assert "15 scans" in figure
-    assert "5 bad scans left out" in figure
+    # Matplotlib draws letters as paths; the words stand in comments, a line in each.
+    words = " ".join(re.findall("<!-- (.*?) -->", (results / "figures/froc.svg").read_text()))
+    assert "15 scans" in words
+    assert "5 bad scans left out" in words
 
     running.run(fresh, *arguments, "--report", str(tmp_path / "report.zip"))
     with zipfile.ZipFile(tmp_path / "report.zip") as report:
