@@ -58,5 +58,7 @@ def told(error: Exception, job: Any) -> str:
 def is_result(path: Path, job: Any) -> bool:
     """Whether the workflow made a file: not what the user gives, such as weights of another run."""
     made = Path(str(job.output[0])).parts
-    cohort = made[: made.index("results") + 2] if "results" in made else made
-    return path.parts[: len(cohort)] == cohort
+    if "results" not in made:
+        return False
+    below = len(made) - made[::-1].index("results") + 1  # results/{cohort}
+    return path.parts[:below] == made[:below]
