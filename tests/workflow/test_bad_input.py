@@ -43,7 +43,7 @@ def with_train(**changes: Any) -> dict[str, Any]:
         (with_train(batch="4"), "config.yaml: train.batch: '4' is not of type 'integer'"),
         (with_train(evaluate=["ful"]), "config.yaml: train.evaluate: there is no stage 'ful'"),
         (
-            with_train(stages={"full": {**STAGES["full"], "after": "nsc"}}),
+            with_train(stages={**STAGES, "full": {**STAGES["full"], "after": "nsc"}}),
             "config.yaml: train.stages.full.after: there is no stage 'nsc'",
         ),
         (
