@@ -135,8 +135,8 @@ for name in EVALUATED:
 MASKS = [f"imaging/{name}.py" for name in ("store", "masks", "grid", "nodule_store")]
 REFERENCE = min(EVALUATED, key=lambda name: len(STAGES[name]["branches"]))
 SEGMENTING = [name for name in EVALUATED if "sr" in STAGES[name]["branches"]]
-for name in STAGES:
-    if any(name in [stage, *ancestors(stage)] for stage in EVALUATED):
+for stage in EVALUATED:
+    for name in [stage, *ancestors(stage)]:
         require_outlines(name)
 FOLDS = list(range(config["folds"]["number"]))
 GIVEN = read_given(config["weights"])

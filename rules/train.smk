@@ -14,6 +14,7 @@ rule check_weights:
         fold=lambda w: int(w.fold),
         branches=lambda w: STAGES[w.stage]["branches"],
         settings=section("preprocess")["preprocess"],
+        model=lambda w: model_of_children(w.stage, int(w.fold)),
     message:
         "check the given weights of stage {wildcards.stage}, fold {wildcards.fold}"
     script:

@@ -109,6 +109,7 @@ def test_luna16_is_the_published_training_without_outlines() -> None:
     del lidc["train"]["stages"]["full"]
     lidc["train"]["evaluate"].remove("full")
     own = {"cohort": "luna16", "scans": "luna16.tsv", "annotations": "table"}
+    own["froc"] = {"protocol": "luna16", "luna16": "data/luna16"}
     assert luna16 == {**lidc, **own, "folds": {"number": 10}}
     assert not any("sr" in stage["branches"] for stage in luna16["train"]["stages"].values())
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from nodulenet.files import InputError, replacing
 from nodulenet.model.device import choose_device, to_device
+from nodulenet.model.given import check_model
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.objective import Diverged
 from nodulenet.model.weights import (
@@ -115,11 +116,7 @@ def start(
 def load_parent(weights: Path, model: Mapping[str, Any]) -> NoduleNet:
     """The network of the stage before. Raises `InputError` unless it is of the config's model."""
     net, provenance = load_weights(weights)
-    if dict(provenance.model) != dict(model):
-        raise InputError(
-            f"{weights}: is a network of {dict(provenance.model)}, but the config's section model"
-            f" says {dict(model)}"
-        )
+    check_model(provenance, model, weights)
     return net
 
 
