@@ -168,7 +168,7 @@ def test_nothing_matched_and_missing_folders(folders):
         write_scan_table(table, folders / "scans.tsv")
     assert not (folders / "scans.tsv").exists()
     for arguments in (("no", "xml"), ("ct", "no"), ("ct", "xml", "no")):
-        with pytest.raises(InputError, match="no: no such (file or )?folder"):
+        with pytest.raises(InputError, match=r"no: no such (file or )?folder"):
             index_folders(*(folders / name for name in arguments))
 
 
