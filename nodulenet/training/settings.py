@@ -12,7 +12,10 @@ from nodulenet.training.stages import Stage
 
 @dataclass(frozen=True)
 class Optimisation:
-    """SGD and the crops it sees: batch in crops, crop in voxels a side, lr at the first epoch."""
+    """SGD and the crops it sees: batch in crops, crop in voxels a side, lr at the first epoch.
+
+    micro_batch: crops that a device computes at once, None for its share of the batch.
+    """
 
     batch: int = 16
     crop: int = 128
@@ -22,11 +25,14 @@ class Optimisation:
     device: str = "auto"
     amp: bool = True
     seed: int = 0
+    micro_batch: int | None = None
+    sync_batch_norm: bool = False
 
 
 def read_optimisation(train: Mapping[str, Any]) -> Optimisation:
-    """The config's section `train` without its stages."""
-    return Optimisation(**{k: v for k, v in train.items() if k not in ("stages", "evaluate")})
+    """The config's section `train` without its stages and the number of GPUs."""
+    others = ("stages", "evaluate", "gpus")
+    return Optimisation(**{k: v for k, v in train.items() if k not in others})
 
 
 def read_augmentation(augment: Mapping[str, Any]) -> Augmentation:
