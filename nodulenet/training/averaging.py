@@ -1,4 +1,4 @@
-"""What the processes of a training tell each other in every step.
+"""What a step sums over the parts of a batch, in one process or several.
 
 Gradients are summed by hand and not by DistributedDataParallel: a stage trains some of the
 branches, a micro-batch may have no crop to segment and a process no micro-batch at all, so which
@@ -13,47 +13,81 @@ from torch import Tensor, nn
 
 from nodulenet.training.distributed import Rank
 
+Sums = list[Tensor | None]
+"""Sum of the gradients of each parameter of a network; None where there was no gradient."""
+
 
 def statistics_of(net: nn.Module) -> Tensor:
-    """Running means and variances of all batch normalisations, as one vector."""
-    return torch.cat([buffer.flatten() for buffer in floating(net)])
+    """All buffers of a network, the running statistics of its normalisations, as one vector."""
+    return torch.cat([buffer.flatten().double() for buffer in net.buffers()])
 
 
 def set_statistics(net: nn.Module, values: Tensor) -> None:
-    """Put running means and variances back."""
-    buffers = floating(net)
+    """Put the buffers back."""
+    buffers = list(net.buffers())
     for buffer, part in zip(buffers, values.split([b.numel() for b in buffers]), strict=True):
-        buffer.copy_(part.view_as(buffer))
+        exact = part if buffer.is_floating_point() else part.round()
+        buffer.copy_(exact.view_as(buffer))
 
 
-def floating(net: nn.Module) -> list[Tensor]:
-    """The buffers of a network that are not counters."""
-    return [buffer for buffer in net.buffers() if buffer.is_floating_point()]
+def take_gradients(net: nn.Module, sums: Sums) -> Sums:
+    """Move the gradients of a network into sums, which may be empty.
+
+    On the CPU they are summed in double precision: a training on several processes rounds as
+    one that does it all. On a GPU, whose sums are not repeatable anyway, it would cost memory.
+    """
+    added: Sums = []
+    parameters = list(net.parameters())
+    for p, total in zip(parameters, sums or [None] * len(parameters), strict=True):
+        grad, p.grad = p.grad, None
+        if grad is not None and grad.device.type == "cpu":
+            grad = grad.double()
+        added.append(grad if total is None else total if grad is None else total + grad)
+    return added
+
+
+def give_gradients(net: nn.Module, sums: Sums) -> None:
+    """Put sums back as the gradients of a network."""
+    for p, total in zip(net.parameters(), sums, strict=True):
+        p.grad = None if total is None else total.to(p.dtype)
 
 
 def sum_over_ranks(
-    net: nn.Module, statistics: Tensor, terms: Sequence[float], rank: Rank
-) -> tuple[Tensor, list[float]]:
+    net: nn.Module, sums: Sums, statistics: Tensor, terms: Sequence[float], rank: Rank
+) -> tuple[Sums, Tensor, list[float]]:
     """Sum gradients, statistics and loss terms over the processes.
 
     A parameter has a gradient afterwards if it had one in any process, as if one process had
     done it all: one without is not touched by weight decay or momentum either.
     """
     if rank.size == 1:
-        return statistics, list(terms)
+        return sums, statistics, list(terms)
     parameters = list(net.parameters())
-    has = [float(p.grad is not None) for p in parameters]
-    head = torch.tensor([*has, *terms], dtype=torch.float64, device=statistics.device)
+    sums = sums or [None] * len(parameters)
+    flags = torch.tensor([float(total is not None) for total in sums], dtype=torch.float64)
+    rest = torch.tensor(terms, dtype=torch.float64)
+    head = torch.cat([flags.to(statistics), rest.to(statistics), statistics])
     torch.distributed.all_reduce(head)
-    told = head.tolist()
-    used = [p for p, count in zip(parameters, told[: len(has)], strict=True) if count]
-    grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in used]
-    total = torch.cat([*(grad.flatten() for grad in grads), statistics])
-    torch.distributed.all_reduce(total)
-    *parts, statistics = total.split([*(p.numel() for p in used), len(statistics)])
-    for p, part in zip(used, parts, strict=True):
-        p.grad = torch.empty_like(p).copy_(part.view(p.shape))
-    return statistics, told[len(has) :]
+    flags, rest, statistics = head.split([len(flags), len(rest), len(statistics)])
+    used = [bool(count) for count in flags.tolist()]
+    return sum_gradients(parameters, sums, used), statistics, rest.tolist()
+
+
+def sum_gradients(parameters: Sequence[Tensor], sums: Sums, used: Sequence[bool]) -> Sums:
+    """Sum over the processes the gradients of the parameters that any of them uses."""
+    kind = torch.float64 if parameters[0].device.type == "cpu" else parameters[0].dtype
+    own = [
+        torch.zeros(p.shape, dtype=kind, device=p.device) if total is None else total
+        for p, total, needed in zip(parameters, sums, used, strict=True)
+        if needed
+    ]
+    flat = torch.cat([total.flatten() for total in own])
+    torch.distributed.all_reduce(flat)
+    parts = iter(flat.split([total.numel() for total in own]))
+    return [
+        torch.empty_like(p, dtype=kind).copy_(next(parts).view(p.shape)) if needed else None
+        for p, needed in zip(parameters, used, strict=True)
+    ]
 
 
 def longest(seconds: float, rank: Rank, device: torch.device) -> float:

@@ -13,7 +13,15 @@ from torch import Tensor
 from nodulenet.model.device import mixed_precision
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.objective import Diverged, Objective, loss_terms
-from nodulenet.training.averaging import longest, set_statistics, statistics_of, sum_over_ranks
+from nodulenet.training.averaging import (
+    Sums,
+    give_gradients,
+    longest,
+    set_statistics,
+    statistics_of,
+    sum_over_ranks,
+    take_gradients,
+)
 from nodulenet.training.distributed import Rank
 
 TERMS = ("ncs_class", "ncs_box", "dfps_class", "dfps_box", "sr")
@@ -107,14 +115,16 @@ def train_step(
     """
     optimiser.zero_grad(set_to_none=True)
     before = statistics_of(net)
-    after = torch.zeros_like(before)
-    sums = dict.fromkeys(TERMS, 0.0)
+    after, sums = torch.zeros_like(before), Sums()
+    terms = dict.fromkeys(TERMS, 0.0)
     for part in parts:
         set_statistics(net, before)
         for name, term in backward(net, part, objective, amp).items():
-            sums[name] += float(term)
+            terms[name] += float(term)
+        sums = take_gradients(net, sums)
         after += part.weight * statistics_of(net)
-    after, totals = sum_over_ranks(net, after, [*sums.values(), count], rank)
+    sums, after, totals = sum_over_ranks(net, sums, after, [*terms.values(), count], rank)
+    give_gradients(net, sums)
     set_statistics(net, after)
     optimiser.step()
     return totals
