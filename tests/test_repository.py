@@ -26,12 +26,14 @@ ORDER = (
     "demo",
     "plots",
     "cli_compare",
+    "cli_train",
     "cli",
 )
 MODULES = sorted((ROOT / "nodulenet").rglob("*.py"))
 WITHOUT_TORCH = ("annotations", "cohort.steps", "demo", "evaluation", "plots", "cli")
 IMPORT_NAMES = {
     "opencv-python-headless": "cv2",
+    "PyYAML": "yaml",
     "tensorboard": "torch.utils.tensorboard",
 }
 

@@ -19,6 +19,7 @@ from nodulenet.inference.masks import CroppedMask, write_masks
 from nodulenet.inference.scan import InferenceSettings, ScanPrediction, predict_scan
 from nodulenet.inference.table import prediction_table, write_predictions
 from nodulenet.inference.tiles import predict_tiled
+from nodulenet.model.claim import hold_devices
 from nodulenet.model.device import choose_device, to_device
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.settings import DfpsSettings, SrSettings
@@ -44,8 +45,23 @@ def predict_fold(
     preprocessed one; a mask's label is the number of its row, counted from 1.
     """
     torch.set_num_threads(threads)
+    kind = choose_device(settings["train"]["device"]).type
+    with hold_devices(kind, 1) as [device]:
+        predict_scans(manifest, folds, fold, weights, settings, output, device)
+
+
+def predict_scans(
+    manifest: Path,
+    folds: Path,
+    fold: int,
+    weights: Path,
+    settings: Mapping[str, Any],
+    output: Path,
+    device: torch.device,
+) -> None:
+    """What `predict_fold` does, on a device."""
     net, provenance = load_weights(weights)
-    to_device(net.eval(), choose_device(settings["train"]["device"]))
+    to_device(net.eval(), device)
     held_out = read_folds(folds)
     mine = set(held_out.loc[held_out.fold == fold, "series_uid"])
     rows = [row for row in read_manifest(manifest).to_dict("records") if row["series_uid"] in mine]

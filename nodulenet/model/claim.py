@@ -9,10 +9,32 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import torch
+
+from nodulenet.files import InputError
+
 log = logging.getLogger(__name__)
 
 PAUSE = 2.0
 """Seconds between two looks for a free device."""
+
+
+@contextmanager
+def hold_devices(kind: str, number: int) -> Iterator[list[torch.device]]:
+    """As many devices of a kind (cpu, cuda) as asked for; GPUs are held, the CPU is shared.
+
+    Raises `InputError` where the machine has fewer GPUs.
+    """
+    if kind == "cpu":
+        yield [torch.device("cpu")] * number
+        return
+    uuids = [
+        str(torch.cuda.get_device_properties(k).uuid) for k in range(torch.cuda.device_count())
+    ]
+    if number > len(uuids):
+        raise InputError(f"train.gpus: {number} asked for, but torch finds {len(uuids)}")
+    with claim_devices(uuids, number) as held:
+        yield [torch.device("cuda", k) for k in held]
 
 
 @contextmanager

@@ -9,8 +9,7 @@ import os
 import re
 import signal
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -21,7 +20,7 @@ import torch.multiprocessing
 from torch.multiprocessing.spawn import ProcessContext, ProcessException
 
 from nodulenet.files import InputError
-from nodulenet.model.claim import claim_devices
+from nodulenet.model.claim import hold_devices
 from nodulenet.model.device import choose_device
 
 log = logging.getLogger(__name__)
@@ -59,7 +58,7 @@ def run_on_ranks(
     if given:
         join_ranks(given, own_device(given, kind), threads, work, arguments)
         return
-    with devices_of(kind, processes) as devices:
+    with hold_devices(kind, processes) as devices:
         if processes == 1:
             torch.set_num_threads(threads)
             work(Rank(), devices[0], *arguments)
@@ -119,21 +118,6 @@ def own_device(rank: Rank, kind: str) -> torch.device:
     if 1 < shown <= rank.local:
         raise InputError(f"process {rank.number} is number {rank.local} of {shown} GPUs")
     return torch.device("cuda", rank.local if shown > 1 else 0)
-
-
-@contextmanager
-def devices_of(kind: str, number: int) -> Iterator[list[torch.device]]:
-    """As many devices as asked for; GPUs are held until the end, the CPU is shared."""
-    if kind == "cpu":
-        yield [torch.device("cpu")] * number
-        return
-    uuids = [
-        str(torch.cuda.get_device_properties(k).uuid) for k in range(torch.cuda.device_count())
-    ]
-    if number > len(uuids):
-        raise InputError(f"train.gpus: {number} asked for, but torch finds {len(uuids)}")
-    with claim_devices(uuids, number) as held:
-        yield [torch.device("cuda", k) for k in held]
 
 
 def join_ranks(

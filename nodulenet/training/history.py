@@ -18,8 +18,10 @@ SPEED = ("samples_per_s", "data_wait_s", "step_s")
 its crops; seconds a step without that."""
 
 
-def history_row(stage: Stage, epoch: int, lr: float, result: EpochResult) -> dict[str, Any]:
-    """One row of history.csv, in plain types."""
+def history_row(
+    stage: Stage, epoch: int, lr: float, result: EpochResult, micro: int, processes: int
+) -> dict[str, Any]:
+    """One row of history.csv, in plain types; micro: crops computed at once."""
     return {
         "stage": stage.name,
         "epoch": stage.before + epoch,
@@ -27,6 +29,8 @@ def history_row(stage: Stage, epoch: int, lr: float, result: EpochResult) -> dic
         "loss": result.loss,
         **{name: result.terms.get(name) for name in TERMS},
         "steps": result.steps,
+        "processes": processes,
+        "micro_batch": micro,
         "seconds": round(result.seconds, 3),
         "samples_per_s": round(result.crops / result.seconds, 3),
         "data_wait_s": round(result.wait, 3),

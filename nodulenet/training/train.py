@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from nodulenet.training.checkpoint import (
 from nodulenet.training.dataset import TrainingScan, load_training_scans
 from nodulenet.training.distributed import Rank, agree, run_on_ranks
 from nodulenet.training.engine import ALONE
-from nodulenet.training.epoch import check_sharing, one_epoch
+from nodulenet.training.epoch import check_sharing, micro_batch, one_epoch
 from nodulenet.training.history import add_events, history_row, new_events, write_history
 from nodulenet.training.settings import Optimisation, read_optimisation
 from nodulenet.training.stages import Stage, learning_rate, resolve_stage
@@ -87,7 +88,8 @@ def train_on_rank(
     net, optimiser = start(settings, optimisation, parent, device, rank)
     ancestors = [parent / "weights.pt", parent / "momentum.pt"] if parent else []
     mark = fingerprint(
-        [Path(manifest), Path(folds), *ancestors], {**settings, "fold": fold, "stage": stage}
+        [Path(manifest), Path(folds), *ancestors],
+        {**settings, "train": asdict(optimisation) | asdict(resolved), "fold": fold},
     )
     output.mkdir(parents=True, exist_ok=True)
     history = resume(output / "checkpoint.pt", mark, net, optimiser)
@@ -171,7 +173,7 @@ def run_epochs(
 ) -> None:
     """Train the epochs that the history lacks; append to it and keep the checkpoint abreast."""
     optimisation = read_optimisation(settings["train"])
-    first = rank.number == 0
+    micro, first = micro_batch(optimisation, rank), rank.number == 0
     writer = new_events(output / "tensorboard", history) if first else None
     progress = tqdm(
         range(len(history), stage.epochs),
@@ -192,7 +194,7 @@ def run_epochs(
         except Diverged as error:
             place = f"fold {fold}, stage {stage.name}, epoch {epoch}"
             raise InputError(f"{place}: {error}: lower train.lr") from error
-        history.append(history_row(stage, epoch, lr, result))
+        history.append(history_row(stage, epoch, lr, result, micro, rank.size))
         if writer:
             save_checkpoint(output / "checkpoint.pt", mark, net, optimiser, history)
             add_events(writer, history[-1])
