@@ -33,7 +33,7 @@ MODULES = sorted((ROOT / "nodulenet").rglob("*.py"))
 WITHOUT_TORCH = ("annotations", "cohort.steps", "demo", "evaluation", "plots", "cli")
 IMPORT_NAMES = {
     "opencv-python-headless": "cv2",
-    "PyYAML": "yaml",
+    "pyyaml": "yaml",
     "tensorboard": "torch.utils.tensorboard",
 }
 
