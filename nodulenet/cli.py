@@ -48,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_compare_annotations(commands)
     add_compare_excluded(commands)
     add_froc(commands)
+    add_import_weights(commands)
     add_train(commands)
     return parser
 
@@ -176,6 +177,16 @@ def add_froc(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run_froc)
 
 
+def add_import_weights(commands: argparse._SubParsersAction) -> None:
+    text = "convert a checkpoint of the published NoduleNet implementation into a weights file"
+    parser = commands.add_parser("import-weights", help=text, description=text)
+    parser.add_argument("checkpoint", type=Path, metavar="FILE", help="checkpoint, a torch file")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="PT", help="weights file to write"
+    )
+    parser.set_defaults(run=run_import_weights)
+
+
 def fraction(text: str) -> float:
     """A number from 0 up to, but not, 1."""
     value = float(text)
@@ -266,6 +277,16 @@ def run_froc(options: argparse.Namespace) -> None:
     cpm = "undefined" if content["cpm"] is None else f"{content['cpm']:.4f}"
     print(f"CPM {cpm}, {content['nodules']} nodules in {content['scans']} scans", end=", ")
     print(f"{content['scans_without_marks']} of them without a mark")
+
+
+def run_import_weights(options: argparse.Namespace) -> None:
+    from nodulenet.model.released import UNUSED, import_weights
+
+    provenance = import_weights(options.checkpoint, options.output)
+    print(
+        f"{options.output}: the network of {options.checkpoint} after {provenance.epochs} epochs;"
+        f" {len(UNUSED)} tensors have no place in it and were left out"
+    )
 
 
 if __name__ == "__main__":

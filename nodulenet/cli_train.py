@@ -26,7 +26,7 @@ def add_train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--fold", type=int, required=True, help="fold that is left out")
     parser.add_argument("--stage", required=True, help="stage of train.stages")
     parser.add_argument(
-        "--threads", type=int, default=1, metavar="N", help="threads of a process (default: 1)"
+        "--threads", type=int, default=4, metavar="N", help="threads of a process (default: 4)"
     )
     parser.set_defaults(run=run_train)
 
@@ -37,7 +37,13 @@ def run_train(options: argparse.Namespace) -> None:
 
     from nodulenet.files import InputError
     from nodulenet.training.distributed import LOG_FORMAT, rank_given
-    from nodulenet.training.settings import read_config
+    from nodulenet.training.settings import (
+        read_augmentation,
+        read_config,
+        read_objective,
+        read_optimisation,
+    )
+    from nodulenet.training.stages import resolve_stage
     from nodulenet.training.train import SECTIONS, train_stage
 
     rank = rank_given(os.environ)
@@ -47,6 +53,14 @@ def run_train(options: argparse.Namespace) -> None:
     stages = settings["train"]["stages"]
     if options.stage not in stages:
         raise InputError(f"--stage: {options.stage!r} is none of {', '.join(stages)}")
+    try:
+        read_optimisation(settings["train"])
+        read_augmentation(settings["augment"])
+        read_objective(settings, resolve_stage(stages, options.stage))
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{options.config[-1]}: not the settings of a training: {error}"
+        ) from error
     folder = options.output / f"fold{options.fold}"
     before = stages[options.stage].get("after")
     train_stage(
@@ -55,7 +69,7 @@ def run_train(options: argparse.Namespace) -> None:
         options.fold,
         options.stage,
         settings,
-        folder / before if before else None,
+        {name: folder / before / f"{name}.pt" for name in ("weights", "momentum") if before},
         folder / options.stage,
         options.threads,
     )

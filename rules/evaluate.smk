@@ -1,8 +1,8 @@
 rule predict:
     input:
+        unpack(lambda w: weights_of(w.stage, w.fold)),
         manifest="<results>/manifest.tsv",
         folds="<results>/folds.tsv",
-        weights="<results>/fold{fold}/{stage}/weights.pt",
     output:
         predictions="<results>/fold{fold}/{stage}/predictions.csv",
         record="<results>/fold{fold}/{stage}/predictions.json",
@@ -17,6 +17,7 @@ rule predict:
     params:
         code=code("inference", "model", "boxes", "imaging"),
         fold=lambda w: int(w.fold),
+        branches=lambda w: STAGES[w.stage]["branches"],
         settings=section("inference"),
         train={name: config["train"][name] for name in ("device", "amp")},
     message:
@@ -78,12 +79,18 @@ rule evaluate:
             category="Scores",
             labels={"stage": "{stage}", "table": "segmentation"},
         ),
+        readers=report(
+            "<results>/{stage}/readers.csv",
+            caption="report/readers.rst",
+            category="Scores",
+            labels={"stage": "{stage}", "table": "single readers"},
+        ),
     log:
         "<logs>/evaluate/{stage}.log",
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("evaluation", "inference/masks.py", "imaging/store.py", "plots"),
+        code=code("evaluation", "inference/masks.py", *MASKS, "plots"),
         settings=section("froc")["froc"],
         origin=ORIGIN,
     message:

@@ -9,7 +9,7 @@ def identify(settings):
     Left out of the hash are the keys that cannot change a result.
     """
     own = settings["consensus"]
-    consensus = "/".join(str(own[key]) for key in ("protocol", "merge", "z", "iou_threshold"))
+    consensus = "{protocol}/{merge}/{z}/{iou_threshold}".format(**own)
     if settings["annotations"] == "table":
         consensus, own = "given", {"level": None}
     same = ("device", "gpus")

@@ -37,7 +37,7 @@ def die_in_third_epoch(job: dict[str, Any]) -> None:
     train_module.one_epoch = one_epoch
     paths = [Path(job[name]) for name in ("manifest", "folds")]
     output = Path(job["output"])
-    train_module.train_stage(*paths, 1, "full", job["settings"], None, output, threads=1)
+    train_module.train_stage(*paths, 1, "full", job["settings"], {}, output, threads=1)
 
 
 if __name__ == "__main__":

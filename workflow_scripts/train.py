@@ -9,7 +9,7 @@ if __name__ == "__main__":
     with logged(snakemake):
         from nodulenet.training import train_stage
 
-        parent = list(snakemake.input.parent)
+        files = {name: snakemake.input.get(name) for name in ("weights", "momentum")}
         own = {**snakemake.params.train, "gpus": snakemake.resources.ranks}
         train_stage(
             Path(snakemake.input.manifest),
@@ -17,7 +17,7 @@ if __name__ == "__main__":
             snakemake.params.fold,
             snakemake.params.stage,
             {**snakemake.params.settings, "train": own},
-            Path(parent[0]).parent if parent else None,
+            {name: Path(path) for name, path in files.items() if path},
             Path(snakemake.output.weights).parent,
             snakemake.threads,
         )

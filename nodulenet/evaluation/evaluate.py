@@ -4,22 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from nodulenet.evaluation.inputs import (
-    ScoredScan,
-    read_cohort,
-    read_findings,
-    read_labels,
-    read_predictions,
-    result_sets,
-)
+from nodulenet.evaluation.inputs import read_cohort, read_findings, read_predictions, result_sets
+from nodulenet.evaluation.mask_summary import summarize_segmentation
 from nodulenet.evaluation.scoring import Scored, score, stamp_scored, write_scored, write_table
-from nodulenet.evaluation.segmentation import COLUMNS, score_masks, summarize_masks
+from nodulenet.evaluation.segmentation import score_segmentation, segmentation_tables
 from nodulenet.evaluation.stamp import GIVEN, stamp_of, stamped
 from nodulenet.evaluation.truth import NODULENET, read_truths
-from nodulenet.files import InputError, write_json
-from nodulenet.inference.masks import read_masks
+from nodulenet.files import write_json
 
 
 def evaluate_stage(
@@ -34,7 +25,8 @@ def evaluate_stage(
 ) -> None:
     """Write the scores of one stage into the folder `output`.
 
-    These are froc.json, froc.csv, nodules.csv, false_positives.csv and segmentation.csv.
+    These are froc.json, froc.csv, nodules.csv, false_positives.csv, segmentation.csv
+    and readers.csv.
     predictions: the stage's predictions.csv over all folds; masks: the folders of masks in the
     order of the folds; settings: the config's section `froc` (protocol, readout, bootstrap);
     origin: consensus, level and config for the stamp. Protocol `nodulenet`: scans with a consensus
@@ -54,12 +46,12 @@ def evaluate_stage(
     own = {"protocol": NODULENET, **origin}
     about = own if protocol == NODULENET else own | GIVEN | {"protocol": protocol}
     content = _content(scored, about, settings) | counts
-    content["segmentation"] = None if segmentation is None else _by_fold(segmentation)
+    content["segmentation"] = None if segmentation is None else summarize_segmentation(segmentation)
     write_scored(scored, about, Path(output))
     write_json(Path(output) / "froc.json", content)
-    masked = pd.DataFrame(columns=list(COLUMNS)) if segmentation is None else segmentation
     stamp = stamp_of(own, len(positive), sum(scan.nodules for scan in positive))
-    write_table(stamped(masked, stamp), Path(output) / "segmentation.csv")
+    for name, masked in segmentation_tables(segmentation).items():
+        write_table(stamped(masked, stamp), Path(output) / name)
 
 
 def _content(
@@ -77,37 +69,3 @@ def _content(
     }
     others = {one.name: one.summary for one in scored if one.truth is not headline}
     return content | ({"all_scans": others} if others else {})
-
-
-def score_segmentation(
-    scored: Sequence[ScoredScan],
-    findings: Mapping[str, pd.DataFrame],
-    predictions: pd.DataFrame,
-    masks: Sequence[Path],
-) -> pd.DataFrame | None:
-    """Rows of segmentation.csv; None where the stage writes no file of masks for any scan.
-
-    Raises `InputError` when some scans have a file of masks and others lack it, and when a mask
-    belongs to a row of another scan.
-    """
-    paths = [masks[scan.fold] / f"{scan.series_uid}.npz" for scan in scored]
-    if not any(path.exists() for path in paths):
-        return None
-    rows_of = {series: set(rows["row"]) for series, rows in predictions.groupby("seriesuid")}
-    tables = []
-    for scan, path in zip(scored, paths, strict=True):
-        cropped = read_masks(path)
-        strange = set(cropped) - rows_of.get(scan.series_uid, set())
-        if strange:
-            raise InputError(f"{path}: row {min(strange)} of fold {scan.fold} is of another scan")
-        names = (str(scan.mask), str(path))
-        table = score_masks(read_labels(scan), scan.nodules, cropped, names)
-        own = findings[scan.series_uid]
-        table["diameter_mm"] = own.loc[own["kind"] == "nodule", "diameter_mm"].to_numpy()
-        tables.append(table.assign(series_uid=scan.series_uid, fold=scan.fold))
-    return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
-
-
-def _by_fold(segmentation: pd.DataFrame) -> dict[str, Any]:
-    folds = {str(fold): summarize_masks(rows) for fold, rows in segmentation.groupby("fold")}
-    return summarize_masks(segmentation) | {"folds": folds}

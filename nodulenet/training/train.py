@@ -47,13 +47,14 @@ def train_stage(
     fold: int,
     stage: str,
     settings: Mapping[str, Any],
-    parent: Path | None,
+    parent: Mapping[str, Path],
     output: Path,
     threads: int,
 ) -> None:
     """Train a stage on every scan outside `fold`; write its results into the folder `output`.
 
-    settings: the config's sections `SECTIONS`; parent: the folder of the stage before, or None.
+    settings: the config's sections `SECTIONS`; parent: the files `weights` and `momentum` of the
+    stage before, the first alone where it was not trained here, neither for a first stage.
     Writes weights.pt, momentum.pt, history.csv and tensorboard/. After a kill the stage goes on
     from checkpoint.pt beside them, which a finished stage removes. In a process of torchrun or
     srun this is one process of several; else `train.gpus` of them are started here, which share
@@ -75,7 +76,7 @@ def train_on_rank(
     fold: int,
     stage: str,
     settings: Mapping[str, Any],
-    parent: Path | None,
+    parent: Mapping[str, Path],
     output: Path,
 ) -> None:
     """What one process does of `train_stage`; the first one alone writes."""
@@ -86,9 +87,8 @@ def train_on_rank(
     if not any(len(scan.centres) for scan in scans):
         raise InputError(f"{manifest}: no nodule to train on outside fold {fold}")
     net, optimiser = start(settings, optimisation, parent, device, rank)
-    ancestors = [parent / "weights.pt", parent / "momentum.pt"] if parent else []
     mark = fingerprint(
-        [Path(manifest), Path(folds), *ancestors],
+        [Path(manifest), Path(folds), *parent.values()],
         {**settings, "train": asdict(optimisation) | asdict(resolved), "fold": fold},
     )
     output.mkdir(parents=True, exist_ok=True)
@@ -127,13 +127,14 @@ def save_stage(
 def start(
     settings: Mapping[str, Any],
     optimisation: Optimisation,
-    parent: Path | None,
+    parent: Mapping[str, Path],
     device: torch.device,
     rank: Rank = ALONE,
 ) -> tuple[NoduleNet, torch.optim.SGD]:
     """A network and its optimiser, new or as the parent stage left them."""
     torch.manual_seed(optimisation.seed)
-    net = load_weights(parent / "weights.pt")[0] if parent else NoduleNet(**settings["model"])
+    model = settings["model"]
+    net = load_parent(parent["weights"], model) if parent else NoduleNet(**model)
     to_device(net, device)
     if optimisation.sync_batch_norm:
         synchronise(net, device, rank)
@@ -143,9 +144,20 @@ def start(
         momentum=optimisation.momentum,
         weight_decay=optimisation.weight_decay,
     )
-    if parent:
-        set_momentum(net, optimiser, load_tensors(parent / "momentum.pt"))
+    if "momentum" in parent:
+        set_momentum(net, optimiser, load_tensors(parent["momentum"]))
     return net, optimiser
+
+
+def load_parent(weights: Path, model: Mapping[str, Any]) -> NoduleNet:
+    """The network of the stage before. Raises `InputError` unless it is of the config's model."""
+    net, provenance = load_weights(weights)
+    if dict(provenance.model) != dict(model):
+        raise InputError(
+            f"{weights}: is a network of {dict(provenance.model)}, but the config's section model"
+            f" says {dict(model)}"
+        )
+    return net
 
 
 def synchronise(net: NoduleNet, device: torch.device, rank: Rank) -> None:

@@ -54,7 +54,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def on_two(cohort: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a stage that two processes trained."""
     output = tmp_path_factory.mktemp("on_two")
-    train_stage(*cohort, 1, "full", several(2), None, output, threads=2)
+    train_stage(*cohort, 1, "full", several(2), {}, output, threads=2)
     return output
 
 
@@ -70,7 +70,7 @@ def accumulate(cohort: tuple[Path, Path]) -> list[list[float]]:
     stage = resolve_stage(settings["train"]["stages"], "full")
     objective = read_objective(settings, stage)
     scans = load_training_scans(*cohort, 1)
-    net, optimiser = start(settings, optimisation, None, torch.device("cpu"))
+    net, optimiser = start(settings, optimisation, {}, torch.device("cpu"))
     net.train()
     rows = []
     for epoch in range(EPOCHS):
@@ -132,7 +132,7 @@ def test_a_training_goes_on_with_fewer_processes(
     assert len(torch.load(output / "checkpoint.pt", weights_only=True)["history"]) == 2
     assert not (output / "weights.pt").exists()
 
-    train_stage(*cohort, 1, "full", settings, None, output, threads=1)
+    train_stage(*cohort, 1, "full", settings, {}, output, threads=1)
     assert pd.read_csv(output / "history.csv").processes.tolist() == [2, 2] + [1] * 8
     ours, theirs = (small_training.tensors(folder) for folder in (output, on_two))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
@@ -178,7 +178,7 @@ def test_synchronised_normalisation_is_refused_on_the_cpu(
     settings = several(1)
     settings["train"]["sync_batch_norm"] = True
     with pytest.raises(InputError, match=r"train\.sync_batch_norm: exists on CUDA only"):
-        train_stage(*cohort, 1, "full", settings, None, tmp_path, threads=1)
+        train_stage(*cohort, 1, "full", settings, {}, tmp_path, threads=1)
 
 
 def test_a_batch_needs_a_crop_for_every_process(caplog: pytest.LogCaptureFixture) -> None:

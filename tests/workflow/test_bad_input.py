@@ -54,6 +54,27 @@ def with_train(**changes: Any) -> dict[str, Any]:
             {"annotations": "table"},
             "config.yaml: train.stages.full.branches: sr learns from outlines",
         ),
+        (
+            {"weights": {"ful": {"fold0": "scans.tsv"}}},
+            "config.yaml: weights.ful: there is no stage 'ful'",
+        ),
+        (
+            {"weights": {"full": {"fold2": "scans.tsv"}}},
+            "config.yaml: weights.full.fold2: there is no such fold, folds.number is 2",
+        ),
+        (
+            {"weights": {"full": {"fold0": "none.pt"}}},
+            "config.yaml: weights.full.fold0: none.pt does not exist",
+        ),
+        (
+            {"weights": {"full": {"1": "scans.tsv"}}},
+            "config.yaml: weights.full: '1' does not match",
+        ),
+        (
+            with_train(stages={**STAGES, "ncs_only": STAGES["ncs"]})
+            | {"weights": {"ncs_only": {"fold0": "scans.tsv"}}},
+            "config.yaml: weights.ncs_only: no stage of train.evaluate needs it",
+        ),
     ],
 )
 def test_faults_of_the_config(fresh: Path, changes: dict[str, Any], message: str) -> None:

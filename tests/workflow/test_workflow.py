@@ -31,8 +31,9 @@ def test_all_targets(first_run: Path) -> None:
         *(f"fold{k}/{s}/weights.pt" for k in (0, 1) for s in ("ncs", "full")),
         *(f"fold{k}/full/predictions.csv" for k in (0, 1)),
         *(f"full/{name}" for name in ("predictions.csv", "froc.csv", "segmentation.csv")),
-        *(f"full/{name}" for name in ("nodules.csv", "false_positives.csv")),
+        *(f"full/{name}" for name in ("nodules.csv", "false_positives.csv", "readers.csv")),
         *(f"figures/{name}.svg" for name in ("froc", "dice", "training_fold0", "training_fold1")),
+        *("figures/ablation.svg", "ablation.csv", "reader_pairs.csv"),
         "full/gallery.png",
     ]
     assert [path for path in expected if not (results / path).stat().st_size] == []
@@ -53,6 +54,26 @@ def test_all_targets(first_run: Path) -> None:
     assert not list(results.glob("fold*/*/checkpoint.pt"))
 
 
+def test_stages_and_readers_are_compared(first_run: Path) -> None:
+    results = first_run / RESULTS
+    ablation = pd.read_csv(results / "ablation.csv").set_index("stage")
+    assert ablation["trained"].to_dict() == {"full": "ncs > full", "ncs": "ncs"}
+    assert ablation["reference"].tolist() == ["ncs", "ncs"]
+    cpm = ablation["cpm"]
+    assert abs(ablation.loc["full", "difference"] - (cpm["full"] - cpm["ncs"])) < 1e-5
+    assert ablation["difference"].isna().tolist() == [False, True]
+    assert (ablation[["scans", "nodules"]] == [3, 4]).all(axis=None)
+    # The four readers draw every nodule alike.
+    pairs = pd.read_csv(results / "reader_pairs.csv")
+    assert len(pairs) == 4 * (6 + 4)
+    assert (pairs[["dice", "surface_p95_mm"]] == [1, 0]).all(axis=None)
+    readers = pd.read_csv(results / "full/readers.csv")
+    nodules = pd.read_csv(results / "full/segmentation.csv").set_index(["series_uid", "label"])
+    assert len(readers) == 4 * len(nodules) == 16
+    for row in readers.itertuples():
+        assert row.dice == nodules.loc[(row.series_uid, row.label), "dice"]
+
+
 def test_a_second_run_has_nothing_to_do(first_run: Path) -> None:
     assert "Nothing to be done" in running.run(first_run)
 
@@ -65,6 +86,7 @@ def test_a_deleted_fold_alone_is_made_again(first_run: Path, finished: Path) -> 
         "train stage ncs without fold 0",
         "train stage full without fold 0",
         "predict the scans of fold 0 with stage full",
+        "predict the scans of fold 0 with stage ncs",
         "draw the training curves of fold 0",
     }
     assert not any("scan 1." in job for job in jobs)
@@ -121,6 +143,7 @@ def test_another_stage_leaves_the_trained_ones_alone(finished: Path) -> None:
         "ncs_only": {"after": "ncs", "epochs": 1, "branches": ["ncs"]},
     }
     train["evaluate"] = ["full", "ncs_only"]
+    train["gpus"] = 2  # nor does another number of devices train them anew
     running.configure(finished, train=train)
     jobs = {job for job in running.plan(finished) if job.startswith("train")}
     assert jobs == {f"train stage ncs_only without fold {k}" for k in (0, 1)}
@@ -157,6 +180,12 @@ def test_the_report_holds_the_figures(first_run: Path, tmp_path: Path) -> None:
         for name in report.namelist():
             held[hashlib.sha256(report.read(name)).hexdigest()] = name
     results = first_run / RESULTS
-    for path in ("figures/froc.svg", "figures/dice.svg", "full/gallery.png", "full/froc.csv"):
+    for path in (
+        "figures/froc.svg",
+        "figures/dice.svg",
+        "full/gallery.png",
+        "full/froc.csv",
+        "ablation.csv",
+    ):
         digest = hashlib.sha256((results / path).read_bytes()).hexdigest()
         assert digest in held, path
