@@ -17,7 +17,7 @@ from nodulenet.training import train_stage
 def config(tmp_path: Path) -> Path:
     small_training.write_cohort(tmp_path)
     path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(small_training.SETTINGS))
+    path.write_text(yaml.safe_dump(small_training.SETTINGS, sort_keys=False))
     return path
 
 
