@@ -37,7 +37,8 @@ rule train:
         "../envs/gpu.yaml"
     threads: TRAIN_THREADS
     resources:
-        gpu=GPU,
+        gpu=GPU * RANKS,
+        ranks=RANKS,
     params:
         code=code("training", "model", "boxes", "imaging/store.py", "imaging/volume.py"),
         fold=lambda w: int(w.fold),

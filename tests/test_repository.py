@@ -28,12 +28,14 @@ ORDER = (
     "demo",
     "plots",
     "cli_compare",
+    "cli_train",
     "cli",
 )
 MODULES = sorted((ROOT / "nodulenet").rglob("*.py"))
 WITHOUT_TORCH = ("annotations", "cohort.steps", "demo", "evaluation", "plots", "cli")
 IMPORT_NAMES = {
     "opencv-python-headless": "cv2",
+    "pyyaml": "yaml",
     "tensorboard": "torch.utils.tensorboard",
 }
 
@@ -121,7 +123,8 @@ def test_released_settings_are_those_of_the_overlay() -> None:
     train = published["train"]
     train["stages"] = {name: train["stages"][name] for name in ("ncs", "dfps", "full")}
     known = RELEASED["train"]
-    assert set(train) - set(known) == {"evaluate", "device", "amp", "seed"}
+    ours = {"evaluate", "device", "amp", "seed", "gpus", "micro_batch", "sync_batch_norm"}
+    assert set(train) - set(known) == ours
     published["train"] = {name: train[name] for name in known}
     assert {name: published[name] for name in RELEASED} == RELEASED
 
