@@ -27,12 +27,15 @@ ORDER = (
     "evaluation",
     "demo",
     "plots",
+    "doctor",
     "cli_compare",
+    "cli_doctor",
     "cli",
 )
 MODULES = sorted((ROOT / "nodulenet").rglob("*.py"))
-WITHOUT_TORCH = ("annotations", "cohort.steps", "demo", "evaluation", "plots", "cli")
+WITHOUT_TORCH = ("annotations", "cohort.steps", "demo", "evaluation", "plots", "doctor", "cli")
 IMPORT_NAMES = {
+    "pyyaml": "yaml",
     "opencv-python-headless": "cv2",
     "tensorboard": "torch.utils.tensorboard",
 }
