@@ -1,4 +1,4 @@
-"""Asking a library about itself without importing it here, since a broken one may raise or crash."""
+"""Asking a library about itself without importing it here: a broken one may raise or crash."""
 
 import json
 import subprocess
