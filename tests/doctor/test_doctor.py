@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -100,6 +101,7 @@ def uninstall(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
 def test_the_real_libraries_and_the_demo_are_all_there(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert cli.main(["doctor"]) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
@@ -144,12 +146,23 @@ def test_snakemake_off_the_path(healthy, monkeypatch):
 def test_a_package_missing_or_old(healthy, monkeypatch):
     uninstall(monkeypatch, "lxml", "tqdm")
     found = missing()
-    assert set(found) == {"lxml", "tqdm", "scan table"}
+    assert set(found) == {"lxml", "tqdm"}
     assert found["lxml"] == "not installed: pip install -c envs/constraints.txt -e ."
     monkeypatch.setattr(packages.metadata, "version", lambda name: "1.9.10rc1")
     assert packages.package_fault("any", "1.10") == "1.9.10rc1 is older than 1.10"
     assert packages.package_fault("any", "1.9.10") == ""
     assert packages.package_fault("any", "") == ""
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [("yaml", "config"), ("nodulenet.cohort", "scan table")]
+)
+def test_what_cannot_be_imported_is_a_line(healthy, monkeypatch, module, name):
+    monkeypatch.setitem(sys.modules, module, None)
+    found = missing()
+    assert set(found) == {name}
+    assert found[name].startswith("not read: ")
+    assert found[name].endswith(": pip install -c envs/constraints.txt -e .")
 
 
 def test_nodulenet_itself_not_installed(healthy, monkeypatch):
@@ -209,7 +222,7 @@ def test_numba_cuda(monkeypatch):
     monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: None)
     found = machine.check_numba_cuda(gpu=True)
     assert found.state == "optional"
-    assert '-e ".[gpu]"' in found.text
+    assert found.text.endswith('pip install -c envs/constraints.txt -e ".[gpu]"')
 
 
 def test_the_kernel_of_the_probe_runs_in_numbas_simulator(monkeypatch):
