@@ -75,7 +75,8 @@ def check_table(config: dict[str, Any]) -> tuple[list[Finding], Table]:
         return [Finding("missing", "scan table", f"{error}: mend the table")], nothing
     files = [(kind, file) for kind in KINDS for file in table[kind] if file]
     made = [file for _, file in files if os.path.relpath(file).startswith(MADE)]
-    findings = check_files(path, [pair for pair in files if pair[1] not in made])
+    there = [pair for pair in files if pair[1] not in made]
+    findings = [*check_files(path, there), *check_images(path, there)]
     own = f", {len(made)} files that the workflow makes" if made else ""
     return findings or [Finding("ok", "scan table", f"{path}, {len(table)} scans{own}")], Table(
         len(table), bool(made)
@@ -95,6 +96,26 @@ def check_files(table: str, files: Sequence[tuple[str, str]]) -> list[Finding]:
             )
             findings.append(Finding("missing", "scan table", text))
     return findings
+
+
+def check_images(table: str, files: Sequence[tuple[str, str]]) -> list[Finding]:
+    """A finding if image files of the scan table are cut short or lack their data file.
+
+    By header and size alone: a folder of DICOM files and what is compressed are not looked into.
+    """
+    from nodulenet.imaging.volume_data import check_data
+
+    faults = []
+    for kind, file in files:
+        if kind != "annotations" and Path(file).is_file():
+            try:
+                check_data(Path(file), deep=False)
+            except InputError as error:
+                faults.append(str(error))
+    if not faults:
+        return []
+    text = f"{table}: {len(faults)} images are not whole, first {faults[0]}: copy them anew"
+    return [Finding("missing", "scan table", text)]
 
 
 def check_challenge(config: dict[str, Any]) -> list[Finding]:

@@ -64,11 +64,11 @@ def find_config(configfiles: Sequence[Path]) -> tuple[dict[str, Any], list[Findi
     return config, [Finding("ok", "config", ", ".join(map(str, paths)))]
 
 
-def space_left_to_fill(config: dict[str, Any], table: Table, results: Path) -> float:
-    """Bytes that a run of the config may still write below `results`, at most about."""
+def space_left_to_fill(config: dict[str, Any], table: Table, results: Path) -> float | None:
+    """Bytes that a run may still write below `results`, at most about; None without scans."""
     folds = section(config, "folds").get("number", 0)
     width = section(config, "model").get("width", 1.0)
-    if not isinstance(folds, int) or not isinstance(width, int | float):
-        return 0.0
+    if not table.scans or not isinstance(folds, int) or not isinstance(width, int | float):
+        return None
     stages = len(section(section(config, "train"), "stages"))
     return max(0.0, bytes_needed(table.scans, folds, stages, width) - bytes_below(results))

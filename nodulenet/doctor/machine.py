@@ -82,14 +82,16 @@ def check_pylidc(needed: bool) -> Finding:
     return Finding("ok", name, f"{series} series")
 
 
-def check_disk(results: Path, needed: float) -> Finding:
-    """Whether the results' disk has room for `needed` bytes more, and may be written to."""
+def check_disk(results: Path, needed: float | None) -> Finding:
+    """Whether the results' disk may be written to and has `needed` bytes free, where that is known."""
     folder = next(path for path in (results, *results.absolute().parents) if path.is_dir())
     name = "disk"
     if not os.access(folder, os.W_OK):
         return Finding("missing", name, f"{folder} cannot be written to: run in a folder of yours")
     free = shutil.disk_usage(folder).free
     told = f"{free / 1e9:.1f} GB free for {results}"
+    if needed is None:
+        return Finding("ok", name, f"{told}, what is needed is not known without a scan table")
     if free < needed:
         text = f"{told}, up to {needed / 1e9:.1f} GB may be needed: make room, or link the folder"
         return Finding("missing", name, f"{text} to a larger disk")

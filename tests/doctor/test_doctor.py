@@ -20,6 +20,12 @@ from nodulenet.files import InputError
 
 ROOT = Path(__file__).parents[2]
 HEAD = "series_uid\tpatient_id\tct\tannotations\tlung_mask\n"
+IMAGE = """NDims = 3
+DimSize = 4 3 2
+ElementSpacing = 1 1 1
+ElementType = MET_UCHAR
+ElementDataFile = a.raw
+"""
 GPU = """
 __version__ = "2.13.0"
 version = type("version", (), {"cuda": CUDA})
@@ -37,7 +43,9 @@ get_num_threads = lambda: 2
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory, with a config and a table of one scan whose files are all there."""
     monkeypatch.chdir(tmp_path)
-    for name in ("a.mhd", "a.xml", "w.pt"):
+    (tmp_path / "a.mhd").write_text(IMAGE)
+    (tmp_path / "a.raw").write_bytes(bytes(2 * 3 * 4))
+    for name in ("a.xml", "w.pt"):
         (tmp_path / name).write_text("")
     (tmp_path / "scans.tsv").write_text(f"{HEAD}1.2\tP1\ta.mhd\ta.xml\t\n")
     write_config(tmp_path)
@@ -307,6 +315,8 @@ def change_file(name: str, content: str | None) -> Callable[[Path], None]:
         (change_file("scans.tsv", None), "scan table", "scans.tsv does not exist: write it with"),
         (change_file("scans.tsv", HEAD), "scan table", "scans.tsv: holds no scan: mend"),
         (change_file("a.mhd", None), "scan table", "1 of 1 files of column ct do not exist, first"),
+        (change_file("a.raw", None), "scan table", "its data file a.raw is missing: copy"),
+        (change_file("a.raw", "short"), "scan table", "1 images are not whole, first a.raw: "),
         (change_file("a.xml", None), "scan table", "1 of 1 files of column annotations do not"),
     ],
 )
@@ -359,3 +369,4 @@ def test_outside_a_clone_there_is_no_config_to_check(healthy):
     assert found["config"].state == "optional"
     assert "scan table" not in found
     assert found["disk"].state == "ok"
+    assert found["disk"].text.endswith("what is needed is not known without a scan table")
