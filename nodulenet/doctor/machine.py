@@ -83,7 +83,7 @@ def check_pylidc(needed: bool) -> Finding:
 
 
 def check_disk(results: Path, needed: float | None) -> Finding:
-    """Whether the results' disk may be written to and has `needed` bytes free, where that is known."""
+    """Whether the results may be written, and `needed` bytes are free where that is known."""
     folder = next(path for path in (results, *results.absolute().parents) if path.is_dir())
     name = "disk"
     if not os.access(folder, os.W_OK):
