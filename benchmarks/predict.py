@@ -47,7 +47,7 @@ def warmed(width: float, steps: int) -> NoduleNet:
     optimiser = torch.optim.SGD(net.parameters(), WARM_LR, momentum=0.9)
     for first, branches in ((0, ("ncs",)), (steps // 2, BRANCHES)):
         seeds = range(first, first + steps // 2)
-        feed = ([Part(*draw_pair(seed), 1.0, rng)] for seed in seeds)
+        feed = ([draw_pair(seed)] for seed in seeds)
         train_one_epoch(net, optimiser, feed, Objective(branches), True)
     return net.to(memory_format=torch.contiguous_format)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nodulenet import __version__
 from nodulenet.cli_compare import add_compare_annotations, add_compare_excluded
+from nodulenet.cli_doctor import add_doctor
 from nodulenet.cli_train import add_train
 from nodulenet.files import InputError, replacing
 
@@ -50,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_froc(commands)
     add_import_weights(commands)
     add_train(commands)
+    add_doctor(commands)
     return parser
 
 

@@ -25,7 +25,7 @@ USED = {
 
 
 def give(clone: Path, stage: str) -> None:
-    """Put the weights of fold 0 aside, delete it, give them in the config; evaluate `full` alone."""
+    """Put fold 0's weights aside, delete it, give them in the config; evaluate `full` alone."""
     shutil.move(clone / RESULTS / "fold0" / stage / "weights.pt", clone / "given.pt")
     shutil.rmtree(clone / RESULTS / "fold0")
     train = tiny.CONFIG["train"] | {"evaluate": ["full"]}
