@@ -12,7 +12,8 @@ def identify(settings):
     consensus = "{protocol}/{merge}/{z}/{iou_threshold}".format(**own)
     if settings["annotations"] == "table":
         consensus, own = "given", {"level": None}
-    train = {key: value for key, value in settings["train"].items() if key != "device"}
+    same = ("device", "gpus")
+    train = {key: value for key, value in settings["train"].items() if key not in same}
     froc = {key: value for key, value in settings["froc"].items() if key != "luna16"}
     kept = {key: settings[key] for key in settings if key not in ("cohort", "on_bad_scan")}
     whole = json.dumps(ordered(kept | {"train": train, "froc": froc}))

@@ -90,10 +90,19 @@ def _readings(
     if annotations is None:
         return dict.fromkeys(known, ""), []
     if annotations.is_file():
-        without = {u: n for u, n in count_listed(annotations).items() if u not in images}
+        rows = count_listed(annotations)
+        without = {u: n for u, n in rows.items() if u not in images}
+        if images and len(without) == len(rows):
+            raise InputError(
+                f"{annotations}: no row is of a series with an image: it has"
+                f" {', '.join(list(rows)[:EXAMPLES]) or 'no row'};"
+                f" the images are {', '.join(list(images)[:EXAMPLES])}"
+            )
         return dict.fromkeys(images, str(annotations)), [
             (annotations, f"no CT of series {u} (rows: {n})") for u, n in without.items()
         ]
+    if not annotations.exists():
+        raise InputError(f"{annotations}: no such file or folder")
     found, passed = find_readings(annotations)
     passed += [(p, f"no CT of series {u}") for u, p in found.items() if u not in images]
     return {uid: str(path) for uid, path in found.items()}, passed

@@ -60,15 +60,15 @@ def test_a_rerun_makes_what_was_damaged(first_run: Path, finished: Path) -> None
     assert not (results / "fold0/full/masks").exists()
 
     cut(results / f"volumes/{scan}.npy")
-    (results / "fold0/full/predictions.csv").unlink()
-    flip(results / "fold1/ncs/momentum.pt", 200)
-    shutil.rmtree(results / "fold1/full")
-    targets = [f"{RESULTS}/fold0/full/predictions.csv", f"{RESULTS}/fold1/full/weights.pt"]
+    (results / "fold0/ncs/predictions.csv").unlink()
+    flip(results / "fold0/ncs/momentum.pt", 200)
+    shutil.rmtree(results / "fold0/full")  # its training sees the scans of fold 1 alone
+    targets = [f"{RESULTS}/fold0/ncs/predictions.csv", f"{RESULTS}/fold0/full/weights.pt"]
     told = faults(running.fail(finished, "--keep-going", *targets))
     volumes = f"{RESULTS}/volumes/{scan}"
     assert len(told) == 2
-    assert told[0].startswith(f"error: {RESULTS}/fold1/ncs/momentum.pt: ")
-    assert f"; moved to {RESULTS}/fold1/ncs/momentum.pt.corrupt: run again" in told[0]
+    assert told[0].startswith(f"error: {RESULTS}/fold0/ncs/momentum.pt: ")
+    assert f"; moved to {RESULTS}/fold0/ncs/momentum.pt.corrupt: run again" in told[0]
     assert told[1].startswith(f"error: {volumes}.npy: damaged or cut short: ")
     assert f"; moved to {volumes}.npy.corrupt, {volumes}.json.corrupt: run again" in told[1]
 
