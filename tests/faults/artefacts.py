@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-TIMINGS = ["seconds", "samples_per_s"]
+TIMINGS = ["seconds", "samples_per_s", "data_wait_s", "step_s"]
 
 
 def tree(folder: Path) -> dict[str, bytes]:
