@@ -48,7 +48,7 @@ rule ablation:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("evaluation", "plots"),
+        code=code("evaluation", READER, "plots"),
         names=EVALUATED,
         trained=[" > ".join([*reversed(ancestors(name)), name]) for name in EVALUATED],
         reference=REFERENCE,

@@ -90,7 +90,7 @@ rule evaluate:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("evaluation", "inference/masks.py", *MASKS, "plots"),
+        code=code("evaluation", "inference/masks.py", *MASKS, READER, "plots"),
         settings=section("froc")["froc"],
         origin=ORIGIN,
     message:

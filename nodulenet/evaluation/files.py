@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from nodulenet.cohort.folds import read_fold_list
+from nodulenet.cohort.folds import folds_of, read_fold_list
 from nodulenet.evaluation.bootstrap import paired_bootstrap
 from nodulenet.evaluation.froc import Readout
 from nodulenet.evaluation.luna16 import read_luna16, read_table
@@ -16,12 +16,11 @@ from nodulenet.evaluation.summary import summarize_difference
 from nodulenet.evaluation.tables import (
     MARK_COLUMNS,
     check_marked,
-    examples,
     scan_positions,
     unmarked,
 )
 from nodulenet.evaluation.truth import ALL, LUNA16, Truth
-from nodulenet.files import InputError, write_json
+from nodulenet.files import write_json
 
 SUBMISSION, AGAINST = "submission", "against"
 
@@ -50,7 +49,7 @@ def froc_files(
     for listed scans without any mark.
     """
     official = read_luna16(annotations, excluded, scans)
-    fold_of = None if folds is None else read_folds_of(folds, official.scans)
+    fold_of = folds_of(read_fold_list(folds), official.scans, folds) if folds else None
     truth = Truth(ALL, official.scans, fold_of, official.nodules, official.excluded)
     settings: dict[str, Any] = {"readout": readout, "bootstrap": samples}
     paths = {SUBMISSION: predictions} | ({AGAINST: against} if against else {})
@@ -78,18 +77,6 @@ def read_marks(path: Path, scans: Sequence[str], allow_missing: bool = True) -> 
     if not allow_missing:
         check_marked(table, scans, str(path))
     return table
-
-
-def read_folds_of(path: Path, scans: Sequence[str]) -> dict[str, int]:
-    """Fold of each scan. Raises `InputError` with examples of both when the file lacks one."""
-    folds = read_fold_list(path)
-    missing = [scan for scan in scans if scan not in folds]
-    if missing:
-        raise InputError(
-            f"{path}: {len(missing)} scan(s) of the list have no fold: {examples(missing)}; "
-            f"it has {examples(list(folds))}"
-        )
-    return {scan: folds[scan] for scan in scans}
 
 
 def _summary(scored: Scored, name: str) -> dict[str, Any]:
