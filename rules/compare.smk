@@ -50,7 +50,7 @@ rule ablation:
     params:
         code=code("evaluation", READER, "plots"),
         names=EVALUATED,
-        trained=[" > ".join([*reversed(ancestors(name)), name]) for name in EVALUATED],
+        trained=[training_of(name) for name in EVALUATED],
         reference=REFERENCE,
         settings=section("froc")["froc"],
         origin=ORIGIN,

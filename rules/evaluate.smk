@@ -93,6 +93,7 @@ rule evaluate:
         code=code("evaluation", "inference/masks.py", *MASKS, READER, "plots"),
         settings=section("froc")["froc"],
         origin=ORIGIN,
+        given=lambda w: given_folds(w.stage),
     message:
         "score stage {wildcards.stage}"
     script:

@@ -107,7 +107,11 @@ def check_nodules(table: pd.DataFrame, path: Path, doubled: bool = True) -> None
 
 
 def _numbers(cells: pd.Series, path: Path) -> np.ndarray:
-    numbers = np.array([_number(cell) for cell in cells])
+    texts = cells.to_numpy(object)
+    try:
+        numbers = texts.astype(float)
+    except ValueError:
+        numbers = np.array([_number(cell) for cell in texts])
     for wrong in np.flatnonzero(~np.isfinite(numbers))[:1]:
         where = f"{path}: line {cells.index[wrong]}"
         raise InputError(f"{where}: {cells.name} {cells.iloc[wrong]!r} is not a number")

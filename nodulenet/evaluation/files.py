@@ -55,11 +55,13 @@ def froc_files(
     paths = {SUBMISSION: predictions} | ({AGAINST: against} if against else {})
     marks = {name: read_marks(path, truth.scans, allow_missing) for name, path in paths.items()}
     scored = {name: score(name, truth, table, settings) for name, table in marks.items()}
-    digest = hash_files([annotations, excluded, scans, *paths.values()])
+    files = [annotations, excluded, scans, *paths.values(), *([folds] if folds else [])]
+    digest = hash_files(files, settings | {"folds": folds is not None})
     origin = {"protocol": LUNA16, "config": digest} | GIVEN
     content = {"protocol": LUNA16, "denominator": ALL} | settings
     content |= {"stamp": stamp_scored(scored[SUBMISSION], origin).plain()}
-    parts = {name: _summary(one, paths[name].name) for name, one in scored.items()}
+    names = dict(zip(paths, told_apart(list(paths.values())), strict=True))
+    parts = {name: _summary(one, names[name]) for name, one in scored.items()}
     content |= parts[SUBMISSION]
     if against:
         difference = paired_bootstrap(scored[SUBMISSION].froc, scored[AGAINST].froc, samples)
@@ -77,6 +79,16 @@ def read_marks(path: Path, scans: Sequence[str], allow_missing: bool = True) -> 
     if not allow_missing:
         check_marked(table, scans, str(path))
     return table
+
+
+def told_apart(paths: Sequence[Path]) -> list[str]:
+    """The files' names, with as many of their folders as make them differ."""
+    longest = max(len(path.parts) for path in paths)
+    for length in range(1, longest + 1):
+        names = [Path(*path.parts[-length:]).as_posix() for path in paths]
+        if len(set(names)) == len(paths):
+            return names
+    return [path.name for path in paths]
 
 
 def _summary(scored: Scored, name: str) -> dict[str, Any]:

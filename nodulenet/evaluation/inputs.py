@@ -85,7 +85,7 @@ def read_findings(scan: ScoredScan) -> pd.DataFrame:
         raise InputError(
             f"{scan.findings}: nodules {labels}, the manifest counts {scan.nodules} nodule(s)"
         )
-    return table.rename(columns={"series_uid": "seriesuid"})
+    return table.astype({"label": int}).rename(columns={"series_uid": "seriesuid"})
 
 
 def read_labels(scan: ScoredScan) -> NDArray:

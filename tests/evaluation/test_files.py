@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from naive_froc import golden_cohort, naive_froc
 
 from nodulenet.evaluation import froc_files
+from nodulenet.evaluation.files import told_apart
 from nodulenet.files import InputError
 
 HEADER = "seriesuid,coordX,coordY,coordZ,"
@@ -173,6 +175,43 @@ def test_another_submission_is_compared_in_pairs(inputs, tmp_path):
     assert set(pd.read_csv(tmp_path / "out/froc.csv")["set"]) == {"submission", "against"}
     same = froc_files(**inputs, output=tmp_path / "out", samples=50, against=inputs["predictions"])
     assert same["against"]["difference"]["interval"] == [0, 0]
+
+
+def test_the_hash_covers_options_and_folds(inputs, tmp_path):
+    folds = tmp_path / "folds.csv"
+    folds.write_text("seriesuid,subset\n1.2,0\n1.3,1\n1.40,1\n")
+    other = tmp_path / "other.csv"
+    other.write_text("seriesuid,subset\n1.2,1\n1.3,1\n1.40,0\n")
+    digests, readouts = [], []
+    for options in (
+        {},
+        {"readout": "next_vertex"},
+        {"samples": 6},
+        {"folds": folds},
+        {"folds": other},
+        {"against": inputs["predictions"]},
+    ):
+        froc_files(**(inputs | {"samples": 5} | options), output=tmp_path / "out")
+        table = pd.read_csv(tmp_path / "out/froc.csv")
+        digests += table["config"].unique().tolist()
+        readouts.append(table["readout"].unique().tolist())
+    assert len(digests) == len(set(digests)) == 6
+    assert readouts == [["challenge"], ["next_vertex"], *[["challenge"]] * 4]
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["a/p.csv"], ["p.csv"]),
+        (["a/p.csv", "a/q.csv"], ["p.csv", "q.csv"]),
+        (["x/a/p.csv", "x/b/p.csv"], ["a/p.csv", "b/p.csv"]),
+        (["a/full/p.csv", "b/full/p.csv"], ["a/full/p.csv", "b/full/p.csv"]),
+        (["p.csv", "old/p.csv"], ["p.csv", "old/p.csv"]),
+        (["a/p.csv", "a/p.csv"], ["p.csv", "p.csv"]),
+    ],
+)
+def test_submissions_of_one_name_are_told_apart_by_their_folders(paths, names):
+    assert told_apart([Path(path) for path in paths]) == names
 
 
 def test_ids_that_only_look_alike_are_an_error_with_examples_of_both(inputs, tmp_path):
