@@ -100,8 +100,9 @@ def check_nodules(table: pd.DataFrame, path: Path, doubled: bool = True) -> None
     for line in table.index[table[DIAMETER] == 0][:1]:
         raise InputError(f"{path}: line {line}: {DIAMETER} is 0; negative means unknown")
     place = ["seriesuid", "coordX", "coordY", "coordZ"]
-    again = table.index[table.duplicated(place)] if doubled else []
-    for line in again[:1]:
+    if not doubled:
+        return
+    for line in table.index[table.duplicated(place)][:1]:
         same = table[(table[place] == table.loc[line, place]).all(axis=1)]
         raise InputError(f"{path}: lines {same.index[0]} and {line} are the same nodule")
 
