@@ -11,6 +11,7 @@ configfile: "config.yaml"
 pathvars:
     results=f"results/{config.get('cohort')}",
     logs=f"logs/{config.get('cohort')}",
+    benchmarks=f"logs/{config.get('cohort')}/benchmarks",
 
 
 report: "rules/report/workflow.rst"

@@ -10,6 +10,8 @@ rule train:
         tensorboard=directory("<results>/fold{fold}/{stage}/tensorboard"),
     log:
         "<logs>/train/fold{fold}_{stage}.log",
+    benchmark:
+        "<benchmarks>/train/fold{fold}_{stage}.tsv"
     conda:
         "../envs/gpu.yaml"
     threads: TRAIN_THREADS
