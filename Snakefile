@@ -11,7 +11,7 @@ configfile: "config.yaml"
 pathvars:
     results=f"results/{config.get('cohort')}",
     logs=f"logs/{config.get('cohort')}",
-    benchmarks=f"logs/{config.get('cohort')}/benchmarks",
+    benchmarks="<logs>/benchmarks",
 
 
 report: "rules/report/workflow.rst"
@@ -27,12 +27,14 @@ include: "rules/figures.smk"
 
 localrules:
     all,
+    artefacts,
     manifest,
     folds,
     concat,
+    timings,
 
 
-rule all:
+rule artefacts:
     input:
         "<results>/manifest.tsv",
         # Named here too, so that a deleted fold is made again.
@@ -43,3 +45,13 @@ rule all:
         collect("<results>/{stage}/gallery.png", stage=SEGMENTING),
         collect("<results>/figures/training_fold{fold}.svg", fold=FOLDS),
         collect("<results>/figures/{name}.svg", name=["froc", "dice"] if SEGMENTING else ["froc"]),
+
+
+include: "rules/timings.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.artefacts.input,
+        "<results>/figures/timings.svg",

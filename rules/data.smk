@@ -9,7 +9,7 @@ rule demo_scan:
         lung_mask=f"{DEMO}/{{series}}_lungs.mhd",
         lung_raw=f"{DEMO}/{{series}}_lungs.zraw",
     log:
-        "logs/demo/source/{series}.log",
+        "logs/demo/demo_scan/{series}.log",
     benchmark:
         "logs/demo/benchmarks/demo_scan/{series}.tsv"
     conda:
