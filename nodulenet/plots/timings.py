@@ -69,7 +69,7 @@ def draw_scans(axes: Axes, table: pd.DataFrame, column: str, unit: str) -> None:
             label = f"{rule}: median {values.median():.3g}, most {values.max():.3g} {unit}"
             curve = np.quantile(values, shares)
             axes.plot(100 * shares, curve, color=CYCLE[number % len(CYCLE)], label=label)
-    axes.set_yscale("log")
+    axes.set_ylim(bottom=0)
     axes.set_xlabel("% of scans")
     axes.set_ylabel(unit)
     axes.set_title("time of a scan" if column == "seconds" else "peak memory of a scan")
