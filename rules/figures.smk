@@ -20,7 +20,9 @@ rule plot_froc:
 
 rule plot_training:
     input:
-        histories=collect("<results>/fold{{fold}}/{stage}/history.csv", stage=TRAINED),
+        histories=lambda w: [
+            f"<results>/fold{w.fold}/{stage}/history.csv" for stage in TRAINED[int(w.fold)]
+        ],
     output:
         report(
             "<results>/figures/training_fold{fold}.svg",
@@ -36,7 +38,7 @@ rule plot_training:
         "../envs/cpu.yaml"
     params:
         code=code("plots"),
-        names=TRAINED,
+        names=lambda w: TRAINED[int(w.fold)],
     message:
         "draw the training curves of fold {wildcards.fold}"
     script:
@@ -46,6 +48,7 @@ rule plot_training:
 rule plot_segmentation:
     input:
         tables=collect("<results>/{stage}/segmentation.csv", stage=EVALUATED),
+        readers="<results>/reader_pairs.json",
     output:
         report("<results>/figures/dice.svg", caption="report/dice.rst", category="Figures"),
     log:

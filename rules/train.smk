@@ -1,8 +1,32 @@
+# Before anything else: nothing of the cohort is needed to see that a file is of no use.
+rule check_weights:
+    input:
+        lambda w: GIVEN[w.stage, int(w.fold)],
+    output:
+        "<results>/fold{fold}/{stage}/given.json",
+    log:
+        "<logs>/check_weights/fold{fold}_{stage}.log",
+    benchmark:
+        "<benchmarks>/check_weights/fold{fold}_{stage}.tsv"
+    priority: 100
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        code=code("model/given.py", "model/weights.py"),
+        fold=lambda w: int(w.fold),
+        branches=lambda w: STAGES[w.stage]["branches"],
+        settings=section("preprocess")["preprocess"],
+    message:
+        "check the given weights of stage {wildcards.stage}, fold {wildcards.fold}"
+    script:
+        "../workflow_scripts/check_weights.py"
+
+
 rule train:
     input:
+        unpack(parent),
         manifest="<results>/manifest.tsv",
         folds="<results>/folds.tsv",
-        parent=parent,
     output:
         weights="<results>/fold{fold}/{stage}/weights.pt",
         momentum="<results>/fold{fold}/{stage}/momentum.pt",

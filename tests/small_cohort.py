@@ -1,7 +1,9 @@
 """A cohort of three scans on disk as the workflow leaves it, small and made up: files for tests.
 
 Scan s0 (fold 0): one nodule, found; a second one, missed. s1 (fold 1): one nodule, found, and an
-excluded finding. s2 (fold 1): no nodule. World mm are voxels, shifted by -100 along every axis.
+excluded finding. s2 (fold 1): no nodule. Two readers outlined each nodule, the first as the
+consensus is, the second a ball smaller by 1 voxel. World mm are voxels, shifted by -100 along every
+axis.
 """
 
 from pathlib import Path
@@ -10,8 +12,11 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
+from nodulenet.annotations import Group
 from nodulenet.cohort.folds import write_folds
 from nodulenet.cohort.manifest import ARTEFACTS, COLUMNS, write_manifest
+from nodulenet.imaging import write_nodules
+from nodulenet.imaging.masks import cropped
 from nodulenet.imaging.store import write_scan
 from nodulenet.imaging.volume import Volume
 from nodulenet.inference.masks import CroppedMask, write_masks
@@ -77,13 +82,21 @@ def write_one(folder, series):
     ]
     table = pd.DataFrame(findings, columns=columns).assign(series_uid=series)
     (folder / "nodules").mkdir(parents=True, exist_ok=True)
-    table.to_csv(folder / paths["findings"], index=False)
+    groups = [read_twice(centre, radius) for centre, radius in NODULES[series]]
+    write_nodules(folder / paths["nodules"], folder / paths["findings"], groups, table)
     volume = Volume(noise.clip(0, 255).astype(np.uint8), AFFINE)
-    write_scan(*(folder / paths[k] for k in ("volume", "record", "mask")), volume, labels, {})
+    record = {"source_affine": AFFINE.tolist()}
+    write_scan(*(folder / paths[k] for k in ("volume", "record", "mask")), volume, labels, record)
     counts = dict.fromkeys(("n_below_level", "n_small", "n_non_nodule"), 0)
     row = {"series_uid": series, "patient_id": f"p{series}", "status": "ok", "lost": ""} | counts
     row |= dict(zip(("depth", "height", "width"), SHAPE, strict=True))
     return row | paths | {"n_nodules": len(NODULES[series]), "n_kept": len(NODULES[series])}
+
+
+def read_twice(centre, radius):
+    """The group of a nodule that readers 1 and 2 outlined."""
+    outlines = [cropped(ball(centre, size), (0, 0, 0)) for size in (radius, radius - 1)]
+    return Group(((0, 0), (1, 0)), *outlines[0], tuple(outlines))
 
 
 MARKS = (

@@ -188,6 +188,18 @@ def test_a_faulty_image_is_named_not_its_reading(folder, capsys):
     assert ".xml" not in line
 
 
+def test_index_fixes_the_folds(folder, capsys):
+    (folder / "folds.csv").write_text("seriesuid,subset\n1.1,0\n1.2,1\n")
+    assert run(f"{INDEX} --folds @folds.csv", folder) == 0
+    assert "scans in 1 of 2 folds" in capsys.readouterr().out.splitlines()
+    rows = (folder / "scans.tsv").read_text().splitlines()
+    assert [row.split("\t")[-1] for row in rows] == ["fold", "1"]
+    (folder / "folds.csv").write_text("seriesuid,subset\n01.2,0\n")
+    assert run(f"{INDEX} --folds @folds.csv", folder) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("folds.csv: 1 scan(s) have no fold: 1.2; it has 01.2")
+
+
 def test_a_full_disk_names_what_was_written(folder, capsys, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -241,20 +253,27 @@ def test_help_is_status_0(command, capsys):
     assert "--help" in capsys.readouterr().out
 
 
-def test_froc_passes_its_options_on(monkeypatch, tmp_path):
+def test_froc_passes_its_options_on(monkeypatch, tmp_path, capsys):
     import nodulenet.evaluation
     import nodulenet.plots
 
     given, drawn = {}, []
-    monkeypatch.setattr(nodulenet.evaluation, "froc_files", lambda **options: given.update(options))
+    scored = {"cpm": None, "nodules": 0, "scans": 3, "scans_without_marks": 3}
+    monkeypatch.setattr(
+        nodulenet.evaluation, "froc_files", lambda **options: given.update(options) or scored
+    )
     monkeypatch.setattr(nodulenet.plots, "plot_froc", lambda *paths: drawn.append(paths))
     command = "froc --annotations @a --excluded @e --scans @s --predictions @p --output @o"
     assert run(command, tmp_path) == 0
     files = ("annotations", "excluded", "scans", "predictions", "output")
     expected = {name: tmp_path / name[0] for name in files}
-    assert given == {**expected, "readout": "challenge", "samples": 1000}
-    assert run(command + " --bootstrap 0 --readout next_vertex", tmp_path) == 0
-    assert given == {**expected, "readout": "next_vertex", "samples": 0}
+    plain = {"folds": None, "against": None, "allow_missing": True}
+    assert given == {**expected, **plain, "readout": "challenge", "samples": 1000}
+    command += " --bootstrap 0 --readout next_vertex"
+    assert run(command + " --folds @f --against @b --no-allow-missing", tmp_path) == 0
+    other = {"folds": tmp_path / "f", "against": tmp_path / "b", "allow_missing": False}
+    assert given == {**expected, **other, "readout": "next_vertex", "samples": 0}
+    assert "CPM undefined, 0 nodules in 3 scans, 3 of them" in capsys.readouterr().out
     output = expected["output"]
     assert drawn == [({"submission": output / "froc.json"}, output / "froc.svg")] * 2
 

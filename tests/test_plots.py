@@ -16,7 +16,15 @@ from nodulenet.files import InputError
 from nodulenet.imaging.store import write_scan
 from nodulenet.imaging.volume import Volume
 from nodulenet.inference.masks import CroppedMask
-from nodulenet.plots import plot_froc, plot_gallery, plot_segmentation, plot_training
+from nodulenet.plots import (
+    plot_ablation,
+    plot_froc,
+    plot_gallery,
+    plot_segmentation,
+    plot_training,
+)
+from nodulenet.plots.ablation import caption as ablation_caption
+from nodulenet.plots.ablation import draw_scores, label
 from nodulenet.plots.cases import choose, cut_case, cuts, window
 from nodulenet.plots.froc import caption, draw_stage, result_sets
 from nodulenet.plots.segmentation import draw_histogram
@@ -24,6 +32,7 @@ from nodulenet.plots.training import draw_column
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SETTINGS = {"protocol": "nodulenet", "readout": "challenge", "bootstrap": 50}
+ORIGIN = {"consensus": "nodulenet/union/nearest/0.4", "level": 3, "config": "0123456789ab"}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +40,7 @@ def stage(tmp_path_factory):
     """A scored stage: the cohort's paths and the folder of its scores."""
     folder = tmp_path_factory.mktemp("cohort")
     cohort = build(folder)
-    evaluate_stage(**vars(cohort), settings=SETTINGS, output=folder / "full")
+    evaluate_stage(**vars(cohort), settings=SETTINGS, origin=ORIGIN, output=folder / "full")
     return cohort, folder / "full"
 
 
@@ -78,6 +87,24 @@ def test_froc_without_nodules_or_bootstrap_is_drawn(stage, tmp_path):
     draw_stage(axes, "none", result_sets(flat))
     assert legend(axes) == ["submission  undefined"]
     assert "band" not in caption({"none": flat})
+
+
+def test_two_submissions_are_named_with_their_difference(stage):
+    content = json.loads((stage[1] / "froc.json").read_text())
+    one, two = (content["sets"][name] for name in ("ensemble", "ncs"))
+    difference = {"cpm": 0.25, "interval": [0.125, 0.5]}
+    both = one | {"protocol": "luna16", "bootstrap": 50, "predictions": "a.csv"}
+    both["against"] = two | {"predictions": "b.csv", "difference": difference}
+    axes = Figure().subplots()
+    draw_stage(axes, "submission", result_sets(both))
+    assert [text.split()[0] for text in legend(axes)] == ["a.csv", "b.csv"]
+    assert "difference of the CPMs 0.250 [0.125, 0.500]" in caption({"submission": both})
+
+
+def test_the_scored_part_of_the_list_is_stated(stage):
+    content = json.loads((stage[1] / "froc.json").read_text())
+    content |= {"protocol": "luna16", "listed": 888}
+    assert "2 of 888 listed scans, 3 nodules" in caption({"full": content})
 
 
 def test_protocols_are_never_mixed(stage, tmp_path):
@@ -128,7 +155,7 @@ def test_a_file_that_is_no_history_is_named(tmp_path):
 def test_histogram_counts_found_and_missed(stage, tmp_path):
     table = pd.read_csv(stage[1] / "segmentation.csv")
     axes = Figure().subplots()
-    draw_histogram(axes, "full", table)
+    draw_histogram(axes, "full", table, 0.87)
     heights = [patch.get_height() for patch in axes.patches]
     assert sum(heights[:-1]) == 2
     assert heights[-1] == 1
@@ -136,17 +163,67 @@ def test_histogram_counts_found_and_missed(stage, tmp_path):
     assert legend(axes) == [
         f"mean of 2 found: {found_mean:.3f}",
         f"mean of all 3, missed as 0: {all_mean:.3f}",
+        "reader against reader: 0.870",
     ]
+    axes = Figure().subplots()
+    draw_histogram(axes, "full", table, None)
+    assert len(legend(axes)) == 2
 
 
 def test_stages_without_masks_are_drawn_as_such(stage, tmp_path):
     pd.DataFrame(columns=["dice", "found"]).to_csv(tmp_path / "empty.csv", index=False)
+    readers = tmp_path / "reader_pairs.json"
+    readers.write_text('{"readers": {"dice": 0.8}}')
     both = {"full": stage[1] / "segmentation.csv", "ncs_only": tmp_path / "empty.csv"}
     for name, tables in (("both.svg", both), ("none.svg", {"ncs_only": tmp_path / "empty.csv"})):
-        plot_segmentation(tables, tmp_path / name)
+        plot_segmentation(tables, readers, tmp_path / name)
         assert ElementTree.parse(tmp_path / name).getroot().tag.endswith("svg")
     with pytest.raises(InputError, match="no column dice"):
-        plot_segmentation({"full": stage[0].predictions}, tmp_path / "f.svg")
+        plot_segmentation({"full": stage[0].predictions}, readers, tmp_path / "f.svg")
+
+
+def ablation(path, **changes):
+    """An ablation.csv of three stages, of which one segments."""
+    table = pd.DataFrame({"stage": ["full", "dfps_only", "ncs_only"], "cpm": [0.8, 0.7, 0.6]})
+    table = table.assign(cpm_low=table["cpm"] - 0.1, cpm_high=table["cpm"] + 0.1)
+    table = table.assign(reference="ncs_only", difference=[0.2, 0.1, np.nan])
+    table = table.assign(difference_low=[0.1, -0.1, np.nan], difference_high=[0.3, 0.2, np.nan])
+    table = table.assign(dice_found=[0.8, np.nan, np.nan], dice_all=[0.75, np.nan, np.nan])
+    table = table.assign(protocol="nodulenet", denominator="with_nodules", scans=20, nodules=58)
+    table.assign(**changes).to_csv(path, index=False)
+    return path
+
+
+def test_ablation_shows_scores_and_differences(tmp_path):
+    path = ablation(tmp_path / "ablation.csv")
+    plot_ablation(path, tmp_path / "ablation.svg")
+    assert ElementTree.parse(tmp_path / "ablation.svg").getroot().tag.endswith("svg")
+    rows = pd.read_csv(path)
+    axes = Figure().subplots()
+    draw_scores(axes, rows, "difference")
+    # An interval and its value for each stage but the reference.
+    assert [line.get_xdata().tolist() for line in axes.lines] == [
+        [0.1, 0.3],
+        [0.2],
+        [-0.1, 0.2],
+        [0.1],
+    ]
+    assert [text.get_text() for text in axes.texts] == ["+0.200", "+0.100"]
+    names = [label(row) for row in rows.to_dict("records")]
+    assert names == ["full\nDice 0.800 found, 0.750 all", "dfps_only", "ncs_only"]
+    assert "20 scans" in ablation_caption(rows)
+    assert "paired" in ablation_caption(rows)
+
+
+def test_ablation_without_bootstrap_or_of_one_stage_is_drawn(tmp_path):
+    names = ("cpm_low", "cpm_high", "difference_low", "difference_high", "difference")
+    path = ablation(tmp_path / "ablation.csv", **dict.fromkeys(names, np.nan))
+    plot_ablation(path, tmp_path / "ablation.png")
+    assert (tmp_path / "ablation.png").read_bytes().startswith(PNG)
+    assert "interval" not in ablation_caption(pd.read_csv(path))
+    path.write_text("stage,cpm\n")
+    with pytest.raises(InputError, match=r"ablation\.csv: no cpm_low"):
+        plot_ablation(path, tmp_path / "f.svg")
 
 
 def test_gallery_is_drawn_for_a_stage_with_and_without_masks(stage, tmp_path):
@@ -176,7 +253,7 @@ def scan_on_disk(folder, affine, flip):
     paths = [folder / name for name in ("v.npy", "r.json", "m.npy")]
     volume = Volume(np.flip(image, flip).astype(np.uint8), affine)
     write_scan(*paths, volume, np.flip(labels, flip), {})
-    return ScoredScan("s0", 0, 1, folder, paths[0], paths[1], paths[2])
+    return ScoredScan("s0", 0, 1, folder, *paths, folder)
 
 
 def test_outlines_lie_on_the_lesion_whatever_the_axes(tmp_path):

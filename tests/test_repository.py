@@ -12,6 +12,8 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from nodulenet.model.released_settings import RELEASED
+
 ROOT = Path(__file__).parents[1]
 ORDER = (
     "files",
@@ -109,6 +111,18 @@ def test_luna16_is_the_published_training_without_outlines() -> None:
     own = {"cohort": "luna16", "scans": "luna16.tsv", "annotations": "table"}
     assert luna16 == {**lidc, **own, "folds": {"number": 10}}
     assert not any("sr" in stage["branches"] for stage in luna16["train"]["stages"].values())
+
+
+def test_released_settings_are_those_of_the_overlay() -> None:
+    published: dict[str, Any] = {}
+    for name in ("config.yaml", "lidc.yaml", "released.yaml"):
+        published = overlay(published, load(name))
+    train = published["train"]
+    train["stages"] = {name: train["stages"][name] for name in ("ncs", "dfps", "full")}
+    known = RELEASED["train"]
+    assert set(train) - set(known) == {"evaluate", "device", "amp", "seed"}
+    published["train"] = {name: train[name] for name in known}
+    assert {name: published[name] for name in RELEASED} == RELEASED
 
 
 def test_config_states_every_default() -> None:

@@ -32,7 +32,7 @@ CONFIG: dict[str, Any] = {
             "ncs": {"epochs": 1, "branches": ["ncs"]},
             "full": {"after": "ncs", "epochs": 8, "branches": ["ncs", "dfps", "sr"]},
         },
-        "evaluate": ["full"],
+        "evaluate": ["full", "ncs"],
         "batch": 2,
         "crop": 32,
         "lr": 0.01,

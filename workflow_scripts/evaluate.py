@@ -14,7 +14,9 @@ with logged(snakemake):
         Path(snakemake.input.predictions),
         [Path(folder) for folder in snakemake.input.masks],
         snakemake.params.settings,
+        snakemake.params.origin,
         Path(snakemake.output.froc).parent,
+        [Path(table) for table in snakemake.input.challenge],
     )
     froc = Path(snakemake.output.froc)
     plot_froc({froc.parent.name: froc}, Path(snakemake.output.figure))

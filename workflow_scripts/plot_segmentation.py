@@ -9,4 +9,8 @@ with logged(snakemake):
 
     tables = map(Path, snakemake.input.tables)
     names = snakemake.params.names
-    plot_segmentation(dict(zip(names, tables, strict=True)), Path(snakemake.output[0]))
+    plot_segmentation(
+        dict(zip(names, tables, strict=True)),
+        Path(snakemake.input.readers),
+        Path(snakemake.output[0]),
+    )

@@ -12,6 +12,7 @@ with logged(snakemake):
         Path(snakemake.input.folds),
         snakemake.params.fold,
         Path(snakemake.input.weights),
+        snakemake.params.branches,
         {**snakemake.params.settings, "train": snakemake.params.train},
         Path(snakemake.output.predictions).parent,
         snakemake.threads,

@@ -7,14 +7,14 @@ from job_log import logged
 with logged(snakemake):
     from nodulenet.training import train_stage
 
-    parent = list(snakemake.input.parent)
+    files = {name: snakemake.input.get(name) for name in ("weights", "momentum")}
     train_stage(
         Path(snakemake.input.manifest),
         Path(snakemake.input.folds),
         snakemake.params.fold,
         snakemake.params.stage,
         {**snakemake.params.settings, "train": snakemake.params.train},
-        Path(parent[0]).parent if parent else None,
+        {name: Path(path) for name, path in files.items() if path},
         Path(snakemake.output.weights).parent,
         snakemake.threads,
     )

@@ -90,3 +90,25 @@ def read_folds(path: Path | str) -> pd.DataFrame:
     if len(bad):
         raise InputError(f"{path}: scan {bad.iloc[0].series_uid}: fold is not a number")
     return table[list(COLUMNS)].astype({"fold": int})
+
+
+def read_fold_list(path: Path | str) -> dict[str, int]:
+    """series -> fold from a CSV with the columns `seriesuid` and `subset` or `fold`.
+
+    A folds.tsv is taken as well. Raises `InputError` naming the file and the fault.
+    """
+    path = Path(path)
+    table = read_text_table(path, "excel-tab" if path.suffix == ".tsv" else "excel")
+    series, fold = (
+        next((name for name in names if name in table), None)
+        for names in (("seriesuid", "series_uid"), ("subset", "fold"))
+    )
+    if series is None or fold is None:
+        raise InputError(f"{path}: needs the columns seriesuid and subset (or fold)")
+    for line, row in enumerate(table.to_dict("records"), start=2):
+        if not row[fold].isdecimal():
+            raise InputError(f"{path}: line {line}: {fold} is not a number: {row[fold]!r}")
+    doubled = table[series][table[series].duplicated()]
+    if len(doubled):
+        raise InputError(f"{path}: scan {doubled.iloc[0]} is listed more than once")
+    return dict(zip(table[series], table[fold].astype(int), strict=True))

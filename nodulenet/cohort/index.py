@@ -1,7 +1,7 @@
 """Match images, readings and lung masks by series UID into a scan table."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +12,7 @@ from nodulenet.files import InputError, replacing
 from nodulenet.imaging import FoundSeries, find_series
 
 Passed = list[tuple[Path, str]]
+EXAMPLES = 3
 
 
 def index_folders(
@@ -51,6 +52,35 @@ def index_folders(
         rows.append((uid, patient, str(image.path), readings[uid], mask))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.sort_values(["patient_id", "series_uid"], ignore_index=True), passed
+
+
+def fix_folds(
+    table: pd.DataFrame, folds: Mapping[str, int], path: Path
+) -> tuple[pd.DataFrame, list[str]]:
+    """The scan table with the column `fold`, and a line for each patient kept together.
+
+    folds: series -> fold, numbered from 0 without a gap; those of other series are not used. The
+    scans of a patient whose folds differ all go to the lowest (in LUNA16 one patient is in two
+    subsets). Raises `InputError` naming the file `path` of the folds, with examples of both, when
+    it lacks a scan.
+    """
+    numbers = sorted(set(folds.values()))
+    if numbers != list(range(len(numbers))):
+        raise InputError(f"{path}: the folds are {numbers}, not 0 to {len(numbers) - 1}")
+    missing = [scan for scan in table["series_uid"] if scan not in folds]
+    if missing:
+        raise InputError(
+            f"{path}: {len(missing)} scan(s) have no fold: {', '.join(missing[:EXAMPLES])}; "
+            f"it has {', '.join(list(folds)[:EXAMPLES])}"
+        )
+    fixed = table.assign(fold=[folds[scan] for scan in table["series_uid"]])
+    told = []
+    for patient, own in fixed.groupby("patient_id")["fold"]:
+        if own.nunique() > 1:
+            named = ", ".join(map(str, sorted(own.unique())))
+            told.append(f"patient {patient} is in folds {named}: all scans go to fold {own.min()}")
+    fixed["fold"] = fixed.groupby("patient_id")["fold"].transform("min")
+    return fixed, told
 
 
 def _readings(

@@ -5,7 +5,7 @@ They deal with a fault in a scan's input as `annotate` says.
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -185,7 +185,7 @@ def prepare(
         "series_uid": series_uid,
         "status": "ok",
         "nodules": {str(label): dict(voxels) for label, voxels in painted.items()},
-        "digest": digest(volume, labels, nodules["findings"]),
+        "digest": digest(volume, labels, [nodules["findings"], nodules["nodules"]]),
         "source": str(ct),
         "lung_mask": None if lung_mask is None else str(lung_mask),
         "source_shape": list(scan.array.shape),
@@ -198,9 +198,9 @@ def prepare(
     return volume, labels, record
 
 
-def digest(volume: Volume, labels: NDArray, findings: Path) -> str:
+def digest(volume: Volume, labels: NDArray, files: Sequence[Path]) -> str:
     """SHA-256 of all that training and evaluation see of a scan, so that they see a change."""
-    whole = hashlib.sha256(sha256(findings).encode())
+    whole = hashlib.sha256("".join(map(sha256, files)).encode())
     for array in (volume.affine, volume.array, labels):
         whole.update(np.ascontiguousarray(array).data)
     return whole.hexdigest()

@@ -3,6 +3,7 @@
 import csv
 import re
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -30,15 +31,20 @@ def read_scan_table(path: Path | str) -> pd.DataFrame:
     return table
 
 
-def read_text_table(path: Path) -> pd.DataFrame:
-    """Read any TSV with a header, all cells as text. Raises `InputError` naming file and line."""
+def read_text_table(
+    path: Path, dialect: Literal["excel-tab", "excel"] = "excel-tab"
+) -> pd.DataFrame:
+    """Read a TSV (or, as `excel`, a CSV) with a header, all cells as text.
+
+    Raises `InputError` naming file and line.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file, "excel-tab") if row]
+            rows = [[cell.strip() for cell in row] for row in csv.reader(file, dialect) if row]
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     except (ValueError, csv.Error) as error:
-        raise InputError(f"{path}: not a tab-separated table: {error}") from error
+        raise InputError(f"{path}: not a table: {error}") from error
     if not rows:
         raise InputError(f"{path}: is empty")
     head, *body = rows

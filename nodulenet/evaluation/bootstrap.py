@@ -25,25 +25,66 @@ class Interval:
     curve: NDArray[np.float64]
 
 
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """One FROC minus another over the same scans, with 95 % intervals (low, high).
+
+    cpm, interval (2,): of the CPM; sensitivity (7,), sensitivity_interval (7, 2): of the
+    operating points. NaN where there is no nodule or no sample.
+    """
+
+    cpm: float
+    sensitivity: NDArray[np.float64]
+    interval: NDArray[np.float64]
+    sensitivity_interval: NDArray[np.float64]
+
+
 def bootstrap(result: Froc, samples: int = 1000, seed: int = 0, level: float = 0.95) -> Interval:
     """Percentile intervals over `samples` draws of as many scans as there are, with replacement.
 
     A draw without a nodule has no sensitivity and is left out of the percentiles; where no draw
     has one, the interval is NaN.
     """
-    events = result.outcomes
-    scans = len(events.nodules)
-    draws = np.random.default_rng(seed).integers(0, scans, (samples, scans))
-    targets, to_next = reading(np.concatenate([RATES, CURVE_RATES]), result.readout)
-    last = last_of_equal(events.probability)
-    readings = resampled_readings(
-        draws, events.scan, events.hit, last, events.nodules, targets, to_next
-    )
+    readings = _readings(result, np.concatenate([RATES, CURVE_RATES]), samples, seed)
     points = readings[:, : len(RATES)]
     return Interval(
         _percentiles(points.mean(axis=1)[:, None], level)[0],
         _percentiles(points, level),
         _percentiles(readings[:, len(RATES) :], level),
+    )
+
+
+def paired_bootstrap(
+    a: Froc, b: Froc, samples: int = 1000, seed: int = 0, level: float = 0.95
+) -> Difference:
+    """`a` minus `b`, both over the same list of scans, with percentile intervals.
+
+    A draw takes the same scans for both, the draws of `bootstrap` with this seed. Draws without a
+    nodule are left out. Raises `ValueError` when the two were not scored over the same nodules a
+    scan or not read the same way.
+    """
+    if a.readout != b.readout or not np.array_equal(a.outcomes.nodules, b.outcomes.nodules):
+        raise ValueError("a paired difference needs the same scans, nodules and readout twice")
+    points = _readings(a, RATES, samples, seed) - _readings(b, RATES, samples, seed)
+    return Difference(
+        a.cpm - b.cpm,
+        a.sensitivity - b.sensitivity,
+        _percentiles(points.mean(axis=1)[:, None], level)[0],
+        _percentiles(points, level),
+    )
+
+
+def _readings(
+    result: Froc, rates: NDArray[np.float64], samples: int, seed: int
+) -> NDArray[np.float64]:
+    """Sensitivities at `rates` (B, T) in each of `samples` seeded draws of scans."""
+    events = result.outcomes
+    scans = len(events.nodules)
+    draws = np.random.default_rng(seed).integers(0, scans, (samples, scans))
+    targets, to_next = reading(rates, result.readout)
+    last = last_of_equal(events.probability)
+    return resampled_readings(
+        draws, events.scan, events.hit, last, events.nodules, targets, to_next
     )
 
 

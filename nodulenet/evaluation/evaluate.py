@@ -4,24 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from nodulenet.evaluation.bootstrap import bootstrap
-from nodulenet.evaluation.froc import froc
-from nodulenet.evaluation.inputs import (
-    ScoredScan,
-    read_cohort,
-    read_findings,
-    read_labels,
-    read_predictions,
-    result_sets,
-)
-from nodulenet.evaluation.segmentation import COLUMNS, score_masks, summarize_masks
-from nodulenet.evaluation.summary import froc_rows, summarize, write_rows
-from nodulenet.files import InputError, replacing, write_json
-from nodulenet.inference.masks import read_masks
-
-PROTOCOL = "nodulenet"
+from nodulenet.evaluation.inputs import read_cohort, read_findings, read_predictions, result_sets
+from nodulenet.evaluation.mask_summary import summarize_segmentation
+from nodulenet.evaluation.scoring import Scored, score, stamp_scored, write_scored, write_table
+from nodulenet.evaluation.segmentation import score_segmentation, segmentation_tables
+from nodulenet.evaluation.stamp import GIVEN, stamp_of, stamped
+from nodulenet.evaluation.truth import NODULENET, read_truths
+from nodulenet.files import write_json
 
 
 def evaluate_stage(
@@ -30,107 +19,53 @@ def evaluate_stage(
     predictions: Path,
     masks: Sequence[Path],
     settings: Mapping[str, Any],
+    origin: Mapping[str, Any],
     output: Path,
+    challenge: Sequence[Path] = (),
 ) -> None:
-    """Write froc.csv, froc.json and segmentation.csv of one stage into the folder `output`.
+    """Write the scores of one stage into the folder `output`.
 
+    These are froc.json, froc.csv, nodules.csv, false_positives.csv, segmentation.csv
+    and readers.csv.
     predictions: the stage's predictions.csv over all folds; masks: the folders of masks in the
-    order of the folds; settings: the config's section `froc` (protocol, readout, bootstrap).
-    Protocol `nodulenet`: scans with a consensus nodule count; marks in the others are not scored.
-    Raises `InputError` naming the file and the fault.
+    order of the folds; settings: the config's section `froc` (protocol, readout, bootstrap);
+    origin: consensus, level and config for the stamp. Protocol `nodulenet`: scans with a consensus
+    nodule count, and beside them all scans. Protocol `luna16`: the official findings in `challenge`
+    (annotations, excluded, list of scans), all scans of the list that the cohort has. Masks are
+    compared with the consensus nodules under both. Raises `InputError` naming file and fault.
     """
-    if settings["protocol"] != PROTOCOL:
-        raise InputError(f"froc.protocol is {settings['protocol']}, a cohort's is {PROTOCOL}")
     cohort = read_cohort(Path(manifest), Path(folds))
     table = read_predictions(Path(predictions), cohort)
-    scored = [scan for scan in cohort if scan.nodules > 0]
-    if not scored:
-        raise InputError(f"{manifest}: no scan with a consensus nodule to evaluate on")
-    findings = {scan.series_uid: read_findings(scan) for scan in scored}
-    segmentation = score_segmentation(scored, findings, table, [Path(folder) for folder in masks])
-    content = {
-        "protocol": PROTOCOL,
+    findings = {scan.series_uid: read_findings(scan) for scan in cohort}
+    protocol = settings["protocol"]
+    truths, counts = read_truths(protocol, cohort, findings, Path(manifest), challenge)
+    sets = result_sets(table, str(predictions))
+    scored = [score(name, t, marks, settings) for t in truths for name, marks in sets.items()]
+    positive = [scan for scan in cohort if scan.nodules > 0]
+    segmentation = score_segmentation(positive, findings, table, [Path(folder) for folder in masks])
+    own = {"protocol": NODULENET, **origin}
+    about = own if protocol == NODULENET else own | GIVEN | {"protocol": protocol}
+    content = _content(scored, about, settings) | counts
+    content["segmentation"] = None if segmentation is None else summarize_segmentation(segmentation)
+    write_scored(scored, about, Path(output))
+    write_json(Path(output) / "froc.json", content)
+    stamp = stamp_of(own, len(positive), sum(scan.nodules for scan in positive))
+    for name, masked in segmentation_tables(segmentation).items():
+        write_table(stamped(masked, stamp), Path(output) / name)
+
+
+def _content(
+    scored: Sequence[Scored], origin: Mapping[str, Any], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The entries of froc.json on the curves; the first truth's sets are the headline."""
+    headline = scored[0].truth
+    content: dict[str, Any] = {
+        "protocol": origin["protocol"],
+        "denominator": headline.denominator,
         "readout": settings["readout"],
         "bootstrap": settings["bootstrap"],
-        "scans_without_nodules": len(cohort) - len(scored),
-        "sets": {
-            name: score_set(scored, findings, marks, settings)
-            for name, marks in result_sets(table, str(predictions)).items()
-        },
-        "segmentation": None if segmentation is None else _by_fold(segmentation),
+        "stamp": stamp_scored(scored[0], origin).plain(),
+        "sets": {one.name: one.summary for one in scored if one.truth is headline},
     }
-    _write(content, segmentation, Path(output))
-
-
-def score_set(
-    scored: Sequence[ScoredScan],
-    findings: Mapping[str, pd.DataFrame],
-    marks: pd.DataFrame,
-    settings: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Summary of one result set over all scans, and by fold under `folds`."""
-    content = _score(scored, findings, marks, settings)
-    content["folds"] = {
-        str(fold): _score([s for s in scored if s.fold == fold], findings, marks, settings)
-        for fold in sorted({scan.fold for scan in scored})
-    }
-    return content
-
-
-def score_segmentation(
-    scored: Sequence[ScoredScan],
-    findings: Mapping[str, pd.DataFrame],
-    predictions: pd.DataFrame,
-    masks: Sequence[Path],
-) -> pd.DataFrame | None:
-    """Rows of segmentation.csv; None where the stage writes no file of masks for any scan.
-
-    Raises `InputError` when some scans have a file of masks and others lack it, and when a mask
-    belongs to a row of another scan.
-    """
-    paths = [masks[scan.fold] / f"{scan.series_uid}.npz" for scan in scored]
-    if not any(path.exists() for path in paths):
-        return None
-    rows_of = {series: set(rows["row"]) for series, rows in predictions.groupby("seriesuid")}
-    tables = []
-    for scan, path in zip(scored, paths, strict=True):
-        cropped = read_masks(path)
-        strange = set(cropped) - rows_of.get(scan.series_uid, set())
-        if strange:
-            raise InputError(f"{path}: row {min(strange)} of fold {scan.fold} is of another scan")
-        names = (str(scan.mask), str(path))
-        table = score_masks(read_labels(scan), scan.nodules, cropped, names)
-        own = findings[scan.series_uid]
-        table["diameter_mm"] = own.loc[own["kind"] == "nodule", "diameter_mm"].to_numpy()
-        tables.append(table.assign(series_uid=scan.series_uid, fold=scan.fold))
-    return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
-
-
-def _score(
-    scans: Sequence[ScoredScan],
-    findings: Mapping[str, pd.DataFrame],
-    marks: pd.DataFrame,
-    settings: Mapping[str, Any],
-) -> dict[str, Any]:
-    series = [scan.series_uid for scan in scans]
-    own = pd.concat([findings[scan] for scan in series], ignore_index=True)
-    nodule = own["kind"] == "nodule"
-    marks = marks[marks["seriesuid"].isin(series)]
-    result = froc(own[nodule], own[~nodule], marks, series, settings["readout"])
-    return summarize(result, bootstrap(result, settings["bootstrap"]))
-
-
-def _by_fold(segmentation: pd.DataFrame) -> dict[str, Any]:
-    folds = {str(fold): summarize_masks(rows) for fold, rows in segmentation.groupby("fold")}
-    return summarize_masks(segmentation) | {"folds": folds}
-
-
-def _write(content: dict[str, Any], segmentation: pd.DataFrame | None, output: Path) -> None:
-    rows: list[dict[str, Any]] = []
-    for name, result in content["sets"].items():
-        rows += froc_rows(PROTOCOL, name, {"pooled": result} | result["folds"])
-    write_rows(rows, output / "froc.csv")
-    write_json(output / "froc.json", content)
-    table = pd.DataFrame(columns=list(COLUMNS)) if segmentation is None else segmentation
-    with replacing(output / "segmentation.csv") as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")
+    others = {one.name: one.summary for one in scored if one.truth is not headline}
+    return content | ({"all_scans": others} if others else {})

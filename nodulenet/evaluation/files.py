@@ -1,25 +1,29 @@
-"""FROC of files in LUNA16's own formats, and reading of such tables."""
+"""FROC of files in LUNA16's own formats: `nodulenet froc`."""
 
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from nodulenet.evaluation.bootstrap import bootstrap
-from nodulenet.evaluation.froc import Readout, froc
-from nodulenet.evaluation.summary import froc_rows, summarize, write_rows
+from nodulenet.cohort.folds import read_fold_list
+from nodulenet.evaluation.bootstrap import paired_bootstrap
+from nodulenet.evaluation.froc import Readout
+from nodulenet.evaluation.luna16 import read_luna16, read_table
+from nodulenet.evaluation.scoring import Scored, score, stamp_scored, write_scored
+from nodulenet.evaluation.stamp import GIVEN, hash_files
+from nodulenet.evaluation.summary import summarize_difference
 from nodulenet.evaluation.tables import (
-    FINDING_COLUMNS,
     MARK_COLUMNS,
-    check_columns,
-    check_scans,
+    check_marked,
+    examples,
     scan_positions,
+    unmarked,
 )
+from nodulenet.evaluation.truth import ALL, LUNA16, Truth
 from nodulenet.files import InputError, write_json
 
-PROTOCOL = "luna16"
-UNREADABLE = (OSError, ValueError, EOFError, zlib.error)
+SUBMISSION, AGAINST = "submission", "against"
 
 
 def froc_files(
@@ -30,62 +34,65 @@ def froc_files(
     output: Path,
     readout: Readout = "challenge",
     samples: int = 1000,
-) -> None:
-    """Score a LUNA16 submission: write froc.csv and froc.json into the folder `output`.
+    folds: Path | None = None,
+    against: Path | None = None,
+    allow_missing: bool = True,
+) -> dict[str, Any]:
+    """Score a LUNA16 submission; write froc.json, froc.csv, nodules.csv, false_positives.csv.
 
-    annotations, excluded: CSV with header seriesuid, coordX, coordY, coordZ, diameter_mm;
-    predictions: probability for the diameter; scans: one series a line without header; any of
-    them may be compressed. Raises `InputError` for a file that is not so, and for series that the
-    list of scans lacks.
+    Returns the content of froc.json.
+
+    annotations, excluded, scans: as `read_luna16` takes them; predictions, against: the same
+    columns with probability for the diameter; any may be compressed. folds: CSV with
+    seriesuid and subset (or fold) to score each by itself too. against: another submission over
+    the same scans, scored beside the first and by the paired difference. Raises `InputError` for
+    a file that is not so, for series that the list of scans lacks, and without `allow_missing`
+    for listed scans without any mark.
     """
-    listed = read_scans(scans)
-    tables = {
-        path: read_table(path, columns)
-        for path, columns in (
-            (annotations, FINDING_COLUMNS),
-            (excluded, FINDING_COLUMNS),
-            (predictions, MARK_COLUMNS),
-        )
-    }
-    for path, table in tables.items():
-        scan_positions(table, listed, str(path))
-    result = froc(tables[annotations], tables[excluded], tables[predictions], listed, readout)
-    content = summarize(result, bootstrap(result, samples))
-    heading = {"protocol": PROTOCOL, "readout": readout, "bootstrap": samples}
-    write_rows(froc_rows(PROTOCOL, "submission", {"pooled": content}), output / "froc.csv")
-    write_json(output / "froc.json", heading | content)
+    official = read_luna16(annotations, excluded, scans)
+    fold_of = None if folds is None else read_folds_of(folds, official.scans)
+    truth = Truth(ALL, official.scans, fold_of, official.nodules, official.excluded)
+    settings: dict[str, Any] = {"readout": readout, "bootstrap": samples}
+    paths = {SUBMISSION: predictions} | ({AGAINST: against} if against else {})
+    marks = {name: read_marks(path, truth.scans, allow_missing) for name, path in paths.items()}
+    scored = {name: score(name, truth, table, settings) for name, table in marks.items()}
+    digest = hash_files([annotations, excluded, scans, *paths.values()])
+    origin = {"protocol": LUNA16, "config": digest} | GIVEN
+    content = {"protocol": LUNA16, "denominator": ALL} | settings
+    content |= {"stamp": stamp_scored(scored[SUBMISSION], origin).plain()}
+    parts = {name: _summary(one, paths[name].name) for name, one in scored.items()}
+    content |= parts[SUBMISSION]
+    if against:
+        difference = paired_bootstrap(scored[SUBMISSION].froc, scored[AGAINST].froc, samples)
+        parts[AGAINST]["difference"] = summarize_difference(difference)
+        content[AGAINST] = parts[AGAINST]
+    write_scored(list(scored.values()), origin, output)
+    write_json(output / "froc.json", content)
+    return content
 
 
-def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a CSV whose first column of `columns` is text and the others finite numbers.
-
-    Raises `InputError` naming the file and the fault.
-    """
-    try:
-        table = pd.read_csv(path, dtype={columns[0]: str}, encoding="utf-8-sig")
-    except UNREADABLE as error:
-        raise InputError(f"{path}: {_reason(error)}") from error
-    check_columns(table, columns, str(path))
+def read_marks(path: Path, scans: Sequence[str], allow_missing: bool = True) -> pd.DataFrame:
+    """A submission's marks. Raises `InputError`, see `froc_files`."""
+    table = read_table(path, MARK_COLUMNS)
+    scan_positions(table, scans, str(path))
+    if not allow_missing:
+        check_marked(table, scans, str(path))
     return table
 
 
-def read_scans(path: Path) -> list[str]:
-    """Read a list of series, one a line, no header. Raises `InputError`."""
-    try:
-        table = pd.read_csv(path, header=None, dtype=str, encoding="utf-8-sig")
-    except pd.errors.EmptyDataError:
-        table = pd.DataFrame({0: []}, dtype=str)
-    except UNREADABLE as error:
-        raise InputError(f"{path}: {_reason(error)}") from error
-    if table.shape[1] != 1:
-        raise InputError(f"{path}: {table.shape[1]} columns in what should be a list of series")
-    scans = [str(scan).strip() for scan in table[0]]
-    if scans[:1] == ["seriesuid"]:
-        raise InputError(f"{path}: line 1 is a header, a list of series has none")
-    check_scans(scans, str(path))
-    return scans
+def read_folds_of(path: Path, scans: Sequence[str]) -> dict[str, int]:
+    """Fold of each scan. Raises `InputError` with examples of both when the file lacks one."""
+    folds = read_fold_list(path)
+    missing = [scan for scan in scans if scan not in folds]
+    if missing:
+        raise InputError(
+            f"{path}: {len(missing)} scan(s) of the list have no fold: {examples(missing)}; "
+            f"it has {examples(list(folds))}"
+        )
+    return {scan: folds[scan] for scan in scans}
 
 
-def _reason(error: BaseException) -> str:
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(str(reason).split())
+def _summary(scored: Scored, name: str) -> dict[str, Any]:
+    """What froc.json says of one submission."""
+    unmarked_scans = len(unmarked(scored.marks, scored.truth.scans))
+    return scored.summary | {"predictions": name, "scans_without_marks": unmarked_scans}

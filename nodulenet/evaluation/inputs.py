@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nodulenet.cohort.folds import read_folds
 from nodulenet.cohort.manifest import read_manifest
-from nodulenet.evaluation.files import read_table
+from nodulenet.evaluation.luna16 import read_table
 from nodulenet.evaluation.tables import (
     MARK_COLUMNS,
     POSITION,
@@ -36,6 +36,7 @@ class ScoredScan:
     volume: Path
     record: Path
     mask: Path
+    outlines: Path
 
 
 def read_cohort(manifest: Path, folds: Path) -> list[ScoredScan]:
@@ -51,7 +52,7 @@ def read_cohort(manifest: Path, folds: Path) -> list[ScoredScan]:
         unknown = scans.difference(other)
         if len(unknown):
             raise InputError(f"{lacking}: lacks scan {unknown[0]}")
-    columns = ("n_nodules", "findings", "volume", "record", "mask")
+    columns = ("n_nodules", "findings", "volume", "record", "mask", "nodules")
     values = zip(*(rows.loc[fold_of.index, column] for column in columns), strict=True)
     return [
         ScoredScan(str(series), int(fold), count, *(manifest.parent / path for path in paths))

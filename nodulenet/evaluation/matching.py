@@ -29,17 +29,20 @@ UNKNOWN_DIAMETER_MM = 10.0
 class Outcomes:
     """What the marks came to, in events by falling probability.
 
-    probability, scan, hit: (E,) an event is a nodule found, at its best mark's probability, or a
-    false positive; `scan` is the position in the list of scans. nodules: (S,) nodules a scan.
-    best: (N,) probability of each nodule's best mark in the order of the nodules' table, NaN where
-    it was missed. on_excluded: marks dropped because they hit an excluded finding.
+    probability, scan, hit, mark: (E,) an event is a nodule found, at its best mark's probability,
+    or a false positive; `scan` is the position in the list of scans, `mark` in the marks' table.
+    nodules: (S,) nodules a scan. best, best_mark: (N,) probability and position of each nodule's
+    best mark (of equal ones the first of the table) in the order of the nodules' table, NaN and -1
+    where it was missed. on_excluded: marks dropped because they hit an excluded finding.
     """
 
     probability: NDArray[np.float64]
     scan: NDArray[np.int64]
     hit: NDArray[np.bool_]
+    mark: NDArray[np.int64]
     nodules: NDArray[np.int64]
     best: NDArray[np.float64]
+    best_mark: NDArray[np.int64]
     on_excluded: int
 
     @property
@@ -72,29 +75,34 @@ def match_marks(
     check_columns(excluded, FINDING_COLUMNS, "excluded")
     check_columns(marks, MARK_COLUMNS, "marks")
     nodule_scan = scan_positions(nodules, scans, "nodules")
-    mark_scan, at, probability = _strongest(marks, scan_positions(marks, scans, "marks"))
+    kept, mark_scan = _strongest(marks, scan_positions(marks, scans, "marks"))
+    at = marks[list(POSITION)].to_numpy(float)[kept]
+    probability = marks["probability"].to_numpy(float)[kept]
     first = np.searchsorted(mark_scan, np.arange(len(scans) + 1))
-    best, on_nodule = _hits(*_spheres(nodules), nodule_scan, at, probability, first)
+    best, best_mark, on_nodule = _hits(*_spheres(nodules), nodule_scan, at, probability, first)
     excluded_scan = scan_positions(excluded, scans, "excluded")
-    _, on_finding = _hits(*_spheres(excluded), excluded_scan, at, probability, first)
+    _, _, on_finding = _hits(*_spheres(excluded), excluded_scan, at, probability, first)
     false = ~on_nodule & ~on_finding
-    found = ~np.isnan(best)
+    found = best_mark >= 0
+    best_mark[found] = kept[best_mark[found]]
     event_probability = np.concatenate([best[found], probability[false]])
     order = np.argsort(-event_probability, kind="stable")
     return Outcomes(
         probability=event_probability[order],
         scan=np.concatenate([nodule_scan[found], mark_scan[false]])[order],
         hit=(np.arange(len(order)) < found.sum())[order],
+        mark=np.concatenate([best_mark[found], kept[false]])[order],
         nodules=np.bincount(nodule_scan, minlength=len(scans)),
         best=best,
+        best_mark=best_mark,
         on_excluded=int((on_finding & ~on_nodule).sum()),
     )
 
 
 def _strongest(
     marks: pd.DataFrame, scan: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Scan, position and probability of the marks that count, by scan and falling probability."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Position in the table and scan of the marks that count, by scan and falling probability."""
     probability = marks["probability"].to_numpy(float)
     order = np.lexsort((-probability, scan))
     scan, probability = scan[order], probability[order]
@@ -102,8 +110,7 @@ def _strongest(
     limit = first + MARKS_PER_SCAN
     last = np.searchsorted(scan, scan, side="right") - 1
     counts = (limit > last) | (probability > probability[np.minimum(limit, last)])
-    position = marks[list(POSITION)].to_numpy(float)[order]
-    return scan[counts], position[counts], probability[counts]
+    return order[counts], scan[counts]
 
 
 def _spheres(findings: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -121,12 +128,13 @@ def _hits(
     at: NDArray,
     probability: NDArray,
     first: NDArray,
-) -> tuple[NDArray, NDArray]:
-    """Best probability a finding (NaN where missed), and for each mark whether it hit any.
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Best probability a finding (NaN where missed) and its mark (-1), and which marks hit any.
 
     first: marks first[s]:first[s + 1] belong to scan s.
     """
     best = np.full(len(centre), np.nan)
+    best_mark = np.full(len(centre), -1)
     hit = np.zeros(len(at), np.bool_)
     for i in range(len(centre)):
         for j in range(first[scan[i]], first[scan[i] + 1]):
@@ -137,4 +145,5 @@ def _hits(
                 hit[j] = True
                 if not probability[j] <= best[i]:
                     best[i] = probability[j]
-    return best, hit
+                    best_mark[i] = j
+    return best, best_mark, hit

@@ -1,59 +1,95 @@
-"""How well the detections' masks cover the nodules, in the 1 mm grid."""
+"""How well a stage's masks cover the nodules: against the consensus and each single reader."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from nodulenet.evaluation.inputs import ScoredScan
+from nodulenet.evaluation.mask_choice import best_mask, check_masks
+from nodulenet.evaluation.mask_scores import NO_MASK, SCORES, compare_masks
+from nodulenet.evaluation.scan_masks import ScanMasks, read_scan_masks
 from nodulenet.files import InputError
-from nodulenet.inference.masks import CroppedMask
+from nodulenet.inference.masks import CroppedMask, read_masks
 
-COLUMNS = ("series_uid", "fold", "label", "diameter_mm", "dice", "iou", "found", "row")
+COLUMNS = ("series_uid", "fold", "label", "diameter_mm", *SCORES, "found", "row")
+READER_COLUMNS = ("series_uid", "fold", "label", "reader", *SCORES, "found")
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """nodules: a row a consensus nodule, `COLUMNS`; readers: a row a nodule and reader,
+    `READER_COLUMNS`. The rows of segmentation.csv and readers.csv.
+    """
+
+    nodules: pd.DataFrame
+    readers: pd.DataFrame
+
+
+def score_segmentation(
+    scored: Sequence[ScoredScan],
+    findings: Mapping[str, pd.DataFrame],
+    predictions: pd.DataFrame,
+    masks: Sequence[Path],
+) -> Segmentation | None:
+    """Scores of every nodule; None where the stage writes no file of masks for any scan.
+
+    Raises `InputError` when some scans have a file of masks and others lack it, and when a mask
+    belongs to a row of another scan or leaves its volume.
+    """
+    paths = [masks[scan.fold] / f"{scan.series_uid}.npz" for scan in scored]
+    if not any(path.exists() for path in paths):
+        return None
+    rows_of = {series: set(rows["row"]) for series, rows in predictions.groupby("seriesuid")}
+    nodules: list[dict[str, Any]] = []
+    readers: list[dict[str, Any]] = []
+    for scan, path in zip(scored, paths, strict=True):
+        cropped = read_masks(path)
+        strange = set(cropped) - rows_of.get(scan.series_uid, set())
+        if strange:
+            raise InputError(f"{path}: row {min(strange)} of fold {scan.fold} is of another scan")
+        own = findings[scan.series_uid]
+        truth = read_scan_masks(scan, own)
+        check_masks(cropped, truth.shape, str(path))
+        diameters = own.loc[own["kind"] == "nodule", "diameter_mm"].tolist()
+        place = {"series_uid": scan.series_uid, "fold": scan.fold}
+        scan_nodules, scan_readers = score_masks(truth, cropped)
+        for row, diameter in zip(scan_nodules, diameters, strict=True):
+            nodules.append(place | {"diameter_mm": diameter} | row)
+        readers += [place | row for row in scan_readers]
+    table = pd.DataFrame(nodules, columns=list(COLUMNS)).astype({"row": "Int64"})
+    return Segmentation(table, pd.DataFrame(readers, columns=list(READER_COLUMNS)))
+
+
+def segmentation_tables(segmentation: Segmentation | None) -> dict[str, pd.DataFrame]:
+    """The tables by the name of their file; without rows for a stage without masks."""
+    if segmentation is None:
+        empty = (pd.DataFrame(columns=list(names)) for names in (COLUMNS, READER_COLUMNS))
+        segmentation = Segmentation(*empty)
+    return {"segmentation.csv": segmentation.nodules, "readers.csv": segmentation.readers}
 
 
 def score_masks(
-    labels: NDArray,
-    count: int,
-    masks: Mapping[int, CroppedMask],
-    names: tuple[str, str] = ("labels", "masks"),
-) -> pd.DataFrame:
-    """Give each of the nodules 1 .. `count` the detection mask of best Dice (the first of equals).
+    truth: ScanMasks, masks: Mapping[int, CroppedMask]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Give each nodule of a scan the detection mask of best Dice, and score that.
 
-    labels: (z, y, x) instance labels; masks: row -> mask in the same grid. Returns a row a
-    nodule: label, dice, iou, found (Dice > 0), row of the detection (missing where not found). A
-    nodule without a voxel in `labels` is missed. Raises `InputError` for a label above `count`
-    and for a mask that leaves the volume; `names` are the two files.
+    masks: row of the prediction -> mask in the grid of the volume. One mask may serve two
+    nodules. First result, a row a nodule: label, the scores of `compare_masks` against the
+    consensus, found (Dice > 0), row (None where not found). Second, a row a nodule and reader:
+    the same mask against that reader's. A missed nodule is scored with an empty mask.
     """
-    truth = np.bincount(labels[labels > 0], minlength=count + 1)
-    if len(truth) > count + 1:
-        raise InputError(f"{names[0]}: label {len(truth) - 1} in a scan of {count} nodule(s)")
-    dice, iou = np.zeros(count), np.zeros(count)
-    best = np.zeros(count, int)
-    for row, cropped in masks.items():
-        low = np.array(cropped.offset)
-        high = low + cropped.mask.shape
-        if (low < 0).any() or (high > labels.shape).any():
-            raise InputError(f"{names[1]}: the mask of row {row} leaves the volume")
-        inside = labels[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
-        overlap = np.bincount(inside[cropped.mask], minlength=count + 1)[1:]
-        both = truth[1:] + np.count_nonzero(cropped.mask)
-        score = 2 * overlap / np.maximum(both, 1)
-        better = score > dice
-        dice[better], best[better] = score[better], row
-        iou[better] = (overlap / np.maximum(both - overlap, 1))[better]
-    rows = pd.array(best, dtype="Int64")
-    rows[dice == 0] = pd.NA
-    content = {"label": np.arange(1, count + 1), "dice": dice, "iou": iou}
-    return pd.DataFrame(content | {"found": (dice > 0).astype(int), "row": rows})
-
-
-def summarize_masks(table: pd.DataFrame) -> dict[str, Any]:
-    """Mean Dice and IoU of every nodule (0 where missed) and of the found ones; None for none."""
-    found = table[table["found"] == 1]
-    content: dict[str, Any] = {"nodules": len(table), "found": len(found)}
-    for part, rows in (("all", table), ("found", found)):
-        for score in ("dice", "iou"):
-            content[f"{score}_{part}"] = float(rows[score].mean()) if len(rows) else None
-    return content
+    nodules: list[dict[str, Any]] = []
+    readers: list[dict[str, Any]] = []
+    for label, (nodule, outlines) in enumerate(zip(truth.nodules, truth.readers, strict=True), 1):
+        row = best_mask(nodule, masks)
+        mask = NO_MASK if row is None else masks[row]
+        place = {"label": label, "found": int(row is not None)}
+        scores = compare_masks(mask, nodule, truth.voxel_mm)
+        nodules.append(place | scores | {"row": row})
+        for reader, outline in outlines.items():
+            scores = compare_masks(mask, outline, truth.voxel_mm)
+            readers.append(place | scores | {"reader": reader})
+    return nodules, readers

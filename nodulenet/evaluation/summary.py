@@ -1,16 +1,13 @@
 """A FROC as it is written down: the dictionary of froc.json and the rows of froc.csv."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from nodulenet.evaluation.bootstrap import CURVE_RATES, Interval
+from nodulenet.evaluation.bootstrap import CURVE_RATES, Difference, Interval
 from nodulenet.evaluation.froc import RATES, Froc, read_curve
-from nodulenet.files import replacing
 
 COUNTS = ("nodules", "found", "false_positives", "on_excluded", "scans")
 
@@ -43,9 +40,18 @@ def summarize(result: Froc, interval: Interval) -> dict[str, Any]:
     }
 
 
-def froc_rows(
-    protocol: str, name: str, parts: Mapping[str, Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def summarize_difference(difference: Difference) -> dict[str, Any]:
+    """Plain values for JSON of a paired difference; what is undefined is None."""
+    return {
+        "cpm": _plain(np.array(difference.cpm)),
+        "interval": _plain(difference.interval),
+        "rates": RATES.tolist(),
+        "sensitivity": _plain(difference.sensitivity),
+        "sensitivity_interval": _plain(difference.sensitivity_interval),
+    }
+
+
+def froc_rows(parts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows of froc.csv for one result set: `parts` maps `pooled` or a fold to its summary."""
     rows = []
     for part, summary in parts.items():
@@ -60,14 +66,8 @@ def froc_rows(
         )
         for rate, sensitivity, (low, high) in points:
             point = {"rate": rate, "sensitivity": sensitivity, "low": low, "high": high}
-            rows.append({"protocol": protocol, "set": name, "fold": part} | point | whole)
+            rows.append({"fold": part} | point | whole)
     return rows
-
-
-def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
-    """Write rows as CSV, six decimals."""
-    with replacing(path) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.6g")
 
 
 def _plain(values: NDArray[np.float64]) -> Any:

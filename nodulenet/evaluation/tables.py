@@ -1,6 +1,7 @@
 """Checks on the tables of marks, nodules and scans that an evaluation compares."""
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 import numpy as np
 import pandas as pd
@@ -36,21 +37,42 @@ def check_scans(scans: Sequence[str], name: str) -> None:
     index = pd.Index(scans)
     if index.has_duplicates:
         raise InputError(
-            f"{name}: scan listed twice: {_examples(index[index.duplicated()].tolist())}"
+            f"{name}: scan listed twice: {examples(index[index.duplicated()].tolist())}"
         )
 
 
 def scan_positions(table: pd.DataFrame, scans: Sequence[str], name: str) -> np.ndarray:
-    """Position of each row's scan in the list. Raises `InputError` for scans not in the list."""
+    """Position of each row's scan in the list.
+
+    Raises `InputError` for scans not in the list, with the listed ones that look most like them.
+    """
     positions = pd.Index(scans).get_indexer(pd.Index(table["seriesuid"]))
     if (positions < 0).any():
         unknown = table["seriesuid"][positions < 0].unique().tolist()
+        close = [get_close_matches(str(scan), scans, 1, 0) for scan in unknown[:EXAMPLES]]
+        listed = list(dict.fromkeys(name for names in close for name in names))
         raise InputError(
-            f"{name}: {len(unknown)} scan(s) not in the list of scans: {_examples(unknown)}"
+            f"{name}: {len(unknown)} scan(s) not in the list of scans: {examples(unknown)}; "
+            f"the list has {examples(listed, len(scans))}"
         )
     return positions
 
 
-def _examples(values: Sequence[str]) -> str:
-    shown = ", ".join(str(value) for value in values[:EXAMPLES])
-    return shown + (", ..." if len(values) > EXAMPLES else "")
+def check_marked(marks: pd.DataFrame, scans: Sequence[str], name: str) -> None:
+    """Raise `InputError` when a scan of the list has no mark."""
+    missing = unmarked(marks, scans)
+    if missing:
+        raise InputError(f"{name}: {len(missing)} scan(s) have no mark: {examples(missing)}")
+
+
+def unmarked(marks: pd.DataFrame, scans: Sequence[str]) -> list[str]:
+    """Scans of the list without a mark."""
+    marked = set(marks["seriesuid"])
+    return [scan for scan in scans if scan not in marked]
+
+
+def examples(values: Sequence[str], of: int | None = None) -> str:
+    """The first few, with dots where there are more; `of` is how many there are."""
+    shown = [str(value) for value in values[:EXAMPLES]]
+    more = len(values) if of is None else of
+    return ", ".join(shown) + (", ..." if more > len(shown) else "")

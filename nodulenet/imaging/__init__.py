@@ -1,10 +1,16 @@
 """Scans: reading, lungs, resampling, preprocessing, and nodules on their grids."""
 
 from nodulenet.imaging.cubes import cube_groups, cut_cubes, listed_findings
-from nodulenet.imaging.findings import findings_table, read_nodules, write_nodules
+from nodulenet.imaging.findings import findings_table
 from nodulenet.imaging.grid import crop_offset, target_grid
 from nodulenet.imaging.lungs import NoLungs, segment_lungs
 from nodulenet.imaging.masks import label_volume, resample_mask, restore_mask
+from nodulenet.imaging.nodule_store import (
+    ReaderMask,
+    read_nodules,
+    read_readers,
+    write_nodules,
+)
 from nodulenet.imaging.preprocess import preprocess
 from nodulenet.imaging.readers import read_geometry, read_volume, write_volume
 from nodulenet.imaging.series import FoundSeries, find_series
@@ -14,6 +20,7 @@ from nodulenet.imaging.volume import Volume, blank
 __all__ = [
     "FoundSeries",
     "NoLungs",
+    "ReaderMask",
     "Volume",
     "blank",
     "crop_offset",
@@ -27,6 +34,7 @@ __all__ = [
     "preprocess",
     "read_geometry",
     "read_nodules",
+    "read_readers",
     "read_volume",
     "resample_mask",
     "restore_mask",

@@ -17,7 +17,7 @@ LEAST_MM = 2.0  # a thinner cube could fall between the voxels of the 1 mm grid
 
 
 def cube_groups(listed: Sequence[ListedNodule], place: Volume) -> list[Group]:
-    """A group of one mark, (0, number in `listed`), for every nodule: its cube as mask.
+    """A group of one mark, (0, number in `listed`), for every nodule: its cube as mask, no outline.
 
     They come by falling side: where two overlap the later one has the voxel, so that a small
     nodule is not lost below a large one. A cube that reaches beyond the scan is cut there.
@@ -31,7 +31,7 @@ def cube_groups(listed: Sequence[ListedNodule], place: Volume) -> list[Group]:
         first, last = np.clip(first, 0, limit), np.clip(last, 0, limit)
         mask = np.ones(tuple(last - first + 1), np.bool_)
         z, y, x = first.tolist()
-        groups.append(Group(((0, number),), mask, (z, y, x), ((mask, (z, y, x)),)))
+        groups.append(Group(((0, number),), mask, (z, y, x), ()))
     return groups
 
 

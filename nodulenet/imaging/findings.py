@@ -1,18 +1,15 @@
-"""The findings of a scan as a table in world mm, and as files."""
+"""The findings of a scan as a table in world mm."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from nodulenet.annotations import Group, Reading, SliceGeometry, point_index
-from nodulenet.files import InputError, replacing
 from nodulenet.imaging.grid import Shape
-from nodulenet.imaging.masks import Nodule, resample_mask
+from nodulenet.imaging.masks import resample_mask
 from nodulenet.imaging.volume import Volume, blank
 
 COLUMNS = [
@@ -104,76 +101,3 @@ def _point_row(index: NDArray[np.float64], place: Volume) -> dict[str, Any]:
 
 def _world(affine: NDArray[np.float64], index: NDArray[np.float64]) -> list[float]:
     return (affine[:3, :3] @ index + affine[:3, 3]).tolist()
-
-
-def write_nodules(
-    masks_path: Path | str, table_path: Path | str, groups: Sequence[Group], table: pd.DataFrame
-) -> None:
-    """Write the cropped masks of all groups (.npz, packed bits) and the findings (.csv)."""
-    shapes = np.array([group.mask.shape for group in groups], np.int32).reshape(-1, 3)
-    offsets = np.array([group.offset for group in groups], np.int32).reshape(-1, 3)
-    bits = [np.packbits(group.mask.ravel()) for group in groups]
-    with replacing(masks_path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(
-            file,
-            shapes=shapes,
-            offsets=offsets,
-            bits=np.concatenate(bits) if bits else np.zeros(0, np.uint8),
-        )
-    with replacing(table_path) as temporary:
-        # Fifteen digits: a decimal number of a table of nodules comes out as it went in.
-        table.to_csv(temporary, index=False, float_format="%.15g")
-
-
-def read_nodules(
-    masks_path: Path | str, table_path: Path | str
-) -> tuple[list[Nodule], pd.DataFrame]:
-    """The masks of all groups as (label, mask, offset (z, y, x)) and the table of findings.
-
-    Label 0 is a group below the level. Raises `InputError` naming the file that is missing or
-    malformed, or both where they do not belong together.
-    """
-    table = _read_table(Path(table_path))
-    try:
-        with np.load(masks_path, allow_pickle=False) as held:
-            shapes, offsets, bits = held["shapes"], held["offsets"], held["bits"]
-        masks = _unpacked(shapes, bits)
-    except OSError as error:
-        raise InputError(f"{masks_path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise InputError(f"{masks_path}: no file of nodule masks, or cut short: {error}") from error
-    labels = table.loc[table["kind"].isin(OUTLINED), "label"].tolist()
-    if len(labels) != len(masks):
-        raise InputError(
-            f"{masks_path}: holds {len(masks)} masks, {table_path} lists {len(labels)}"
-        )
-    nodules = [
-        (int(label), mask, (int(z), int(y), int(x)))
-        for label, mask, (z, y, x) in zip(labels, masks, offsets, strict=True)
-    ]
-    return nodules, table
-
-
-def _unpacked(shapes: NDArray[np.int32], bits: NDArray[np.uint8]) -> list[NDArray[np.bool_]]:
-    sizes = shapes.prod(axis=1)
-    ends = np.cumsum(-(-sizes // 8))
-    if len(bits) != (ends[-1] if len(ends) else 0):
-        raise ValueError(f"{len(bits)} bytes of bits do not fit the shapes")
-    parts = np.split(bits, ends[:-1]) if len(ends) else []
-    return [
-        np.unpackbits(part, count=size).reshape(shape).astype(bool)
-        for part, size, shape in zip(parts, sizes, shapes, strict=True)
-    ]
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise InputError(f"{path}: no table of findings: {error}") from error
-    missing = [column for column in COLUMNS if column not in table]
-    if missing:
-        raise InputError(f"{path}: has no column {', '.join(missing)}")
-    return table

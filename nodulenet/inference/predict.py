@@ -1,7 +1,8 @@
 """Prediction of the held-out scans of a fold."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from nodulenet.inference.scan import InferenceSettings, ScanPrediction, predict_
 from nodulenet.inference.table import prediction_table, write_predictions
 from nodulenet.inference.tiles import predict_tiled
 from nodulenet.model.device import choose_device, to_device
+from nodulenet.model.given import check_preprocess
 from nodulenet.model.network import NoduleNet
-from nodulenet.model.settings import DfpsSettings, SrSettings
+from nodulenet.model.settings import Branch, DfpsSettings, SrSettings
 from nodulenet.model.weights import Provenance, load_weights
 
 log = logging.getLogger(__name__)
@@ -32,23 +34,25 @@ def predict_fold(
     folds: Path,
     fold: int,
     weights: Path,
+    branches: Sequence[Branch],
     settings: Mapping[str, Any],
     output: Path,
     threads: int,
 ) -> None:
     """Predict every usable scan of `fold`; write the results into the folder `output`.
 
-    settings: the config's sections `inference` and `train` (its device and precision). Writes
-    predictions.csv, predictions.json (scans and numbers of candidates) and, for a network that
-    segments, masks/{series}.nii.gz in the scan's own grid and masks/{series}.npz in the
-    preprocessed one; a mask's label is the number of its row, counted from 1.
+    branches: those of the weights' branches to predict with; settings: the config's sections
+    `inference` and `train` (its device and precision). Writes predictions.csv, predictions.json
+    (scans and numbers of candidates) and, with the branch sr, masks/{series}.nii.gz in the scan's
+    own grid and masks/{series}.npz in the preprocessed one; a mask's label is the number of its
+    row, counted from 1. Raises `InputError` for a scan that was prepared otherwise than those
+    that the weights were trained on.
     """
     torch.set_num_threads(threads)
-    net, provenance = load_weights(weights)
+    net, trained = load_weights(weights)
+    provenance = replace(trained, branches=tuple(branches))
     to_device(net.eval(), choose_device(settings["train"]["device"]))
-    held_out = read_folds(folds)
-    mine = set(held_out.loc[held_out.fold == fold, "series_uid"])
-    rows = [row for row in read_manifest(manifest).to_dict("records") if row["series_uid"] in mine]
+    rows = rows_of_fold(manifest, folds, fold)
     (output / "masks").mkdir(parents=True, exist_ok=True)
     name = f"fold {fold} {provenance.stage}"
     tables: list[pd.DataFrame] = []
@@ -58,6 +62,7 @@ def predict_fold(
         volume, affine, record = open_scan(
             manifest.parent / row["volume"], manifest.parent / row["record"]
         )
+        check_preprocess(provenance, record.get("preprocess", {}), weights, f"scan {uid} was")
         prediction = predict_array(net, provenance, volume, settings)
         grid = Volume(volume, affine)
         table, order = prediction_table(uid, prediction, grid, margin_of(provenance), fold)
@@ -73,6 +78,13 @@ def predict_fold(
     candidates = dict(zip(scans, map(len, tables), strict=True))
     summary = {"fold": fold, "stage": provenance.stage, "scans": scans, "candidates": candidates}
     write_json(output / "predictions.json", summary)
+
+
+def rows_of_fold(manifest: Path, folds: Path, fold: int) -> list[dict[Hashable, Any]]:
+    """The manifest's rows of the usable scans of a fold."""
+    held_out = read_folds(folds)
+    mine = set(held_out.loc[held_out.fold == fold, "series_uid"])
+    return [row for row in read_manifest(manifest).to_dict("records") if row["series_uid"] in mine]
 
 
 def margin_of(provenance: Provenance) -> float:

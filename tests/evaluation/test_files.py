@@ -3,8 +3,10 @@
 import gzip
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
+from naive_froc import golden_cohort, naive_froc
 
 from nodulenet.evaluation import froc_files
 from nodulenet.files import InputError
@@ -74,6 +76,119 @@ def test_faults_name_the_file(inputs, tmp_path, name, text, fault):
     assert not (tmp_path / "out").exists()
 
 
+def write_cohort(folder, cohort):
+    """The four tables as files; returns their paths by the names of `froc_files`."""
+    paths = {name: folder / f"{name}.csv" for name in FILES}
+    tables = dict(zip(("annotations", "excluded", "predictions", "scans"), cohort, strict=True))
+    paths["scans"].write_text("".join(f"{scan}\n" for scan in tables.pop("scans")))
+    for name, table in tables.items():
+        table.to_csv(paths[name], index=False)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory):
+    """200 seeded scans, scored whole and in ten folds, and again as the tables that were read."""
+    folder = tmp_path_factory.mktemp("golden")
+    nodules, excluded, marks, scans = golden_cohort()
+    paths = write_cohort(folder, (nodules, excluded, marks, scans))
+    folds = pd.DataFrame({"seriesuid": scans, "subset": np.arange(200) % 10})
+    folds.to_csv(folder / "folds.csv", index=False)
+    content = froc_files(**paths, output=folder, samples=20, folds=folder / "folds.csv")
+    return folder, content, (nodules, excluded, marks, scans)
+
+
+def test_the_golden_scans_equal_the_naive_steps(golden):
+    _, content, cohort = golden
+    counts, sensitivity, cpm = naive_froc(*cohort, "challenge")
+    assert [content[k] for k in ("nodules", "found", "false_positives", "on_excluded")] == [*counts]
+    np.testing.assert_allclose(content["sensitivity"], sensitivity, rtol=0, atol=1e-12)
+    assert content["cpm"] == pytest.approx(cpm, abs=1e-12)
+    assert 0.2 < cpm < 0.8
+
+
+def test_the_golden_folds_equal_the_naive_steps(golden):
+    folder, content, (*tables, scans) = golden
+    assert list(content["folds"]) == [str(fold) for fold in range(10)]
+    table = pd.read_csv(folder / "froc.csv", dtype={"fold": str})
+    for fold, result in content["folds"].items():
+        own = scans[int(fold) :: 10]
+        part = [rows[rows["seriesuid"].isin(own)] for rows in tables]
+        counts, sensitivity, cpm = naive_froc(*part, own, "challenge")
+        assert (result["nodules"], result["found"]) == counts[:2]
+        assert result["scans"] == 20
+        np.testing.assert_allclose(result["sensitivity"], sensitivity, rtol=0, atol=1e-12)
+        assert result["cpm"] == pytest.approx(cpm, abs=1e-12)
+        assert table[table["fold"] == fold]["cpm"].tolist() == pytest.approx([cpm] * 7, abs=1e-6)
+
+
+def test_the_golden_tables_name_folds_and_the_stamp(golden):
+    folder, content, (*_, scans) = golden
+    fold_of = {scan: number % 10 for number, scan in enumerate(scans)}
+    for name, number in (("nodules", content["nodules"]), ("false_positives", None)):
+        table = pd.read_csv(folder / f"{name}.csv")
+        assert len(table) == number or number is None
+        assert table["fold"].tolist() == [fold_of[scan] for scan in table["seriesuid"]]
+        assert set(table["consensus"]) == {"given"}
+        assert set(table["config"]) == {content["stamp"]["config"]}
+        assert table["level"].isna().all()
+    assert len(content["stamp"]["config"]) == 12
+
+
+def test_another_submission_is_compared_in_pairs(inputs, tmp_path):
+    worse = tmp_path / "worse.csv"
+    worse.write_text(FILES["predictions"].replace("1.2,1,0,0,0.9", "1.2,80,0,0,0.9"))
+    content = froc_files(**inputs, output=tmp_path / "out", samples=50, against=worse)
+    assert content == json.loads((tmp_path / "out/froc.json").read_text())
+    assert (content["predictions"], content["against"]["predictions"]) == (
+        "predictions.csv",
+        "worse.csv",
+    )
+    assert content["against"]["cpm"] == 0
+    difference = content["against"]["difference"]
+    assert difference["cpm"] == 0.5
+    assert difference["sensitivity"] == [0.5] * 7
+    low, high = difference["interval"]
+    assert 0 <= low < 0.5 < high <= 1
+    assert set(pd.read_csv(tmp_path / "out/froc.csv")["set"]) == {"submission", "against"}
+    same = froc_files(**inputs, output=tmp_path / "out", samples=50, against=inputs["predictions"])
+    assert same["against"]["difference"]["interval"] == [0, 0]
+
+
+def test_ids_that_only_look_alike_are_an_error_with_examples_of_both(inputs, tmp_path):
+    inputs["scans"].write_text("".join(f"{number:03}\n" for number in range(20, 30)))
+    for name in ("annotations", "excluded"):
+        inputs[name].write_text(HEADER + "diameter_mm\n023,0,0,0,5\n")
+    inputs["predictions"].write_text(HEADER + "probability\n23,0,0,0,1\n025,0,0,0,1\n")
+    fault = r"predictions.csv: 1 scan.* not in the list of scans: 23; the list has 023, \.\.\."
+    with pytest.raises(InputError, match=fault):
+        froc_files(**inputs, output=tmp_path / "out")
+
+
+def test_scans_without_marks_are_counted_or_an_error(inputs, tmp_path):
+    content = froc_files(**inputs, output=tmp_path / "out", samples=5)
+    assert content["scans_without_marks"] == 1
+    with pytest.raises(InputError, match=r"predictions.csv: 1 scan.* have no mark: 1\.40"):
+        froc_files(**inputs, output=tmp_path / "no", allow_missing=False)
+    assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("seriesuid,subset\n1.2,0\n1.3,1\n", r"1 scan.* have no fold: 1\.40; it has 1\.2, 1\.3"),
+        ("seriesuid,part\n1.2,0\n", "needs the columns seriesuid and subset"),
+        ("seriesuid,subset\n1.2,one\n", "line 2: subset is not a number: 'one'"),
+        ("seriesuid,fold\n1.2,0\n1.2,0\n", "scan 1.2 is listed more than once"),
+    ],
+)
+def test_faults_of_the_folds(inputs, tmp_path, text, fault):
+    folds = tmp_path / "folds.csv"
+    folds.write_text(text)
+    with pytest.raises(InputError, match=f"folds.csv: {fault}"):
+        froc_files(**inputs, output=tmp_path / "out", folds=folds)
+
+
 def test_a_truncated_gzip_is_an_error(inputs, tmp_path):
     packed = tmp_path / "excluded.csv.gz"
     packed.write_bytes(gzip.compress(inputs["excluded"].read_bytes() * 500)[:-20])
@@ -103,3 +218,28 @@ def test_the_challenge_s_own_tables(nodulenet_data, tmp_path):
     # The only point is (1, 1): the curve is the diagonal up to it.
     expected = (0.125 + 0.25 + 0.5 + 4) / 7
     assert content["cpm"] == pytest.approx(expected, abs=2e-4)
+
+
+def test_perfect_marks_of_the_challenge_s_nodules_have_a_cpm_of_one(nodulenet_data, tmp_path):
+    folder = nodulenet_data / "luna16"
+    annotations = pd.read_csv(folder / "annotations.csv")
+    annotations.drop(columns="diameter_mm").assign(probability=1.0).to_csv(
+        tmp_path / "perfect.csv", index=False
+    )
+    content = froc_files(
+        folder / "annotations.csv",
+        folder / "annotations_excluded.csv.gz",
+        folder / "seriesuids.csv",
+        tmp_path / "perfect.csv",
+        tmp_path,
+        samples=10,
+        folds=folder / "subsets.csv",
+    )
+    assert (content["cpm"], content["interval"]) == (1.0, [1.0, 1.0])
+    assert content["false_positives"] == 0
+    folds = content["folds"]
+    assert [fold["scans"] for fold in folds.values()] == [89] * 8 + [88] * 2
+    assert sum(fold["nodules"] for fold in folds.values()) == 1186
+    assert {fold["cpm"] for fold in folds.values()} == {1.0}
+    # 888 scans, 601 with a nodule.
+    assert content["scans_without_marks"] == 888 - annotations["seriesuid"].nunique()

@@ -7,89 +7,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from naive_froc import NO_MARKS, NONE, cohorts, findings, marked, naive_froc
 
-from nodulenet.evaluation import bootstrap, froc
-from nodulenet.evaluation.froc import RATES, froc_curve, read_curve
+from nodulenet.evaluation import bootstrap, froc, paired_bootstrap
+from nodulenet.evaluation.froc import froc_curve, read_curve
 from nodulenet.evaluation.matching import match_marks
 from nodulenet.files import InputError
-
-POSITION = ["coordX", "coordY", "coordZ"]
-
-
-def findings(*rows):
-    """Rows (scan, x, y, z, diameter)."""
-    return pd.DataFrame(list(rows), columns=["seriesuid", *POSITION, "diameter_mm"])
-
-
-def marked(*rows):
-    """Rows (scan, x, y, z, probability)."""
-    return pd.DataFrame(list(rows), columns=["seriesuid", *POSITION, "probability"])
-
-
-NONE, NO_MARKS = findings(), marked()
-
-
-def naive_froc(nodules, excluded, marks, scans, readout):
-    """Loops over scans, findings and marks, thresholds one by one, plain `numpy.interp`."""
-    best_of, false, on_excluded = [], [], 0
-    for scan in scans:
-        own = [m for m in marks.itertuples() if m.seriesuid == scan]
-        if len(own) > 100:
-            limit = sorted((m.probability for m in own), reverse=True)[100]
-            own = [m for m in own if m.probability > limit]
-        on_nodule, on_other = set(), set()
-        for is_nodule, table in ((True, nodules), (False, excluded)):
-            for finding in table.itertuples():
-                if finding.seriesuid != scan:
-                    continue
-                radius = (10 if finding.diameter_mm < 0 else finding.diameter_mm) / 2
-                hits = []
-                for m in own:
-                    offset = [getattr(m, c) - getattr(finding, c) for c in POSITION]
-                    if sum(o * o for o in offset) < radius * radius:
-                        hits.append(m)
-                (on_nodule if is_nodule else on_other).update(m.Index for m in hits)
-                if is_nodule:
-                    best_of.append(max((m.probability for m in hits), default=None))
-        false += [m.probability for m in own if m.Index not in on_nodule | on_other]
-        on_excluded += len(on_other - on_nodule)
-    found = [p for p in best_of if p is not None]
-    rate, recall = [0.0], [0.0]
-    for threshold in sorted({*found, *false}, reverse=True):
-        rate.append(sum(p >= threshold for p in false) / len(scans))
-        recall.append(sum(p >= threshold for p in found) / len(best_of))
-    sensitivity = []
-    if readout == "challenge":
-        grid = np.linspace(0.125, 8, 10001)
-        curve = np.interp(grid, rate, recall)
-        sensitivity = [curve[np.abs(grid - target).argmin()] for target in RATES]
-    else:
-        for target in RATES:
-            beyond = [r for r in rate if r >= target]
-            at = min(beyond) if beyond else max(rate)
-            sensitivity.append(max(s for r, s in zip(rate, recall, strict=True) if r == at))
-    counts = (len(best_of), len(found), len(false), on_excluded)
-    return counts, sensitivity, float(np.mean(sensitivity))
-
-
-@st.composite
-def cohorts(draw):
-    """Few scans with many marks on a coarse grid: ties, doubles, exact radii, over 100 marks."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    scans = [f"s{i}" for i in range(draw(st.integers(1, 5)))]
-
-    def table(count, last, values):
-        position = rng.integers(0, 20, (count, 3)).astype(float)
-        columns = dict(zip(POSITION, position.T, strict=True))
-        values = rng.choice(values, count)
-        return pd.DataFrame({"seriesuid": rng.choice(scans, count)} | columns | {last: values})
-
-    nodules = table(draw(st.integers(1, 8)), "diameter_mm", [4.0, 6.0, 10.0, 20.0, -1.0])
-    excluded = table(draw(st.integers(0, 15)), "diameter_mm", [4.0, 10.0, -1.0])
-    levels = draw(st.sampled_from([3, 40, 10_000]))
-    count = draw(st.sampled_from([0, 1, 20, 180, 400]))
-    marks = table(count, "probability", np.arange(levels) / levels)
-    return nodules, excluded, marks, scans
 
 
 @settings(deadline=None, max_examples=150)
@@ -258,23 +181,28 @@ def random_cohort(seed=0, scans=30):
     return nodules, NONE, marked(*true[: scans * 2 // 3], *false), names
 
 
-@pytest.mark.parametrize("readout", ["challenge", "next_vertex"])
-def test_bootstrap_equals_the_naive_one(readout):
-    cohort = random_cohort()
-    interval = bootstrap(froc(*cohort, readout), samples=40, seed=7)
-    nodules, _, marks, scans = cohort
-    cpms, sensitivities = [], []
-    for draw in np.random.default_rng(7).integers(0, len(scans), (40, len(scans))):
+def naive_draws(nodules, excluded, marks, scans, readout, samples, seed):
+    """Sensitivities (B, 7) of cohorts built anew from the drawn scans' rows under new names."""
+    sensitivities = []
+    for draw in np.random.default_rng(seed).integers(0, len(scans), (samples, len(scans))):
         drawn = [(f"d{i}", scans[k]) for i, k in enumerate(draw)]
         again = [
             pd.concat(
                 [table[table["seriesuid"] == old].assign(seriesuid=new) for new, old in drawn]
             )
-            for table in (nodules, marks)
+            for table in (nodules, excluded, marks)
         ]
-        result = froc(again[0], NONE, again[1], [new for new, _ in drawn], readout)
-        cpms.append(result.cpm)
+        result = froc(*again, [new for new, _ in drawn], readout)
         sensitivities.append(result.sensitivity)
+    return np.array(sensitivities)
+
+
+@pytest.mark.parametrize("readout", ["challenge", "next_vertex"])
+def test_bootstrap_equals_the_naive_one(readout):
+    cohort = random_cohort()
+    interval = bootstrap(froc(*cohort, readout), samples=40, seed=7)
+    sensitivities = naive_draws(*cohort, readout, 40, 7)
+    cpms = sensitivities.mean(axis=1)
     np.testing.assert_allclose(interval.cpm, np.quantile(cpms, [0.025, 0.975]))
     expected = np.quantile(sensitivities, [0.025, 0.975], axis=0).T
     np.testing.assert_allclose(interval.sensitivity, expected)
@@ -293,6 +221,36 @@ def test_bootstrap_of_identical_scans_has_no_width():
     nodules = findings(*((name, 0, 0, 0, 10) for name in names))
     result = froc(nodules, NONE, marked(*((name, 0, 0, 0, 0.9) for name in names)), names)
     assert bootstrap(result).cpm.tolist() == [1, 1]
+
+
+def test_the_paired_interval_equals_brute_force():
+    nodules, _, marks, names = random_cohort()
+    other = marks.drop(index=range(3, 9)).assign(
+        probability=np.random.default_rng(5).random(len(marks) - 6)
+    )
+    one, two = froc(nodules, NONE, marks, names), froc(nodules, NONE, other, names)
+    result = paired_bootstrap(one, two, samples=40, seed=7, level=0.8)
+    assert result.cpm == pytest.approx(one.cpm - two.cpm)
+    np.testing.assert_allclose(result.sensitivity, one.sensitivity - two.sensitivity)
+    points = naive_draws(nodules, NONE, marks, names, "challenge", 40, 7)
+    points -= naive_draws(nodules, NONE, other, names, "challenge", 40, 7)
+    expected = np.quantile(points.mean(axis=1), [0.1, 0.9])
+    np.testing.assert_allclose(result.interval, expected, atol=1e-12)
+    expected = np.quantile(points, [0.1, 0.9], axis=0).T
+    np.testing.assert_allclose(result.sensitivity_interval, expected, atol=1e-12)
+
+
+def test_a_system_does_not_differ_from_itself():
+    result = froc(*random_cohort())
+    difference = paired_bootstrap(result, result)
+    assert (difference.cpm, difference.interval.tolist()) == (0, [0, 0])
+
+
+def test_systems_scored_over_other_scans_are_not_paired():
+    with pytest.raises(ValueError, match="same scans"):
+        paired_bootstrap(froc(*random_cohort()), froc(*random_cohort(scans=29)))
+    with pytest.raises(ValueError, match="readout"):
+        paired_bootstrap(froc(*random_cohort()), froc(*random_cohort(), "next_vertex"))
 
 
 def test_without_nodules_everything_is_undefined():

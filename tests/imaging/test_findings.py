@@ -5,7 +5,13 @@ import pytest
 
 from nodulenet.annotations import Group, Mark, Reading, Roi, Session
 from nodulenet.files import InputError
-from nodulenet.imaging import findings_table, read_nodules, target_grid, write_nodules
+from nodulenet.imaging import (
+    findings_table,
+    read_nodules,
+    read_readers,
+    target_grid,
+    write_nodules,
+)
 
 AFFINE = np.array([[0, 0, 0.5, 10], [0, 0.5, 0, 20], [2, 0, 0, -30], [0, 0, 0, 1]], float)
 SHAPE = (20, 60, 60)
@@ -106,6 +112,44 @@ def test_round_trip(tmp_path, reading, groups):
     numbers = table.select_dtypes("number").columns
     assert np.allclose(again[numbers], table[numbers], atol=1e-6)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["n.csv", "n.npz"]
+
+
+def test_each_reader_s_marks_of_a_group_are_one_mask(tmp_path, reading):
+    tall, wide = np.ones((3, 1, 1), bool), np.ones((1, 1, 4), bool)
+    outlines = ((tall, (5, 6, 7)), (wide, (5, 6, 5)), (wide, (8, 6, 7)))
+    members = ((2, 0), (0, 1), (2, 3))
+    union = np.zeros((4, 1, 6), bool)
+    union[:3, 0, 2] = union[0, 0, :4] = union[3, 0, 2:] = True
+    without = Group(((0, 0),), tall, (1, 1, 1), ())
+    groups = [
+        without,
+        Group(members, union, (5, 6, 5), outlines),
+        group(((1, 0),), tall, (0, 0, 0)),
+    ]
+    write_nodules(tmp_path / "n.npz", tmp_path / "n.csv", groups, table_of(reading, groups))
+    first, second, third = read_readers(tmp_path / "n.npz")
+    assert [(r.group, r.session) for r in (first, second, third)] == [(1, 0), (1, 2), (2, 1)]
+    assert np.array_equal(first.mask, wide)
+    assert first.offset == (5, 6, 5)
+    both = np.zeros((4, 1, 4), bool)
+    both[:3, 0, 0] = both[3] = True
+    assert np.array_equal(second.mask, both)
+    assert second.offset == (5, 6, 7)
+    assert np.array_equal(third.mask, tall)
+
+
+def test_readers_masks_that_do_not_fit_together(tmp_path, reading, groups):
+    masks = tmp_path / "n.npz"
+    write_nodules(masks, tmp_path / "n.csv", groups, table_of(reading, groups))
+    with np.load(masks) as held:
+        arrays = dict(held)
+    np.savez(masks, **(arrays | {"reader_groups": arrays["reader_groups"][:-1]}))
+    with pytest.raises(InputError, match=r"n\.npz: the readers' masks do not fit together"):
+        read_readers(masks)
+    del arrays["reader_bits"]
+    np.savez(masks, **arrays)
+    with pytest.raises(InputError, match=r"n\.npz: no file of nodule masks"):
+        read_readers(masks)
 
 
 def test_broken_files(tmp_path, reading, groups):

@@ -13,7 +13,8 @@ from nodulenet.cohort.folds import write_folds
 from nodulenet.cohort.manifest import COLUMNS, COUNTS, SHAPE, write_manifest
 from nodulenet.files import InputError
 from nodulenet.imaging import Volume, write_scan
-from nodulenet.model.weights import load_weights
+from nodulenet.model import NoduleNet
+from nodulenet.model.weights import Provenance, load_weights, save_weights
 from nodulenet.training import train as train_module
 from nodulenet.training import train_stage
 
@@ -63,8 +64,12 @@ def write_cohort(root: Path, nodules: bool = True) -> tuple[Path, Path]:
     return root / "manifest.tsv", root / "folds.tsv"
 
 
+def files(folder: Path | None) -> dict[str, Path]:
+    return {name: folder / f"{name}.pt" for name in ("weights", "momentum")} if folder else {}
+
+
 def run(cohort: tuple[Path, Path], stage: str, output: Path, parent: Path | None = None) -> None:
-    train_stage(*cohort, 1, stage, SETTINGS, parent, output, threads=1)
+    train_stage(*cohort, 1, stage, SETTINGS, files(parent), output, threads=1)
 
 
 def tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -106,7 +111,7 @@ def test_a_later_stage_starts_from_the_weights_and_momentum_before(tmp_path: Pat
     cohort = write_cohort(tmp_path)
     run(cohort, "ncs", tmp_path / "ncs")
     net, optimiser = train_module.start(
-        SETTINGS, train_module.read_optimisation(SETTINGS["train"]), tmp_path / "ncs"
+        SETTINGS, train_module.read_optimisation(SETTINGS["train"]), files(tmp_path / "ncs")
     )
     before = tensors(tmp_path / "ncs")
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
@@ -132,7 +137,7 @@ def test_a_checkpoint_of_other_settings_is_not_resumed(
     run(cohort, "ncs", tmp_path / "ncs")
     changed = copy.deepcopy(SETTINGS)
     changed["train"]["lr"] = 0.02
-    train_stage(*cohort, 1, "ncs", changed, None, tmp_path / "ncs", threads=1)
+    train_stage(*cohort, 1, "ncs", changed, {}, tmp_path / "ncs", threads=1)
     assert "not resumed" in caplog.text
     assert pd.read_csv(tmp_path / "ncs" / "history.csv").lr.max() == 0.02
 
@@ -173,4 +178,24 @@ def test_a_training_that_diverges_says_where(tmp_path: Path, stage: str, lr: flo
     changed["train"]["lr"] = lr
     changed["train"]["stages"]["full"]["epochs"] = 9
     with pytest.raises(InputError, match=rf"fold 1, stage {stage}, epoch \d: .*lower train\.lr"):
-        train_stage(*cohort, 1, stage, changed, parent, tmp_path / "new", threads=1)
+        train_stage(*cohort, 1, stage, changed, files(parent), tmp_path / "new", threads=1)
+
+
+def test_a_parent_of_another_size_is_refused(tmp_path: Path) -> None:
+    provenance = Provenance({"width": 0.2}, ("ncs",), {}, "ncs", 1, 3, {})
+    save_weights(NoduleNet(width=0.2), provenance, tmp_path / "weights.pt")
+    optimisation = train_module.read_optimisation(SETTINGS["train"])
+    with pytest.raises(InputError, match=r"weights\.pt: is a network of .*0\.2.*model says .*0\.1"):
+        train_module.start(SETTINGS, optimisation, {"weights": tmp_path / "weights.pt"})
+
+
+def test_given_weights_start_a_stage_without_momentum(tmp_path: Path) -> None:
+    net = NoduleNet(**SETTINGS["model"])
+    provenance = Provenance(SETTINGS["model"], ("ncs",), {}, "ncs", None, 3, {})
+    save_weights(net, provenance, tmp_path / "weights.pt")
+    optimisation = train_module.read_optimisation(SETTINGS["train"])
+    parent = {"weights": tmp_path / "weights.pt"}
+    started, optimiser = train_module.start(SETTINGS, optimisation, parent)
+    held = net.state_dict()
+    assert all(torch.equal(value, held[name]) for name, value in started.state_dict().items())
+    assert not optimiser.state

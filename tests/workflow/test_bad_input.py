@@ -32,6 +32,14 @@ def with_train(**changes: Any) -> dict[str, Any]:
             {"preprocess": {"hu_window": [600, -1200]}},
             "config.yaml: preprocess.hu_window: 600 is not below -1200",
         ),
+        (
+            {"froc": {"protocol": "luna16"}},
+            "config.yaml: froc.protocol is luna16, which needs froc.luna16: the folder that holds",
+        ),
+        (
+            {"froc": {"protocol": "luna16", "luna16": "data"}},
+            "config.yaml: froc.luna16: data/annotations.csv does not exist",
+        ),
         (with_train(batch="4"), "config.yaml: train.batch: '4' is not of type 'integer'"),
         (with_train(evaluate=["ful"]), "config.yaml: train.evaluate: there is no stage 'ful'"),
         (
@@ -45,6 +53,27 @@ def with_train(**changes: Any) -> dict[str, Any]:
         (
             {"annotations": "table"},
             "config.yaml: train.stages.full.branches: sr learns from outlines",
+        ),
+        (
+            {"weights": {"ful": {"fold0": "scans.tsv"}}},
+            "config.yaml: weights.ful: there is no stage 'ful'",
+        ),
+        (
+            {"weights": {"full": {"fold2": "scans.tsv"}}},
+            "config.yaml: weights.full.fold2: there is no such fold, folds.number is 2",
+        ),
+        (
+            {"weights": {"full": {"fold0": "none.pt"}}},
+            "config.yaml: weights.full.fold0: none.pt does not exist",
+        ),
+        (
+            {"weights": {"full": {"1": "scans.tsv"}}},
+            "config.yaml: weights.full: '1' does not match",
+        ),
+        (
+            with_train(stages={**STAGES, "ncs_only": STAGES["ncs"]})
+            | {"weights": {"ncs_only": {"fold0": "scans.tsv"}}},
+            "config.yaml: weights.ncs_only: no stage of train.evaluate needs it",
         ),
     ],
 )

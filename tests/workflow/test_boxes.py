@@ -24,8 +24,12 @@ def test_a_cohort_without_outlines(first_run: Path) -> None:
         ("ensemble", "dfps", "ncs"), (2, 3)
     )
     assert sorted(path.name for path in (results / "figures").iterdir()) == [
+        "ablation.svg",
         "froc.svg",
         "training_fold0.svg",
         "training_fold1.svg",
     ]
     assert not (results / "dfps_only/gallery.png").exists()
+    # Nobody outlined anything, so there are no readers to compare.
+    for path in ("reader_pairs.csv", "dfps_only/readers.csv", "dfps_only/segmentation.csv"):
+        assert pd.read_csv(results / path).empty

@@ -50,3 +50,9 @@ def test_real_scans(fresh: Path, lidc_scan: Callable[[str], Path]) -> None:
     scores = pd.read_csv(results / "full/froc.csv")
     assert set(scores["scans"]) == {1, 2}
     assert scores["nodules"].max() == 4
+    pairs = pd.read_csv(results / "reader_pairs.csv")
+    # Every nodule of the two scans has at least three readers, who agree as people do.
+    assert pairs.groupby(["series_uid", "label"])["reader"].nunique().ge(3).all()
+    between = pairs[pairs["against"] != "consensus"]
+    assert between["dice"].between(0.4, 0.99).all()
+    assert between["surface_mean_mm"].between(0.1, 3).all()

@@ -31,7 +31,9 @@ def test_all_targets(first_run: Path) -> None:
         *(f"fold{k}/{s}/weights.pt" for k in (0, 1) for s in ("ncs", "full")),
         *(f"fold{k}/full/predictions.csv" for k in (0, 1)),
         *(f"full/{name}" for name in ("predictions.csv", "froc.csv", "segmentation.csv")),
+        *(f"full/{name}" for name in ("nodules.csv", "false_positives.csv", "readers.csv")),
         *(f"figures/{name}.svg" for name in ("froc", "dice", "training_fold0", "training_fold1")),
+        *("figures/ablation.svg", "ablation.csv", "reader_pairs.csv"),
         "full/gallery.png",
     ]
     assert [path for path in expected if not (results / path).stat().st_size] == []
@@ -41,10 +43,35 @@ def test_all_targets(first_run: Path) -> None:
     assert set(froc["sets"]) == {"ensemble", "dfps", "ncs"}
     assert froc["sets"]["ensemble"]["scans"] == 3
     assert froc["sets"]["ensemble"]["nodules"] == 4
+    assert froc["all_scans"]["ensemble"]["scans"] == 4
+    nodules = pd.read_csv(results / "full/nodules.csv", dtype={"config": str})
+    assert (nodules["set"] == "ensemble").sum() == 2 * 4
+    assert set(nodules["consensus"]) == {"nodulenet/union/nearest/0.4"}
+    assert set(nodules["config"]) == {froc["stamp"]["config"]}
     history = pd.read_csv(results / "fold0/full/history.csv")
     assert len(history) == tiny.CONFIG["train"]["stages"]["full"]["epochs"]
     assert list((results / "fold0/full/tensorboard").glob("events*"))
     assert not list(results.glob("fold*/*/checkpoint.pt"))
+
+
+def test_stages_and_readers_are_compared(first_run: Path) -> None:
+    results = first_run / RESULTS
+    ablation = pd.read_csv(results / "ablation.csv").set_index("stage")
+    assert ablation["trained"].to_dict() == {"full": "ncs > full", "ncs": "ncs"}
+    assert ablation["reference"].tolist() == ["ncs", "ncs"]
+    cpm = ablation["cpm"]
+    assert abs(ablation.loc["full", "difference"] - (cpm["full"] - cpm["ncs"])) < 1e-5
+    assert ablation["difference"].isna().tolist() == [False, True]
+    assert (ablation[["scans", "nodules"]] == [3, 4]).all(axis=None)
+    # The four readers draw every nodule alike.
+    pairs = pd.read_csv(results / "reader_pairs.csv")
+    assert len(pairs) == 4 * (6 + 4)
+    assert (pairs[["dice", "surface_p95_mm"]] == [1, 0]).all(axis=None)
+    readers = pd.read_csv(results / "full/readers.csv")
+    nodules = pd.read_csv(results / "full/segmentation.csv").set_index(["series_uid", "label"])
+    assert len(readers) == 4 * len(nodules) == 16
+    for row in readers.itertuples():
+        assert row.dice == nodules.loc[(row.series_uid, row.label), "dice"]
 
 
 def test_a_second_run_has_nothing_to_do(first_run: Path) -> None:
@@ -59,6 +86,7 @@ def test_a_deleted_fold_alone_is_made_again(first_run: Path, finished: Path) -> 
         "train stage ncs without fold 0",
         "train stage full without fold 0",
         "predict the scans of fold 0 with stage full",
+        "predict the scans of fold 0 with stage ncs",
         "draw the training curves of fold 0",
     }
     assert not any("scan 1." in job for job in jobs)
@@ -81,6 +109,31 @@ def test_an_edit_reruns_the_rules_it_decides(finished: Path) -> None:
     assert not any("scan 1." in job for job in jobs)
     assert {f"preprocess scan {series}" for series in tiny.SERIES} <= edited("imaging/hull.py")
     assert running.plan(finished) == set()
+
+
+def test_the_challenge_s_protocol_scores_the_same_predictions(finished: Path) -> None:
+    head = "seriesuid,coordX,coordY,coordZ,diameter_mm\n"
+    official = {
+        "annotations.csv": head + f"{tiny.SERIES[0]},18,30,18,10\n1.9,0,0,0,5\n",
+        "annotations_excluded.csv": head,
+        "seriesuids.csv": "".join(f"{series}\n" for series in (*tiny.SERIES[:2], "1.9")),
+    }
+    (finished / "official").mkdir()
+    for name, text in official.items():
+        (finished / "official" / name).write_text(text)
+    mine = json.loads((finished / RESULTS / "full/froc.json").read_text())
+    running.configure(finished, froc={"protocol": "luna16", "luna16": "official", "bootstrap": 10})
+    jobs = running.plan(finished, f"{RESULTS}/full/froc.json")
+    assert jobs == {"score stage full"}
+    running.run(finished, f"{RESULTS}/full/froc.json")
+    froc = json.loads((finished / RESULTS / "full/froc.json").read_text())
+    assert [froc[key] for key in ("protocol", "scans", "listed", "scans_not_listed")] == [
+        "luna16", 2, 3, 2
+    ]  # fmt: skip
+    assert froc["sets"]["ensemble"]["nodules"] == 1
+    assert froc["stamp"]["consensus"] == "given"
+    assert froc["stamp"]["config"] != mine["stamp"]["config"]
+    assert "2 of the 3 listed scans" in (finished / "logs/tiny/evaluate/full.log").read_text()
 
 
 def test_another_stage_leaves_the_trained_ones_alone(finished: Path) -> None:
@@ -126,6 +179,12 @@ def test_the_report_holds_the_figures(first_run: Path, tmp_path: Path) -> None:
         for name in report.namelist():
             held[hashlib.sha256(report.read(name)).hexdigest()] = name
     results = first_run / RESULTS
-    for path in ("figures/froc.svg", "figures/dice.svg", "full/gallery.png", "full/froc.csv"):
+    for path in (
+        "figures/froc.svg",
+        "figures/dice.svg",
+        "full/gallery.png",
+        "full/froc.csv",
+        "ablation.csv",
+    ):
         digest = hashlib.sha256((results / path).read_bytes()).hexdigest()
         assert digest in held, path

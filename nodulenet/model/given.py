@@ -1,0 +1,64 @@
+"""Whether weights fit the images and the stage that they are to be used for."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nodulenet.files import InputError, sha256, write_json
+from nodulenet.model.weights import Provenance, load_weights
+
+log = logging.getLogger(__name__)
+
+
+def check_given(
+    weights: Path, branches: Sequence[str], fold: int, preprocess: Mapping[str, Any], output: Path
+) -> None:
+    """Check a weights file that the config gives for a fold of a stage; note in JSON what it is.
+
+    branches: those of the stage; preprocess: the config's section. Raises `InputError` where the
+    weights lack a branch or were trained on images prepared otherwise. Weights that were trained
+    without another fold are warned of in the log: whether they have seen the patients of this one
+    cannot be told from the file.
+    """
+    _, provenance = load_weights(weights)
+    if lacking := [branch for branch in branches if branch not in provenance.branches]:
+        raise InputError(
+            f"{weights}: has the branches {', '.join(provenance.branches)}, but the stage that it"
+            f" is given for has {', '.join(lacking)} too"
+        )
+    check_preprocess(provenance, preprocess, weights, "this cohort is")
+    if provenance.fold not in (None, fold):
+        log.warning("%s: trained without fold %d, used for fold %d", weights, provenance.fold, fold)
+    write_json(
+        output,
+        {
+            "file": str(weights),
+            "sha256": sha256(weights),
+            "stage": provenance.stage,
+            "fold": provenance.fold,
+            "epochs": provenance.epochs,
+            "branches": list(provenance.branches),
+            "model": dict(provenance.model),
+            "imported_from": provenance.settings.get("imported_from"),
+        },
+    )
+
+
+def check_preprocess(
+    provenance: Provenance, preprocess: Mapping[str, Any], weights: Path, images: str
+) -> None:
+    """Raise `InputError` unless images were prepared as those that the weights were trained on.
+
+    preprocess: the parameters of the images; images: what to call them, with its verb.
+    """
+    trained, own = (
+        json.loads(json.dumps(dict(part))) for part in (provenance.preprocess, preprocess)
+    )
+    for key in sorted({*trained, *own}):
+        if trained.get(key) != own.get(key):
+            raise InputError(
+                f"{weights}: was trained on images with preprocess.{key}: {trained.get(key)},"
+                f" but {images} prepared with {own.get(key)}"
+            )

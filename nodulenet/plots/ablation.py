@@ -1,0 +1,85 @@
+"""CPM of the evaluated stages, and what each gains over the reference."""
+
+import textwrap
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from nodulenet.files import InputError
+from nodulenet.plots.style import BLUE, GREY, drawing
+
+COLUMNS = (
+    *("stage", "cpm", "cpm_low", "cpm_high", "reference"),
+    *("difference", "difference_low", "difference_high"),
+    *("protocol", "denominator", "scans", "nodules", "dice_found", "dice_all"),
+)
+LETTERS_PER_INCH = 14
+WIDTH = 8.2
+
+
+def plot_ablation(table: Path, output: Path) -> None:
+    """Draw ablation.csv: CPM with 95 % interval, and the paired difference to the reference.
+
+    Raises `InputError` naming a file that is no ablation.csv.
+    """
+    rows = read_ablation(Path(table))
+    with drawing(Path(output), WIDTH, 1.5 + 0.45 * len(rows)) as figure:
+        left, right = figure.subplots(1, 2, sharey=True)
+        draw_scores(left, rows, "cpm")
+        draw_scores(right, rows, "difference")
+        right.axvline(0, color=GREY, linewidth=1)
+        left.set_yticks(range(len(rows)), [label(row) for row in rows.to_dict("records")])
+        left.set_ylim(len(rows) - 0.5, -0.5)
+        left.set_xlabel("CPM")
+        right.set_xlabel(f"CPM less that of {rows['reference'].iloc[0]}")
+        lines = textwrap.wrap(caption(rows), int(LETTERS_PER_INCH * WIDTH))
+        figure.supxlabel("\n".join(lines), fontsize=8.5)
+
+
+def read_ablation(path: Path) -> pd.DataFrame:
+    """Read ablation.csv. Raises `InputError` naming the file and the fault."""
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: no table of stages: {error}") from error
+    missing = [column for column in COLUMNS if column not in table]
+    if missing or table.empty:
+        raise InputError(f"{path}: no {', '.join(missing) or 'row'}")
+    return table
+
+
+def draw_scores(axes: Axes, rows: pd.DataFrame, name: str) -> None:
+    """Draw one number a stage with its interval, the value beside it."""
+    for place, row in enumerate(rows.to_dict("records")):
+        value, low, high = row[name], row[f"{name}_low"], row[f"{name}_high"]
+        if np.isnan(value):
+            continue
+        axes.plot([low, high], [place, place], color=BLUE, linewidth=1.6)
+        axes.plot([value], [place], "o", color=BLUE, markersize=5)
+        text = f"{value:+.3f}" if name == "difference" else f"{value:.3f}"
+        axes.annotate(
+            text, (value, place), (0, 6), textcoords="offset points", ha="center", fontsize=8
+        )
+    axes.margins(x=0.12)
+    axes.grid(visible=False, axis="y")
+
+
+def label(row: dict[Hashable, Any]) -> str:
+    """A stage's name, with its Dice where it has masks."""
+    if np.isnan(row["dice_found"]):
+        return str(row["stage"])
+    return f"{row['stage']}\nDice {row['dice_found']:.3f} found, {row['dice_all']:.3f} all"
+
+
+def caption(rows: pd.DataFrame) -> str:
+    """Protocol and numbers that the figure rests on."""
+    row = rows.iloc[0]
+    text = f"protocol {row['protocol']}: {row['scans']} scans ({row['denominator']}),"
+    text += f" {row['nodules']} nodules, set ensemble"
+    if rows["cpm_low"].isna().all():
+        return text
+    return f"{text}; bars: 95 % bootstrap interval over scans, of the differences paired"

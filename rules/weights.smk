@@ -1,0 +1,56 @@
+"""Weights that the config gives in place of a training: functions alone, called by common.smk."""
+
+import os
+
+from snakemake.exceptions import WorkflowError
+
+
+def read_given(weights):
+    """The config's section weights as (stage, fold) -> file; raises naming the key at fault."""
+    given = {}
+    for stage, files in weights.items():
+        key = f"{CONFIG}: weights.{stage}"
+        if stage not in STAGES:
+            raise WorkflowError(f"{key}: there is no stage {stage!r}")
+        if not any(stage in [name, *ancestors(name)] for name in EVALUATED):
+            raise WorkflowError(f"{key}: no stage of train.evaluate needs it")
+        for name, path in files.items():
+            fold = int(name.removeprefix("fold"))
+            if fold not in FOLDS:
+                raise WorkflowError(
+                    f"{key}.{name}: there is no such fold, folds.number is {len(FOLDS)}"
+                )
+            if not os.path.isfile(path):
+                raise WorkflowError(f"{key}.{name}: {path} does not exist")
+            given[stage, fold] = path
+    return given
+
+
+def trained(fold):
+    """The stages that a fold trains: the evaluated ones and their ancestors up to a given one."""
+    needed = set()
+    for stage in EVALUATED:
+        for name in [stage, *ancestors(stage)]:
+            if (name, fold) in GIVEN:
+                break
+            needed.add(name)
+    return [name for name in STAGES if name in needed]
+
+
+def weights_of(stage, fold):
+    """The files that a job takes in to use a stage's weights: its own, or given ones checked."""
+    folder = f"<results>/fold{fold}/{stage}"
+    if given := GIVEN.get((stage, int(fold))):
+        return {"weights": given, "checked": f"{folder}/given.json"}
+    return {"weights": f"{folder}/weights.pt"}
+
+
+def parent(wildcards):
+    """Input function: the stage before, if there is one; a given one has no momentum."""
+    require_outlines(wildcards.stage)
+    files = {}
+    for stage in ancestors(wildcards.stage)[:1]:
+        files = weights_of(stage, wildcards.fold)
+        if "checked" not in files:
+            files["momentum"] = f"<results>/fold{wildcards.fold}/{stage}/momentum.pt"
+    return files

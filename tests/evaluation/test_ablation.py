@@ -1,0 +1,131 @@
+"""Stages of the small cohort side by side, and the agreement of its readers."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_cohort import ball, build
+
+from nodulenet.evaluation import evaluate_stage
+from nodulenet.evaluation.ablation import EvaluatedStage, compare_stages
+from nodulenet.evaluation.agreement import score_readers
+from nodulenet.files import InputError
+
+SETTINGS = {"protocol": "nodulenet", "readout": "challenge", "bootstrap": 200}
+ORIGIN = {"consensus": "nodulenet/union/nearest/0.4", "level": 3, "config": "0" * 12}
+NODULES = [((20, 30, 30), 6), ((40, 60, 70), 4), ((30, 40, 45), 9)]
+
+
+def dice(a, b):
+    return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """The stage `full` of the cohort and `blind`, that misses the nodule of s1 and has no masks."""
+    folder = tmp_path_factory.mktemp("cohort")
+    cohort = build(folder)
+    score_readers(cohort.manifest, cohort.folds, ORIGIN, folder)
+    evaluate_stage(**vars(cohort), settings=SETTINGS, origin=ORIGIN, output=folder / "full")
+    table = pd.read_csv(cohort.predictions)
+    (folder / "blind").mkdir()
+    table.drop(index=2).to_csv(folder / "blind/predictions.csv", index=False)
+    blind = vars(cohort) | {
+        "predictions": folder / "blind/predictions.csv",
+        "masks": [folder / "none"] * 2,
+    }
+    evaluate_stage(**blind, settings=SETTINGS, origin=ORIGIN, output=folder / "blind")
+    compare(cohort, folder)
+    return folder
+
+
+def compare(cohort, folder, frocs=("full/froc.json", "blind/froc.json")):
+    stages = [
+        EvaluatedStage("full", "ncs > full", folder / "full/predictions.csv", folder / frocs[0]),
+        EvaluatedStage("blind", "ncs > blind", folder / "blind/predictions.csv", folder / frocs[1]),
+    ]
+    files = (folder / "reader_pairs.json", folder / "ablation.csv")
+    compare_stages(cohort.manifest, cohort.folds, stages, "blind", SETTINGS, ORIGIN, *files)
+
+
+def test_a_row_a_stage_with_the_scores_of_its_own_tables(compared):
+    table = pd.read_csv(compared / "ablation.csv").set_index("stage")
+    assert table.index.tolist() == ["full", "blind"]
+    for name, row in table.iterrows():
+        content = json.loads((compared / name / "froc.json").read_text())
+        own = content["sets"]["ensemble"]
+        assert row["cpm"] == pytest.approx(own["cpm"], rel=1e-5)
+        assert [row["cpm_low"], row["cpm_high"]] == pytest.approx(own["interval"], rel=1e-5)
+        points = [row[f"sensitivity_{rate:g}"] for rate in own["rates"]]
+        assert points == pytest.approx(own["sensitivity"], rel=1e-5)
+        assert row["found"] == own["found"]
+        assert row[["scans", "nodules", "level"]].tolist() == [2, 3, 3]
+    assert table["trained"].tolist() == ["ncs > full", "ncs > blind"]
+    assert set(table["protocol"]) == {"nodulenet"}
+
+
+def test_differences_are_to_the_reference(compared):
+    table = pd.read_csv(compared / "ablation.csv").set_index("stage")
+    columns = ["difference", "difference_low", "difference_high"]
+    difference, low, high = table.loc["full", columns]
+    # One of three nodules more. In a draw of s0 alone they are alike, of s1 alone 1 apart.
+    assert difference == pytest.approx(1 / 3, rel=1e-5)
+    assert (low, high) == (0, 1)
+    assert table.loc["blind", columns].isna().all()
+
+
+def test_masks_are_there_where_a_stage_has_them(compared):
+    table = pd.read_csv(compared / "ablation.csv").set_index("stage")
+    content = json.loads((compared / "full/froc.json").read_text())["segmentation"]
+    assert table.loc["full", "dice_found"] == pytest.approx(content["dice_found"], rel=1e-5)
+    assert table.loc["full", "dice_all"] == pytest.approx(content["dice_all"], rel=1e-5)
+    readers = content["readers"]["dice_found"]
+    assert table.loc["full", "dice_readers_found"] == pytest.approx(readers, rel=1e-5)
+    assert np.isnan(table.loc["blind", "dice_found"])
+
+
+def test_readers_among_themselves(compared):
+    pairs = pd.read_csv(compared / "reader_pairs.csv")
+    assert pairs["against"].tolist() == ["2", "consensus", "consensus"] * 3
+    assert pairs["reader"].tolist() == [1, 1, 2] * 3
+    between = [dice(ball(at, radius), ball(at, radius - 1)) for at, radius in NODULES]
+    np.testing.assert_allclose(pairs.loc[pairs["against"] == "2", "dice"], between, rtol=1e-5)
+    summary = json.loads((compared / "reader_pairs.json").read_text())
+    assert summary["readers"]["dice"] == pytest.approx(np.mean(between))
+    assert (summary["readers"]["nodules"], summary["readers"]["pairs"]) == (3, 3)
+    # The first reader is the consensus, the second as far from it as from the first.
+    assert summary["consensus"]["dice"] == pytest.approx((1 + np.mean(between)) / 2)
+    assert summary["consensus"]["pairs"] == 6
+    assert "volume_error_mm3" not in summary["readers"]
+    table = pd.read_csv(compared / "ablation.csv")
+    assert table["dice_between_readers"].tolist() == pytest.approx([np.mean(between)] * 2, rel=1e-5)
+
+
+def test_predictions_against_single_readers(compared):
+    table = pd.read_csv(compared / "full/readers.csv")
+    assert table["reader"].tolist() == [1, 2] * 3
+    assert table["found"].tolist() == [1, 1, 0, 0, 1, 1]
+    mask = ball((30, 42, 46), 8)
+    expected = [dice(mask, ball((30, 40, 45), radius)) for radius in (9, 8)]
+    np.testing.assert_allclose(table["dice"][4:], expected, rtol=1e-5)
+    first = dice(ball((20, 30, 30), 6), ball((20, 30, 30), 5))
+    readers = json.loads((compared / "full/froc.json").read_text())["segmentation"]["readers"]
+    assert readers["masks"] == 6
+    assert readers["dice_found"] == pytest.approx(((1 + first) / 2 + np.mean(expected)) / 2)
+    assert readers["dice_all"] == pytest.approx(((1 + first) / 2 + np.mean(expected)) / 3)
+
+
+def test_files_that_are_something_else_are_named(compared, tmp_path):
+    cohort = build(tmp_path)
+    for name in ("full", "blind"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / f"{name}/predictions.csv").write_bytes(cohort.predictions.read_bytes())
+    (tmp_path / "reader_pairs.json").write_text('{"readers": {"dice": null}}')
+    (tmp_path / "odd.json").write_text("{}")
+    with pytest.raises(InputError, match=r"odd\.json: no froc\.json"):
+        compare(cohort, tmp_path, ("odd.json", "odd.json"))
+    (tmp_path / "good.json").write_text('{"segmentation": null}')
+    (tmp_path / "reader_pairs.json").write_text("{}")
+    with pytest.raises(InputError, match=r"reader_pairs\.json: no reader_pairs\.json"):
+        compare(cohort, tmp_path, ("good.json", "good.json"))
