@@ -28,7 +28,8 @@ class Group:
 
     members: (session index, mark index) in the order they joined. mask: bool (d, h, w), the
     members' masks merged, cropped to its box. offset: (z, y, x) array index of its first voxel.
-    outlines: mask and offset of each member alone, cropped likewise. protocol: who had a vote.
+    outlines: mask and offset of each member alone, cropped likewise; empty where nobody drew one.
+    protocol: who had a vote.
     notes: a line for each exception to the rules of protocol and merge.
     """
 
