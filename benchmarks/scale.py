@@ -123,7 +123,7 @@ def write_marks(folder: Path, marks: pd.DataFrame) -> None:
 
     scans = read_folds(folder / "folds.tsv").set_index("series_uid")["fold"]
     marks = marks.assign(
-        **{name: marks["probability"] for name in ("ncs_probability", "dfps_probability")},
+        **dict.fromkeys(("ncs_probability", "dfps_probability"), marks["probability"]),
         **{column: marks[column[5:]] for column in DFPS_COLUMNS if "coord" in column},
         kept=1,
         fold=marks["seriesuid"].map(scans),
