@@ -1,4 +1,4 @@
-"""The command line: `nodulenet index`, `consensus`, `froc`, `import-weights`.
+"""The command line: `nodulenet --help` lists the commands.
 
 Exit status 0, 1 for a fault in the input (one line on stderr) or 2 for wrong usage. The packages
 are imported by the command that needs them, so that `--help` is quick.
@@ -11,6 +11,8 @@ from pathlib import Path
 
 from nodulenet import __version__
 from nodulenet.cli_compare import add_compare_annotations, add_compare_excluded
+from nodulenet.cli_doctor import add_doctor
+from nodulenet.cli_train import add_train
 from nodulenet.files import InputError, replacing
 
 ANNOTATIONS_HELP = (
@@ -48,6 +50,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_compare_excluded(commands)
     add_froc(commands)
     add_import_weights(commands)
+    add_train(commands)
+    add_doctor(commands)
     return parser
 
 

@@ -12,6 +12,8 @@ rule reader_pairs:
         summary="<results>/reader_pairs.json",
     log:
         "<logs>/reader_pairs.log",
+    benchmark:
+        "<benchmarks>/reader_pairs.tsv"
     conda:
         "../envs/cpu.yaml"
     params:
@@ -45,6 +47,8 @@ rule ablation:
         ),
     log:
         "<logs>/ablation.log",
+    benchmark:
+        "<benchmarks>/ablation.tsv"
     conda:
         "../envs/cpu.yaml"
     params:

@@ -9,6 +9,8 @@ rule predict:
         masks=directory("<results>/fold{fold}/{stage}/masks"),
     log:
         "<logs>/predict/fold{fold}_{stage}.log",
+    benchmark:
+        "<benchmarks>/predict/fold{fold}_{stage}.tsv"
     conda:
         "../envs/gpu.yaml"
     threads: TRAIN_THREADS
@@ -35,6 +37,8 @@ rule concat:
         "<results>/{stage}/predictions.csv",
     log:
         "<logs>/concat/{stage}.log",
+    benchmark:
+        "<benchmarks>/concat/{stage}.tsv"
     conda:
         "../envs/cpu.yaml"
     params:
@@ -87,6 +91,8 @@ rule evaluate:
         ),
     log:
         "<logs>/evaluate/{stage}.log",
+    benchmark:
+        "<benchmarks>/evaluate/{stage}.tsv"
     conda:
         "../envs/cpu.yaml"
     params:

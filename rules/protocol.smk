@@ -14,7 +14,8 @@ def identify(settings, challenge):
     consensus = "{protocol}/{merge}/{z}/{iou_threshold}".format(**own)
     if settings["annotations"] == "table":
         consensus, own = "given", {"level": None}
-    train = {key: value for key, value in settings["train"].items() if key != "device"}
+    same = ("device", "gpus")
+    train = {key: value for key, value in settings["train"].items() if key not in same}
     lists = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in challenge]
     froc = settings["froc"] | {"luna16": lists}
     weights = {
@@ -50,10 +51,9 @@ def given_folds(stage):
     """The folds whose weights of a stage come from given ones -> the stage they were given for."""
     found = {}
     for fold in FOLDS:
-        for name in [stage, *ancestors(stage)]:
-            if (name, fold) in GIVEN:
-                found[f"fold{fold}"] = name
-                break
+        first = line_to_weights(stage, fold, GIVEN)[-1]
+        if (first, fold) in GIVEN:
+            found[f"fold{fold}"] = first
     return found
 
 

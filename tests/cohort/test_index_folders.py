@@ -131,6 +131,13 @@ def test_a_table_of_nodules_stands_in_every_row(folders):
         index_folders(folders / "ct", nodules)
 
 
+def test_a_table_of_other_series_is_refused(folders):
+    nodules = folders / "annotations.csv"
+    nodules.write_text("seriesuid,coordX,coordY,coordZ,diameter_mm\n9.9,1,2,3,4\n")
+    with pytest.raises(InputError, match=r"no row is of a series with an image: it has 9\.9; the"):
+        index_folders(folders / "ct", nodules)
+
+
 def test_a_written_table_names_its_files_from_where_it_lies(folders, monkeypatch):
     monkeypatch.chdir(folders)
     table, _ = index_folders(Path("ct"), Path("xml"), Path("lungs"))
@@ -161,7 +168,7 @@ def test_nothing_matched_and_missing_folders(folders):
         write_scan_table(table, folders / "scans.tsv")
     assert not (folders / "scans.tsv").exists()
     for arguments in (("no", "xml"), ("ct", "no"), ("ct", "xml", "no")):
-        with pytest.raises(InputError, match="no: no such folder"):
+        with pytest.raises(InputError, match=r"no: no such (file or )?folder"):
             index_folders(*(folders / name for name in arguments))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-RULES = Path(__file__).parents[2] / "rules/protocol.smk"
+RULES = Path(__file__).parents[2] / "rules"
 TABLES = ("annotations.csv", "annotations_excluded.csv", "seriesuids.csv")
 BEFORE = {"full": ["dfps", "ncs"], "dfps": ["ncs"], "ncs": []}
 
@@ -25,7 +25,9 @@ def rules(weights: dict[str, Any], luna16: Path | None = None, given: Any = ()) 
     }
     names = {"config": config, "hashlib": hashlib, "os": os, "Path": Path, "FOLDS": [0, 1, 2]}
     names |= {"ordered": lambda value: value, "ancestors": BEFORE.get, "GIVEN": dict(given)}
-    return runpy.run_path(str(RULES), init_globals=names)
+    own = runpy.run_path(str(RULES / "weights.smk"), init_globals=names)
+    names["line_to_weights"] = own["line_to_weights"]
+    return runpy.run_path(str(RULES / "protocol.smk"), init_globals=names)
 
 
 def digest(*arguments: Any) -> str:

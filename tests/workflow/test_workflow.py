@@ -143,6 +143,7 @@ def test_another_stage_leaves_the_trained_ones_alone(finished: Path) -> None:
         "ncs_only": {"after": "ncs", "epochs": 1, "branches": ["ncs"]},
     }
     train["evaluate"] = ["full", "ncs_only"]
+    train["gpus"] = 2  # nor does another number of devices train them anew
     running.configure(finished, train=train)
     jobs = {job for job in running.plan(finished) if job.startswith("train")}
     assert jobs == {f"train stage ncs_only without fold {k}" for k in (0, 1)}
