@@ -261,6 +261,7 @@ def run_consensus(options: argparse.Namespace) -> None:
 
 def run_froc(options: argparse.Namespace) -> None:
     from nodulenet.evaluation import froc_files
+    from nodulenet.evaluation.summary import cpm_text
     from nodulenet.plots import plot_froc
 
     content = froc_files(
@@ -276,9 +277,13 @@ def run_froc(options: argparse.Namespace) -> None:
         allow_missing=options.allow_missing,
     )
     plot_froc({"submission": options.output / "froc.json"}, options.output / "froc.svg")
-    cpm = "undefined" if content["cpm"] is None else f"{content['cpm']:.4f}"
+    cpm = cpm_text(content, 4)
     print(f"CPM {cpm}, {content['nodules']} nodules in {content['scans']} scans", end=", ")
     print(f"{content['scans_without_marks']} of them without a mark")
+    if against := content.get("against"):
+        print(f"against {against['predictions']}: CPM {cpm_text(against, 4)}", end=", ")
+        print(f"{against['scans_without_marks']} scans without a mark")
+        print(f"difference of the CPMs {cpm_text(against['difference'], 4)}")
 
 
 def run_import_weights(options: argparse.Namespace) -> None:

@@ -3,14 +3,23 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+EXAMPLES = 3
+
 
 class InputError(Exception):
     """A fault in the user's input. The message is one line that names the file and the fault."""
+
+
+def examples(values: Sequence[str], of: int | None = None) -> str:
+    """The first few for a message, with dots where there are more; `of` is how many there are."""
+    shown = [str(value) for value in values[:EXAMPLES]]
+    more = len(values) if of is None else of
+    return ", ".join(shown) + (", ..." if more > len(shown) else "")
 
 
 @contextmanager

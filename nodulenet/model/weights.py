@@ -1,6 +1,7 @@
 """The weights file: a network and everything that is needed to use it again."""
 
 import dataclasses
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from nodulenet.files import InputError, replacing
 from nodulenet.model.network import NoduleNet
 
 FORMAT = 1
+TORCH_FILES = (b"PK\x03\x04", b"\x80\x02")
+"""How the files of torch begin: archives, and the pickles of its old versions."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,23 @@ def load_tensors(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     except Exception as error:  # a damaged pickle can raise anything
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"{path}: not a readable torch file: {reason}") from error
+        raise InputError(f"{path}: {_fault(path, error)}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds a {type(content).__name__}, not a table of tensors")
     return content
+
+
+def _fault(path: Path, error: Exception) -> str:
+    """Why torch cannot load a file: its own words speak of its options, not of the file."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    if not head:
+        return "is empty"
+    if not head.startswith(TORCH_FILES):
+        return "is no torch file"
+    if isinstance(error, pickle.UnpicklingError):
+        return "not a readable torch file: holds more than tensors and plain values, or is damaged"
+    return f"not a readable torch file, cut short or damaged: {str(error).partition('. ')[0]}"
 
 
 def save_weights(net: NoduleNet, provenance: Provenance, path: Path) -> None:
