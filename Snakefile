@@ -33,6 +33,9 @@ localrules:
     manifest,
     folds,
     concat,
+    plot_froc,
+    plot_training,
+    plot_segmentation,
 
 
 rule all:

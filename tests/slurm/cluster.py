@@ -119,6 +119,7 @@ def running_cluster(packages: Packages, nodes: Sequence[str]) -> Iterator[dict[s
     """
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
     environment = {**os.environ, **packages.environment, "SLURM_CONF": str(folder / "slurm.conf")}
+    environment["PATH"] = f"{folder / 'bin'}{os.pathsep}{environment['PATH']}"
     write_configuration(folder, packages, nodes)
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -154,6 +155,13 @@ def write_configuration(folder: Path, packages: Packages, nodes: Sequence[str]) 
     gpus = [f"Name=gpu Type={GPU_MODEL} File=/dev/{device}\n" for device in NO_GPUS]
     (folder / "gres.conf").write_text("".join(gpus))
     (folder / "state").mkdir()
+    # Snakemake's plugin takes SLURM_CONF away before it calls srun within a job.
+    (folder / "bin").mkdir()
+    srun = folder / "bin/srun"
+    srun.write_text(
+        f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {packages.root}/usr/bin/srun "$@"\n'
+    )
+    srun.chmod(0o755)
     key = folder / "munge.key"
     key.write_bytes(os.urandom(64))
     key.chmod(0o400)
@@ -192,9 +200,13 @@ def cancel_all(environment: dict[str, str]) -> None:
     subprocess.run(["timeout", "10", "scancel", "--user=root"], env=environment)
     left = "squeue --noheader | wc -l"
     end = time.monotonic() + 30
-    while time.monotonic() < end and subprocess.run(
-        ["timeout", "5", "sh", "-c", f"test $({left}) != 0"], env=environment
-    ).returncode == 0:
+    while (
+        time.monotonic() < end
+        and subprocess.run(
+            ["timeout", "5", "sh", "-c", f"test $({left}) != 0"], env=environment
+        ).returncode
+        == 0
+    ):
         time.sleep(0.5)
 
 
