@@ -15,6 +15,10 @@ DEMO = "results/demo/source"
 PACKAGE = Path(importlib.util.find_spec("nodulenet").origin).parent
 
 
+if not os.access(".snakemake" if os.path.isdir(".snakemake") else ".", os.W_OK):
+    raise WorkflowError(f"{os.getcwd()}: no right to write here, where the run's records go")
+
+
 def check(data, schema, name):
     """Validate against a schema and fill in its defaults; say in one line what is wrong."""
     try:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from nodulenet.annotations.challenge_csv import read_cells
 from nodulenet.cohort.table import read_text_table
-from nodulenet.files import InputError, examples, replacing
+from nodulenet.files import InputError, examples, own_artefact, replacing
 
 COLUMNS = ("series_uid", "patient_id", "fold")
 
@@ -83,15 +83,19 @@ def write_folds(table: pd.DataFrame, path: Path | str) -> None:
 
 
 def read_folds(path: Path | str) -> pd.DataFrame:
-    """Read folds.tsv (series_uid, patient_id, fold as int). Raises `InputError`."""
-    table = read_text_table(Path(path))
-    missing = [name for name in COLUMNS if name not in table]
-    if missing:
-        raise InputError(f"{path}: column {', '.join(missing)} is missing")
-    bad = table[~table["fold"].str.isdecimal()]
-    if len(bad):
-        raise InputError(f"{path}: scan {bad.iloc[0].series_uid}: fold is not a number")
-    return table[list(COLUMNS)].astype({"fold": int})
+    """Read folds.tsv (series_uid, patient_id, fold as int).
+
+    Raises `InputError` naming the file when it is missing, `CorruptArtefact` when it is damaged.
+    """
+    with own_artefact(path):
+        table = read_text_table(Path(path))
+        missing = [name for name in COLUMNS if name not in table]
+        if missing:
+            raise InputError(f"{path}: column {', '.join(missing)} is missing")
+        bad = table[~table["fold"].str.isdecimal()]
+        if len(bad):
+            raise InputError(f"{path}: scan {bad.iloc[0].series_uid}: fold is not a number")
+        return table[list(COLUMNS)].astype({"fold": int})
 
 
 def read_fold_list(path: Path | str) -> dict[str, int]:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from nodulenet.cohort.table import read_text_table
-from nodulenet.files import InputError, read_json, replacing
+from nodulenet.files import InputError, own_artefact, read_json, replacing
 
 ARTEFACTS = {
     "volume": "volumes/{}.npy",
@@ -51,33 +51,38 @@ def count_scans(manifest: pd.DataFrame) -> tuple[int, int]:
 def gather_scan(series_uid: str, patient_id: str, folder: Path) -> dict[str, Any]:
     """The manifest's row of one scan."""
     paths = {name: pattern.format(series_uid) for name, pattern in ARTEFACTS.items()}
-    record = read_json(folder / paths["record"])
+    path = folder / paths["record"]
+    record = read_json(path)
     row: dict[str, Any] = {"series_uid": series_uid, "patient_id": patient_id, **paths}
     row |= dict.fromkeys((*COUNTS, *SHAPE), 0)
-    row |= {"status": record["status"], "lost": "", "digest": ""}
-    if record["status"] != "ok":
-        return row
-    row["digest"] = record["digest"]
-    findings = read_findings(folder / paths["findings"])
-    kinds = findings["kind"].value_counts()
-    painted = record["nodules"]
-    row |= dict(zip(SHAPE, record["shape"], strict=True))
+    with own_artefact(path):
+        row |= {"status": record["status"], "lost": "", "digest": ""}
+        if record["status"] != "ok":
+            return row
+        row |= count_painted(record)
+    kinds = read_findings(folder / paths["findings"])["kind"].value_counts()
     row["n_nodules"] = int(kinds.get("nodule", 0))
-    row["n_kept"] = sum(nodule["voxels"] > 0 for nodule in painted.values())
     for kind in ("below_level", "small", "non_nodule"):
         row[f"n_{kind}"] = int(kinds.get(kind, 0))
-    row["lost"] = "; ".join(
-        f"nodule {label} {nodule['lost']}" for label, nodule in painted.items() if nodule["lost"]
-    )
     return row
+
+
+def count_painted(record: dict[str, Any]) -> dict[str, Any]:
+    """What the record of a volume says: its digest, its shape, and what became of its nodules."""
+    painted = record["nodules"]
+    lost = [f"nodule {k} {nodule['lost']}" for k, nodule in painted.items() if nodule["lost"]]
+    return {
+        "digest": record["digest"],
+        "n_kept": sum(nodule["voxels"] > 0 for nodule in painted.values()),
+        "lost": "; ".join(lost),
+        **dict(zip(SHAPE, record["shape"], strict=True)),
+    }
 
 
 def read_findings(path: Path) -> pd.DataFrame:
     """The `kind` column of one scan's findings. Raises `InputError` naming the file."""
-    try:
+    with own_artefact(path):
         return pd.read_csv(path, usecols=["kind"], dtype=str)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a table of findings: {error}") from error
 
 
 def write_manifest(manifest: pd.DataFrame, path: Path | str) -> None:
@@ -88,9 +93,15 @@ def write_manifest(manifest: pd.DataFrame, path: Path | str) -> None:
 
 def read_manifest(path: Path | str) -> pd.DataFrame:
     """Read manifest.tsv; counts and shape as int, all else as text, paths as they stand
-    (relative to the manifest's folder). Raises `InputError` naming the file and the fault.
+    (relative to the manifest's folder). Raises `InputError` naming the file when it is missing,
+    `CorruptArtefact` naming the fault when it is damaged.
     """
-    table = read_text_table(Path(path))
+    with own_artefact(path):
+        return _manifest(Path(path))
+
+
+def _manifest(path: Path) -> pd.DataFrame:
+    table = read_text_table(path)
     missing = [name for name in COLUMNS if name not in table]
     if missing:
         raise InputError(f"{path}: column {', '.join(missing)} is missing")

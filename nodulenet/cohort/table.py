@@ -1,16 +1,14 @@
 """The scan table: which scans a run has, and where their files are."""
 
 import csv
-import re
 from pathlib import Path
 
 import pandas as pd
 
-from nodulenet.files import InputError
+from nodulenet.files import UID, UID_LENGTH, InputError
 
 COLUMNS = ("series_uid", "patient_id", "ct", "annotations", "lung_mask")
 PATHS = ("ct", "annotations", "lung_mask")
-UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
 def read_scan_table(path: Path | str) -> pd.DataFrame:
@@ -69,7 +67,7 @@ def check_series(table: pd.DataFrame, path: Path) -> None:
         raise InputError(f"{path}: holds no scan")
     for line, row in enumerate(table.to_dict("records"), start=2):
         series = row["series_uid"]
-        if not UID.fullmatch(series) or len(series) > 64:
+        if not UID.fullmatch(series) or len(series) > UID_LENGTH:
             raise InputError(
                 f"{path}: line {line}: series_uid {series!r} is not a UID (digits and dots)"
             )

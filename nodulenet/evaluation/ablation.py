@@ -13,7 +13,7 @@ from nodulenet.evaluation.inputs import read_cohort, read_findings, read_predict
 from nodulenet.evaluation.scoring import write_table
 from nodulenet.evaluation.stamp import GIVEN, stamp_of, stamped
 from nodulenet.evaluation.truth import NODULENET, read_truths, within
-from nodulenet.files import InputError, read_json
+from nodulenet.files import CorruptArtefact, own_artefact, read_json
 
 SET = "ensemble"
 MASK_SCORES = ("dice_found", "dice_all", "surface_mean_mm_found", "surface_p95_mm_found")
@@ -109,8 +109,9 @@ def mask_means(path: Path) -> dict[str, Any]:
     `dice_readers_found`: against single readers, of the nodules found.
     """
     content = read_json(path)
-    if not isinstance(content, dict) or "segmentation" not in content:
-        raise InputError(f"{path}: no froc.json of a stage: segmentation is missing")
+    if "segmentation" not in content:
+        fault = f"{path}: no froc.json of a stage: segmentation is missing"
+        raise CorruptArtefact(fault, path)
     held = content["segmentation"] or {}
     means = {name: held.get(name) for name in MASK_SCORES}
     means["dice_readers_found"] = held.get("readers", {}).get("dice_found")
@@ -119,7 +120,6 @@ def mask_means(path: Path) -> dict[str, Any]:
 
 def between_readers(path: Path) -> float | None:
     """Mean Dice of one reader against another from reader_pairs.json; None without pairs."""
-    try:
-        return read_json(path)["readers"]["dice"]
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: no reader_pairs.json: lacks {error}") from error
+    content = read_json(path)
+    with own_artefact(path):
+        return content["readers"]["dice"]

@@ -5,7 +5,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from nodulenet.evaluation.inputs import read_cohort, read_findings, read_predictions, result_sets
+from nodulenet.evaluation.inputs import (
+    count_left_out,
+    read_cohort,
+    read_findings,
+    read_predictions,
+    result_sets,
+)
 from nodulenet.evaluation.mask_summary import summarize_segmentation
 from nodulenet.evaluation.scoring import Scored, score, stamp_scored, write_scored, write_table
 from nodulenet.evaluation.segmentation import score_segmentation, segmentation_tables
@@ -49,6 +55,7 @@ def evaluate_stage(
     own = {"protocol": NODULENET, **origin}
     about = own if protocol == NODULENET else own | GIVEN | {"protocol": protocol}
     content = _content(scored, about, settings) | counts | {"given_folds": dict(given_folds)}
+    content["scans_left_out"] = count_left_out(Path(manifest))
     content["segmentation"] = None if segmentation is None else summarize_segmentation(segmentation)
     write_scored(scored, about, Path(output))
     write_json(Path(output) / "froc.json", content)

@@ -17,7 +17,7 @@ from nodulenet.evaluation.tables import (
     check_columns,
     scan_positions,
 )
-from nodulenet.files import InputError
+from nodulenet.files import InputError, own_artefact
 from nodulenet.imaging.store import open_scan
 
 FINDING_COLUMNS = ("series_uid", "label", *POSITION, "diameter_mm")
@@ -60,12 +60,18 @@ def read_cohort(manifest: Path, folds: Path) -> list[ScoredScan]:
     ]
 
 
+def count_left_out(manifest: Path) -> int:
+    """Number of bad scans of the manifest: `on_bad_scan: skip` left them out of every score."""
+    return int((read_manifest(manifest)["status"] != "ok").sum())
+
+
 def read_predictions(path: Path, cohort: Sequence[ScoredScan]) -> pd.DataFrame:
     """A stage's predictions with `fold` and `row`, the 1-based row within that fold.
 
     Raises `InputError` when the table names a scan that the cohort lacks.
     """
-    table = read_table(path, PREDICTION_COLUMNS)
+    with own_artefact(path):
+        table = read_table(path, PREDICTION_COLUMNS)
     position = scan_positions(table, [scan.series_uid for scan in cohort], str(path))
     table["fold"] = np.array([scan.fold for scan in cohort])[position]
     table["row"] = table.groupby("fold").cumcount() + 1
@@ -77,15 +83,16 @@ def read_findings(scan: ScoredScan) -> pd.DataFrame:
 
     Raises `InputError` when their nodules are not those that the manifest counts.
     """
-    table = read_table(scan.findings, FINDING_COLUMNS)
-    if "kind" not in table:
-        raise InputError(f"{scan.findings}: no column kind")
-    labels = table.loc[table["kind"] == "nodule", "label"].tolist()
-    if labels != list(range(1, scan.nodules + 1)):
-        shown = ", ".join(f"{label:g}" for label in labels)
-        raise InputError(
-            f"{scan.findings}: nodules [{shown}], the manifest counts {scan.nodules} nodule(s)"
-        )
+    with own_artefact(scan.findings):
+        table = read_table(scan.findings, FINDING_COLUMNS)
+        if "kind" not in table:
+            raise InputError(f"{scan.findings}: no column kind")
+        labels = table.loc[table["kind"] == "nodule", "label"].tolist()
+        if labels != list(range(1, scan.nodules + 1)):
+            shown = ", ".join(f"{label:g}" for label in labels)
+            raise InputError(
+                f"{scan.findings}: nodules [{shown}], the manifest counts {scan.nodules} nodule(s)"
+            )
     return table.astype({"label": int}).rename(columns={"series_uid": "seriesuid"})
 
 

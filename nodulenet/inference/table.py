@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nodulenet.cohort import read_folds
-from nodulenet.files import InputError, read_json, replacing
+from nodulenet.files import InputError, own_artefact, read_json, replacing
 from nodulenet.imaging import Volume
 
 if TYPE_CHECKING:  # it needs torch, which joining tables does not
@@ -83,35 +83,52 @@ def write_predictions(tables: Sequence[pd.DataFrame], path: Path) -> None:
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
-    """Read predictions.csv. Raises `InputError` naming the file and a missing column."""
-    try:
+    """Read predictions.csv.
+
+    Raises `InputError` naming the file when it is missing, `CorruptArtefact` when it is damaged.
+    """
+    with own_artefact(path):
         table = pd.read_csv(path, dtype={"seriesuid": str})
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable table: {error}") from error
-    missing = [column for column in COLUMNS if column not in table]
-    if missing:
-        raise InputError(f"{path}: no column {', '.join(missing)}")
-    return table
+        missing = [column for column in COLUMNS if column not in table]
+        if missing:
+            raise InputError(f"{path}: no column {', '.join(missing)}")
+        return table
 
 
 def concat_predictions(folders: Sequence[Path], folds: Path, output: Path) -> None:
     """Join the folds' predictions in the order of their folders.
 
     Each folder holds predictions.csv and predictions.json, which lists the scans predicted.
-    Raises `InputError` if a scan of folds.tsv is missing, doubled or unknown.
+    Raises `InputError` if a scan of folds.tsv is missing, doubled or unknown, `CorruptArtefact` if
+    files of a fold are damaged or do not agree, so that a table cut short is noticed.
     """
     predicted: list[str] = []
     tables = []
     for folder in map(Path, folders):
-        scans = read_json(folder / "predictions.json")["scans"]
-        table = read_predictions(folder / "predictions.csv")
-        strangers = sorted(set(table.seriesuid) - set(scans))
-        if strangers:
-            raise InputError(f"{folder}/predictions.csv: scan {strangers[0]} is not of this fold")
+        table, scans = read_fold(folder)
         predicted += scans
         tables.append(table)
     check_scans(predicted, set(read_folds(folds).series_uid), folds)
     write_predictions([table for table in tables if len(table)], output)
+
+
+def read_fold(folder: Path) -> tuple[pd.DataFrame, list[str]]:
+    """A fold's predictions and its scans. Raises `CorruptArtefact` where the two do not agree."""
+    summary, path = folder / "predictions.json", folder / "predictions.csv"
+    record = read_json(summary)
+    table = read_predictions(path)
+    with own_artefact(summary):
+        scans, candidates = [str(scan) for scan in record["scans"]], record["candidates"]
+    with own_artefact(path):
+        strangers = sorted(set(table.seriesuid) - set(scans))
+        if strangers:
+            raise InputError(f"{path}: scan {strangers[0]} is not of this fold")
+        for scan, rows in table.seriesuid.value_counts().reindex(scans, fill_value=0).items():
+            if rows != candidates[scan]:
+                raise InputError(
+                    f"{path}: scan {scan}: {rows} rows, {summary} says {candidates[scan]}"
+                )
+    return table, scans
 
 
 def check_scans(predicted: Sequence[str], expected: set[str], folds: Path) -> None:

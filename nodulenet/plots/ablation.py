@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from nodulenet.files import InputError
+from nodulenet.files import InputError, own_artefact
 from nodulenet.plots.style import BLUE, GREY, drawing
 
 COLUMNS = (
@@ -44,15 +44,13 @@ def plot_ablation(table: Path, output: Path) -> None:
 
 
 def read_ablation(path: Path) -> pd.DataFrame:
-    """Read ablation.csv. Raises `InputError` naming the file and the fault."""
-    try:
+    """Read ablation.csv. Raises `InputError` naming the file, `CorruptArtefact` if it is none."""
+    with own_artefact(path):
         table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: no table of stages: {error}") from error
-    missing = [column for column in COLUMNS if column not in table]
-    if missing or table.empty:
-        raise InputError(f"{path}: no {', '.join(missing) or 'row'}")
-    return table
+        missing = [column for column in COLUMNS if column not in table]
+        if missing or table.empty:
+            raise InputError(f"{path}: no {', '.join(missing) or 'row'}")
+        return table
 
 
 def draw_scores(axes: Axes, rows: pd.DataFrame, name: str) -> None:

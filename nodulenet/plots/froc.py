@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from nodulenet.evaluation.summary import cpm_text
-from nodulenet.files import InputError, read_json
+from nodulenet.files import InputError, own_artefact, read_json
 from nodulenet.plots.style import BLUE, GREEN, VERMILION, drawing
 
 RATES = (0.125, 0.25, 0.5, 1, 2, 4, 8)
@@ -51,14 +51,15 @@ def plot_froc(froc_jsons: Mapping[str, Path], output: Path) -> None:
 
 
 def read_froc(path: Path) -> dict[str, Any]:
-    """Read froc.json. Raises `InputError` when it lacks what a figure needs."""
+    """Read froc.json. Raises `CorruptArtefact` when it lacks what a figure needs."""
     content = read_json(path)
-    if not isinstance(content, dict) or content.get("protocol") not in PROTOCOLS:
-        raise InputError(f"{path}: no froc.json: protocol is missing or unknown")
-    for name, result in result_sets(content).items():
-        missing = {"cpm", "interval", "curve", "nodules", "scans"} - set(result)
-        if missing:
-            raise InputError(f"{path}: result set {name} lacks {', '.join(sorted(missing))}")
+    with own_artefact(path):
+        if content.get("protocol") not in PROTOCOLS:
+            raise InputError(f"{path}: no froc.json: protocol is missing or unknown")
+        for name, result in result_sets(content).items():
+            missing = {"cpm", "interval", "curve", "nodules", "scans"} - set(result)
+            if missing:
+                raise InputError(f"{path}: result set {name} lacks {', '.join(sorted(missing))}")
     return content
 
 
@@ -100,6 +101,8 @@ def caption(contents: Mapping[str, Mapping[str, Any]]) -> str:
     listed = f" of {first['listed']} listed" if "listed" in first else ""
     text = f"{PROTOCOLS[first['protocol']]}: {result['scans']}{listed} scans"
     text += f", {result['nodules']} nodules"
+    if first.get("scans_left_out"):
+        text += f"; {first['scans_left_out']} bad scans left out"
     if "against" in first:
         text += f"; difference of the CPMs {cpm_text(first['against']['difference'])}"
     return f"{text}; band: 95 % bootstrap interval over scans" if first["bootstrap"] else text

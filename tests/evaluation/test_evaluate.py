@@ -163,7 +163,7 @@ def spoil_folds(cohort):
         (spoil_marks, "predictions.csv: 1 scan.* not in the list of scans: s9"),
         (spoil_half_dfps, "predictions.csv: row 1: dfps_probability"),
         (spoil_findings, "s0.csv: nodules .1., the manifest counts 2"),
-        (spoil_labels, "s0_mask.npy: no array or cut short"),
+        (spoil_labels, "s0_mask.npy: damaged or cut short"),
         (spoil_folds, "folds.tsv: lacks scan s2"),
     ],
 )

@@ -95,22 +95,26 @@ def test_a_checkpoint_of_other_settings_is_not_resumed(
 @pytest.mark.parametrize(
     "content", [b"PK\x03\x04 cut short", {"state_dict": []}, {"momentum": None}, {"history": ...}]
 )
-def test_a_corrupt_checkpoint_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: Any
+def test_a_corrupt_checkpoint_is_set_aside_and_the_stage_starts_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, content: Any
 ) -> None:
     cohort = write_cohort(tmp_path)
     checkpoint = tmp_path / "ncs" / "checkpoint.pt"
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", lambda *_a, **_k: None)  # the finished stage keeps it
         run(cohort, "ncs", tmp_path / "ncs")
+    whole = (tmp_path / "ncs/weights.pt").read_bytes()
     if isinstance(content, bytes):
         checkpoint.write_bytes(content)
     else:
         held = torch.load(checkpoint, weights_only=True) | content
         torch.save({key: value for key, value in held.items() if value is not ...}, checkpoint)
-    fault = r"checkpoint\.pt.*delete it to start the stage anew"
-    with pytest.raises(InputError, match=fault):
-        run(cohort, "ncs", tmp_path / "ncs")
+    run(cohort, "ncs", tmp_path / "ncs")
+    assert f"{checkpoint}: " in caplog.text
+    assert "set aside as" in caplog.text
+    assert (tmp_path / "ncs/weights.pt").read_bytes() == whole
+    assert checkpoint.with_name("checkpoint.pt.corrupt").exists()
+    assert not checkpoint.exists()
 
 
 def test_a_training_set_without_nodules_is_an_error(tmp_path: Path) -> None:
