@@ -58,6 +58,13 @@ def add_predict(commands: argparse._SubParsersAction) -> None:
         metavar="VOXELS",
         help="side of overlapping tiles, a multiple of 16 above 64, where memory is short",
     )
+    parser.add_argument(
+        "--pad-value",
+        type=grey_value,
+        default=170,
+        metavar="GREY",
+        help="grey value beyond the volume: 0 for the published weights (default: 170)",
+    )
     parser.set_defaults(run=run_predict)
 
 
@@ -81,6 +88,14 @@ def tile_side(text: str) -> int:
     return value
 
 
+def grey_value(text: str) -> int:
+    """A whole number from 0 to 255."""
+    value = int(text)
+    if not 0 <= value <= 255:
+        raise argparse.ArgumentTypeError(f"{text} is not in 0 to 255")
+    return value
+
+
 def run_predict(options: argparse.Namespace) -> None:
     """Predict every CT series of the input; several go into a folder each, named by series.
 
@@ -99,7 +114,12 @@ def run_predict(options: argparse.Namespace) -> None:
     check_writable(options.output)
     least = find_threshold(options.threshold, options.weights)
     detector = load_detector(
-        options.weights, options.device, least.probability, tta=options.tta, tile=options.tile
+        options.weights,
+        options.device,
+        least.probability,
+        tta=options.tta,
+        tile=options.tile,
+        pad_value=options.pad_value,
     )
     failed = []
     for number, scan in enumerate(scans, 1):

@@ -1,5 +1,7 @@
 """A chest known as a formula, sampled on any grid: body, two lungs, and two balls as nodules."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -93,3 +95,12 @@ def write_dicom(folder: Path, volume: Volume, series: str = SERIES) -> list[File
         data.save_as(path)
         written.append(data)
     return written
+
+
+def check_by_others(path: Path) -> None:
+    """`dciodvfy` of Debian's dicom3tools, where it is installed, finds no error in an object."""
+    if shutil.which("dciodvfy"):
+        done = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False)
+        said = (done.stdout + done.stderr).splitlines()
+        assert any(line in ("Segmentation", "ComprehensiveSR") for line in said)
+        assert [line for line in said if line.startswith("Error")] == []

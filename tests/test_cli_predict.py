@@ -139,7 +139,14 @@ def test_an_output_that_cannot_be_written(
 
 
 @pytest.mark.parametrize(
-    "wrong", [("--threshold", "2"), ("--threshold", "fp"), ("--tile", "64"), ("--tile", "100")]
+    "wrong",
+    [
+        ("--threshold", "2"),
+        ("--threshold", "fp"),
+        ("--tile", "64"),
+        ("--tile", "100"),
+        ("--pad-value", "256"),
+    ],
 )
 def test_wrong_usage(wrong: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:

@@ -43,12 +43,12 @@ def load_detector(
     *,
     tta: bool = False,
     tile: int | None = None,
-    ncs_threshold: float = 0.5,
+    pad_value: int = 170,
 ) -> Detector:
     """Read weights files into a detector that segments candidates of probability `least`.
 
-    tta: average the eight mirror images. Raises `InputError` as `load_members` does, and in the
-    call where a network gives no numbers.
+    tta: average the eight mirror images; tile, pad_value: as in `InferenceSettings`. Raises
+    `InputError` as `load_members` does, and in the call where a network gives no numbers.
     """
     from nodulenet.inference.ensemble import (
         MIRRORS,
@@ -63,7 +63,7 @@ def load_detector(
 
     members = load_members(weights, device)
     mirrors = MIRRORS if tta else UNMIRRORED
-    settings = InferenceSettings(ncs_threshold=ncs_threshold, tile=tile)
+    settings = InferenceSettings(tile=tile, pad_value=pad_value)
 
     def predict(volume: NDArray[np.uint8], step: Step) -> ScanPrediction:
         def part(array: NDArray[np.uint8]) -> ScanPrediction:

@@ -1,18 +1,29 @@
 """A scan of a chest known as a formula: findings and masks lie where its nodules are."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
-from chest import BALLS, NODULE_HU, ball, sample, turned_affine, write_dicom
+from chest import (
+    BALLS,
+    NODULE_HU,
+    ball,
+    check_by_others,
+    sample,
+    turned_affine,
+    write_dicom,
+)
 
 from nodulenet.files import InputError
 from nodulenet.findings.predict import OUTPUTS, predict_scan
-from nodulenet.findings.scans import find_scans
+from nodulenet.findings.scans import find_scans, slice_headers
 from nodulenet.findings.threshold import Threshold
 from nodulenet.imaging import Volume, read_volume, write_volume
+from nodulenet.inference.masks import CroppedMask
+from nodulenet.inference.scan import ScanPrediction
 
 C, S = np.cos(0.3), np.sin(0.3)
 # Columns: the directions of the slices, rows and columns of the array in LPS (x, y, z).
@@ -127,6 +138,27 @@ def test_slices_that_cannot_be_referred_to(tmp_path, detector):
     assert "no seg.dcm and no sr.dcm: a slice has no FrameOfReferenceUID" in content["notes"]
     assert "seg.dcm" not in content["files"]
     assert len(content["findings"]) == 2
+
+
+def test_a_real_scan(lidc_scan, tmp_path, detector):
+    """A mask planted in a real series comes back at its place; others' tools accept the objects."""
+    planted = CroppedMask(np.ones((10, 12, 14), bool), (100, 60, 50))
+    box = np.array([[104.5, 65.5, 56.5, 18, 20, 22]], np.float32)
+    half = np.array([0.9], np.float32)
+    one = ScanPrediction(box, half, box, half, np.array([True]), {0: planted})
+    seen = replace(detector, predict=lambda volume, step: one)
+    (scan,), passed = find_scans(lidc_scan("0001"))
+    assert {reason.rpartition(": ")[2] for reason in passed} <= {"not an image of a known format"}
+    (row,) = predict_scan(scan, seen, HALF, tmp_path)["findings"]
+    volume = read_volume(scan.path, scan.series_uid)
+    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "masks.nii.gz")))
+    middle = volume.to_world(np.argwhere(labels == 1).mean(axis=0))
+    assert middle == pytest.approx([row[f"coord{axis}"] for axis in "XYZ"], abs=1.3)
+    assert row["volume_mm3"] == pytest.approx(10 * 12 * 14, rel=0.1)
+    headers = {str(h.SOPInstanceUID): h for h in slice_headers(scan)}
+    assert headers[row["sop_instance_uid"]].ImagePositionPatient[2] == pytest.approx(row["imageZ"])
+    for name in ("seg.dcm", "sr.dcm"):
+        check_by_others(tmp_path / name)
 
 
 def test_no_lungs(tmp_path, detector):
