@@ -44,7 +44,7 @@ def assign_patients(scans: pd.DataFrame, number: int, seed: int) -> dict[str, in
     patients = patients.sort_values(["sum", "size"], ascending=False, kind="stable")
     nodules, sizes = np.zeros(number, int), np.zeros(number, int)
     chosen: dict[str, int] = {}
-    for patient, (found, size) in patients.iterrows():
+    for patient, found, size in patients.itertuples():
         order = (sizes, nodules) if found else (nodules, sizes)
         fold = int(np.lexsort(order)[0])
         chosen[str(patient)] = fold
