@@ -103,7 +103,7 @@ def test_tiles(folder: Path, tmp_path: Path) -> None:
         (["{f}/none", "--weights", "{w}"], "none: no such file or folder"),
         (["{f}/full", "--weights", "{w}"], "full: no CT series (passed over"),
         (["{f}/chest.nii.gz", "--weights", "{f}/none.pt"], "none.pt: No such file"),
-        (["{f}/chest.nii.gz", "--weights", "{f}/chest.nii.gz"], "chest.nii.gz: not a readable"),
+        (["{f}/chest.nii.gz", "--weights", "{f}/chest.nii.gz"], "chest.nii.gz: is no torch file"),
         (["{f}/chest.nii.gz", "--weights", "{t}/other.pt"], "other.pt: not a nodulenet weights"),
         (["{f}/chest.nii.gz", "--weights", "{t}/w.pt", "--threshold", "1fp"], "no FROC beside"),
         (["{t}/zero.nii.gz", "--weights", "{w}"], "zero.nii.gz: series zero: no lungs"),

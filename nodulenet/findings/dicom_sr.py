@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Measurement,
         ObservationContext,
         PlanarROIMeasurementsAndQualitativeEvaluations,
+        ReferencedSegment,
         TrackingIdentifier,
         VolumetricROIMeasurementsAndQualitativeEvaluations,
     )
@@ -56,7 +57,9 @@ def build_report(
     for finding, name in zip(findings, tracked, strict=True):
         if segmentation is not None and finding.mask is not None:
             segment += 1
-            groups.append(_segment_group(finding, name, segmentation, segment))
+            seen = np.flatnonzero(finding.mask.mask.any(axis=(1, 2))) + finding.mask.offset[0]
+            reference = _segment(segmentation, segment, [headers[z] for z in seen.tolist()])
+            groups.append(_segment_group(finding, name, reference))
         else:
             groups.append(_circle_group(finding, name, scan, headers))
     report = MeasurementReport(
@@ -102,21 +105,38 @@ def _observer() -> ObservationContext:
 
 
 def _segment_group(
-    finding: Finding, tracked: Tracked, segmentation: Segmentation, segment: int
+    finding: Finding, tracked: Tracked, reference: ReferencedSegment
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
-    from highdicom.sr import (
-        FindingSite,
-        ReferencedSegment,
-        VolumetricROIMeasurementsAndQualitativeEvaluations,
-    )
+    from highdicom.sr import FindingSite, VolumetricROIMeasurementsAndQualitativeEvaluations
     from pydicom.sr.codedict import codes
 
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(tracked),
-        referenced_segment=ReferencedSegment.from_segmentation(segmentation, segment),
+        referenced_segment=reference,
         finding_type=codes.SCT.Nodule,
         finding_sites=[FindingSite(codes.SCT.Lung)],
         measurements=_measurements(finding),
+    )
+
+
+def _segment(
+    segmentation: Segmentation, number: int, slices: Sequence[Dataset]
+) -> ReferencedSegment:
+    """A reference to a segment and the slices it lies in.
+
+    highdicom's `from_segmentation` fails where there is one segment alone: its number is then
+    not in the frames but in what they share.
+    """
+    from highdicom.sr import ReferencedSegment, SourceImageForSegmentation
+
+    return ReferencedSegment(
+        sop_class_uid=segmentation.SOPClassUID,
+        sop_instance_uid=segmentation.SOPInstanceUID,
+        segment_number=number,
+        source_images=[
+            SourceImageForSegmentation(header.SOPClassUID, header.SOPInstanceUID)
+            for header in slices
+        ],
     )
 
 

@@ -1,6 +1,5 @@
 """The scans of an input: a file, a DICOM series, or a folder of studies."""
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,6 @@ from nodulenet.imaging.series import find_series
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
-
-FOLDER_NAME = re.compile(r"[\w-][\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -60,15 +57,13 @@ def find_scans(path: Path, series_uid: str | None = None) -> tuple[list[Scan], l
 
 
 def check_scans(path: Path, scans: list[Scan], passed: list[str], series_uid: str | None) -> None:
-    """Raise `InputError` where there is no scan, or one that has no place or two."""
+    """Raise `InputError` where there is no scan, or one that lies in two places."""
     if not scans:
         what = f"no series {series_uid}" if series_uid else "no CT series"
         reasons = "; ".join(passed[:3]) + ("; ..." if len(passed) > 3 else "")
         raise InputError(f"{path}: {what}" + (f" (passed over: {reasons})" if passed else ""))
     places: dict[str, Path] = {}
     for scan in scans:
-        if not FOLDER_NAME.fullmatch(scan.series_uid):
-            raise InputError(f"{scan.path}: its series UID {scan.series_uid!r} is no folder name")
         if scan.series_uid in places:
             raise InputError(
                 f"{path}: series {scan.series_uid} lies both in {places[scan.series_uid]} and in"

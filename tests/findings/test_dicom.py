@@ -14,6 +14,7 @@ from pydicom.sr.codedict import codes
 from nodulenet.findings.dicom_seg import build_segmentation, track
 from nodulenet.findings.dicom_sr import build_report
 from nodulenet.findings.measure import Finding
+from nodulenet.inference.masks import CroppedMask
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,13 @@ def test_report_has_a_group_a_finding_with_the_table_s_values(predicted, seg):
         reference = group.referenced_segment
         assert reference.referenced_sop_instance_uid == seg.SOPInstanceUID
         assert reference.referenced_segment_numbers == [segment.SegmentNumber]
+        sources = {str(s.referenced_sop_instance_uid) for s in reference[1:]}
+        framed = {
+            str(f.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID)
+            for f in seg.PerFrameFunctionalGroupsSequence
+            if f.SegmentIdentificationSequence[0].ReferencedSegmentNumber == segment.SegmentNumber
+        }
+        assert sources == framed
         values = {m.name.meaning: m for m in group.get_measurements()}
         assert values["Volume"].value == pytest.approx(row["volume_mm3"], abs=0.01)
         assert values["Diameter"].value == pytest.approx(row["diameter_mm"], abs=0.01)
@@ -114,6 +122,24 @@ def test_a_finding_without_a_mask_is_a_circle_in_its_slice(predicted, tmp_path):
     assert source.ReferencedSOPInstanceUID == predicted.slices[7].SOPInstanceUID
     names = {m.name.meaning for m in group.get_measurements()}
     assert names == {"Diameter", "Certainty of Finding"}
+
+
+def test_a_single_finding(predicted, tmp_path):
+    """DICOM keeps the number of a single segment elsewhere than those of several."""
+    mask = CroppedMask(np.ones((3, 4, 5), bool), (7, 20, 30))
+    finding = Finding(3, np.zeros(3), 9.0, 0.7, 0.8, 0.6, mask, 648.0, 10.7, 12.0, 5.0)
+    names = track([finding])
+    seg = build_segmentation(predicted.slices, [finding], names, "ff")
+    report = build_report(predicted.slices, [finding], names, predicted.volume, seg)
+    for name, dataset in (("seg.dcm", seg), ("sr.dcm", report)):
+        dataset.save_as(tmp_path / name)
+        check_by_others(tmp_path / name)
+    (group,) = groups(tmp_path / "sr.dcm")
+    assert group.referenced_segment.referenced_segment_numbers == [1]
+    sources = [item.referenced_sop_instance_uid for item in group.referenced_segment[1:]]
+    assert sources == [data.SOPInstanceUID for data in predicted.slices[7:10]]
+    planes = hd.seg.segread(tmp_path / "seg.dcm").get_pixels_by_source_instance(sources)
+    assert planes.sum() == mask.mask.sum()
 
 
 @pytest.mark.parametrize("name", ["seg.dcm", "sr.dcm"])

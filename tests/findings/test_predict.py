@@ -149,7 +149,9 @@ def test_a_real_scan(lidc_scan, tmp_path, detector):
     seen = replace(detector, predict=lambda volume, step: one)
     (scan,), passed = find_scans(lidc_scan("0001"))
     assert {reason.rpartition(": ")[2] for reason in passed} <= {"not an image of a known format"}
-    (row,) = predict_scan(scan, seen, HALF, tmp_path)["findings"]
+    content = predict_scan(scan, seen, HALF, tmp_path)
+    assert content["notes"] == []
+    (row,) = content["findings"]
     volume = read_volume(scan.path, scan.series_uid)
     labels = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "masks.nii.gz")))
     middle = volume.to_world(np.argwhere(labels == 1).mean(axis=0))

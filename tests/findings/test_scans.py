@@ -83,9 +83,3 @@ def test_nothing_to_predict(tmp_path):
     write_dicom(tmp_path / "b/copy", block(), "1.2.1")
     with pytest.raises(InputError, match=r"series 1\.2\.1 lies both in .*b and in .*copy"):
         find_scans(tmp_path / "b")
-
-
-def test_a_series_uid_that_is_no_folder_name(tmp_path):
-    write_volume(block(), tmp_path / "a.nrrd", series_uid="../../x")
-    with pytest.raises(InputError, match="is no folder name"):
-        find_scans(tmp_path)

@@ -52,7 +52,7 @@ def test_of_a_cohort_and_beside_the_file(tmp_path):
         (POOLED, Fraction(1, 8), r"no probability has as few as 0\.125"),
         ({"sets": {"ensemble": {"rates": [1.0]}}}, 1, "evaluate the cohort again"),
         ({"sets": {"dfps": POINTS}}, 1, "evaluate the cohort again"),
-        ([], 1, "evaluate the cohort again"),
+        ([], 1, "holds no JSON object"),
     ],
 )
 def test_faults(tmp_path, content, rate, fault):
