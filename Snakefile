@@ -11,6 +11,7 @@ configfile: "config.yaml"
 pathvars:
     results=f"results/{config.get('cohort')}",
     logs=f"logs/{config.get('cohort')}",
+    benchmarks="<logs>/benchmarks",
 
 
 report: "rules/report/workflow.rst"
@@ -30,12 +31,19 @@ include: "rules/figures.smk"
 
 localrules:
     all,
+    artefacts,
+    check_weights,
     manifest,
     folds,
     concat,
+    plot_froc,
+    plot_training,
+    plot_segmentation,
+    timings,
+    plot_timings,
 
 
-rule all:
+rule artefacts:
     input:
         "<results>/manifest.tsv",
         # Named here too, so that a deleted fold is made again.
@@ -49,3 +57,13 @@ rule all:
         collect("<results>/figures/{name}.svg", name=["dice"] if SEGMENTING else []),
         "<results>/ablation.csv",
         "<results>/reader_pairs.csv",
+
+
+include: "rules/timings.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.artefacts.input,
+        "<results>/figures/timings.svg",

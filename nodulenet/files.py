@@ -6,11 +6,12 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+EXAMPLES = 3
 UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 UID_LENGTH = 64
 REASON_LENGTH = 200  # a parser may go on for pages
@@ -18,6 +19,13 @@ REASON_LENGTH = 200  # a parser may go on for pages
 
 class InputError(Exception):
     """A fault in the user's input. The message is one line that names the file and the fault."""
+
+
+def examples(values: Sequence[str], of: int | None = None) -> str:
+    """The first few for a message, with dots where there are more; `of` is how many there are."""
+    shown = [str(value) for value in values[:EXAMPLES]]
+    more = len(values) if of is None else of
+    return ", ".join(shown) + (", ..." if more > len(shown) else "")
 
 
 class CorruptArtefact(InputError):

@@ -7,6 +7,8 @@ rule manifest:
         report("<results>/manifest.tsv", caption="report/manifest.rst", category="Scans"),
     log:
         "<logs>/manifest.log",
+    benchmark:
+        "<benchmarks>/manifest.tsv"
     conda:
         "../envs/cpu.yaml"
     params:
@@ -25,6 +27,8 @@ rule folds:
         "<results>/folds.tsv",
     log:
         "<logs>/folds.log",
+    benchmark:
+        "<benchmarks>/folds.tsv"
     conda:
         "../envs/cpu.yaml"
     params:

@@ -138,6 +138,7 @@ for name in EVALUATED:
     if name not in STAGES:
         raise WorkflowError(f"{CONFIG}: train.evaluate: there is no stage {name!r}")
 MASKS = [f"imaging/{name}.py" for name in ("store", "masks", "grid", "nodule_store")]
+READER = "annotations/challenge_csv.py"
 REFERENCE = min(EVALUATED, key=lambda name: len(STAGES[name]["branches"]))
 SEGMENTING = [name for name in EVALUATED if "sr" in STAGES[name]["branches"]]
 for stage in EVALUATED:

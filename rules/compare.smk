@@ -12,6 +12,8 @@ rule reader_pairs:
         summary="<results>/reader_pairs.json",
     log:
         "<logs>/reader_pairs.log",
+    benchmark:
+        "<benchmarks>/reader_pairs.tsv"
     conda:
         "../envs/cpu.yaml"
     params:
@@ -45,12 +47,14 @@ rule ablation:
         ),
     log:
         "<logs>/ablation.log",
+    benchmark:
+        "<benchmarks>/ablation.tsv"
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("evaluation", "plots"),
+        code=code("evaluation", READER, "plots"),
         names=EVALUATED,
-        trained=[" > ".join([*reversed(ancestors(name)), name]) for name in EVALUATED],
+        trained=[training_of(name) for name in EVALUATED],
         reference=REFERENCE,
         settings=section("froc")["froc"],
         origin=ORIGIN,

@@ -9,7 +9,9 @@ rule demo_scan:
         lung_mask=f"{DEMO}/{{series}}_lungs.mhd",
         lung_raw=f"{DEMO}/{{series}}_lungs.zraw",
     log:
-        "logs/demo/source/{series}.log",
+        "logs/demo/demo_scan/{series}.log",
+    benchmark:
+        "logs/demo/benchmarks/demo_scan/{series}.tsv"
     conda:
         "../envs/cpu.yaml"
     params:
@@ -31,6 +33,8 @@ rule annotations:
         "<results>/annotations/{series}.json",
     log:
         "<logs>/annotations/{series}.log",
+    benchmark:
+        "<benchmarks>/annotations/{series}.tsv"
     conda:
         "../envs/cpu.yaml"
     resources:
@@ -55,6 +59,8 @@ rule consensus:
         record="<results>/nodules/{series}.json",
     log:
         "<logs>/consensus/{series}.log",
+    benchmark:
+        "<benchmarks>/consensus/{series}.tsv"
     conda:
         "../envs/cpu.yaml"
     resources:
@@ -82,6 +88,8 @@ rule preprocess:
         record="<results>/volumes/{series}.json",
     log:
         "<logs>/preprocess/{series}.log",
+    benchmark:
+        "<benchmarks>/preprocess/{series}.tsv"
     conda:
         "../envs/cpu.yaml"
     resources:

@@ -9,6 +9,8 @@ rule predict:
         masks=directory("<results>/fold{fold}/{stage}/masks"),
     log:
         "<logs>/predict/fold{fold}_{stage}.log",
+    benchmark:
+        "<benchmarks>/predict/fold{fold}_{stage}.tsv"
     conda:
         "../envs/gpu.yaml"
     threads: TRAIN_THREADS
@@ -35,6 +37,8 @@ rule concat:
         "<results>/{stage}/predictions.csv",
     log:
         "<logs>/concat/{stage}.log",
+    benchmark:
+        "<benchmarks>/concat/{stage}.tsv"
     conda:
         "../envs/cpu.yaml"
     params:
@@ -87,12 +91,15 @@ rule evaluate:
         ),
     log:
         "<logs>/evaluate/{stage}.log",
+    benchmark:
+        "<benchmarks>/evaluate/{stage}.tsv"
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("evaluation", "inference/masks.py", *MASKS, "plots"),
+        code=code("evaluation", "inference/masks.py", *MASKS, READER, "plots"),
         settings=section("froc")["froc"],
         origin=ORIGIN,
+        given=lambda w: given_folds(w.stage),
     message:
         "score stage {wildcards.stage}"
     script:

@@ -5,10 +5,12 @@ rule plot_froc:
         report("<results>/figures/froc.svg", caption="report/froc.rst", category="Figures"),
     log:
         "<logs>/plot_froc.log",
+    benchmark:
+        "<benchmarks>/plot_froc.tsv"
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("plots"),
+        code=code("plots", "evaluation/summary.py"),
         names=EVALUATED,
     message:
         "draw the FROC curves"
@@ -30,6 +32,8 @@ rule plot_training:
         ),
     log:
         "<logs>/plot_training/fold{fold}.log",
+    benchmark:
+        "<benchmarks>/plot_training/fold{fold}.tsv"
     conda:
         "../envs/cpu.yaml"
     params:
@@ -49,6 +53,8 @@ rule plot_segmentation:
         report("<results>/figures/dice.svg", caption="report/dice.rst", category="Figures"),
     log:
         "<logs>/plot_segmentation.log",
+    benchmark:
+        "<benchmarks>/plot_segmentation.tsv"
     conda:
         "../envs/cpu.yaml"
     params:
@@ -75,6 +81,8 @@ rule plot_gallery:
         ),
     log:
         "<logs>/plot_gallery/{stage}.log",
+    benchmark:
+        "<benchmarks>/plot_gallery/{stage}.tsv"
     conda:
         "../envs/cpu.yaml"
     params:

@@ -6,6 +6,8 @@ rule check_weights:
         "<results>/fold{fold}/{stage}/given.json",
     log:
         "<logs>/check_weights/fold{fold}_{stage}.log",
+    benchmark:
+        "<benchmarks>/check_weights/fold{fold}_{stage}.tsv"
     priority: 100
     conda:
         "../envs/cpu.yaml"
@@ -33,6 +35,8 @@ rule train:
         tensorboard=directory("<results>/fold{fold}/{stage}/tensorboard"),
     log:
         "<logs>/train/fold{fold}_{stage}.log",
+    benchmark:
+        "<benchmarks>/train/fold{fold}_{stage}.tsv"
     conda:
         "../envs/gpu.yaml"
     threads: TRAIN_THREADS

@@ -8,10 +8,6 @@ from pathlib import Path
 
 import pytest
 import running
-import tiny
-
-ROOT = Path(__file__).parents[1]
-CLONED = ("Snakefile", "rules", "workflow_scripts", "envs", "profiles", "nodulenet")
 
 
 def unpack(archive: Path, into: Path) -> Path:
@@ -54,10 +50,7 @@ def lidc_scan(
 def first_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The clone and the cohort, nothing computed; not to be changed."""
     folder = tmp_path_factory.mktemp("clone")
-    for name in CLONED:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
-        copy(ROOT / name, folder / name)
-    tiny.write_cohort(folder)
+    running.clone(folder)
     return folder
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -39,6 +40,19 @@ def logged(job: Any) -> Iterator[None]:
         line = " ".join(f"error: {told(error, job)} (log: {log})".split())
         os.write(console, f"{line}\n".encode(errors="replace"))
         raise SystemExit(1) from None
+    finally:
+        logging.info("job used %s", used())
+
+
+def used() -> str:
+    """CPU time of the job and its finished children, and the most memory that it held itself.
+
+    Not ru_maxrss, which a child starts with at what its parent holds.
+    """
+    cpu = f"{sum(os.times()[:4]):.2f} s of CPU"
+    status = Path("/proc/self/status")  # Linux
+    peak = re.search(r"VmHWM:\s+(\d+) kB", status.read_text() if status.exists() else "")
+    return f"{cpu} and {int(peak[1]) / 1024:.0f} MB of memory" if peak else cpu
 
 
 def told(error: Exception, job: Any) -> str:

@@ -2,7 +2,6 @@
 
 import csv
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
@@ -29,16 +28,14 @@ def read_scan_table(path: Path | str) -> pd.DataFrame:
     return table
 
 
-def read_text_table(
-    path: Path, dialect: Literal["excel-tab", "excel"] = "excel-tab"
-) -> pd.DataFrame:
-    """Read a TSV (or, as `excel`, a CSV) with a header, all cells as text.
+def read_text_table(path: Path) -> pd.DataFrame:
+    """Read a TSV with a header, all cells as text.
 
     Raises `InputError` naming file and line.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file, dialect) if row]
+            rows = [[cell.strip() for cell in row] for row in csv.reader(file, "excel-tab") if row]
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     except (ValueError, csv.Error) as error:

@@ -43,8 +43,10 @@ def compare_stages(
     """Write ablation.csv: a row a stage with its CPM and the paired difference to `reference`.
 
     Of every stage the set `ensemble` is scored over the protocol's first denominator; the means
-    of its masks are taken from froc.json. readers: reader_pairs.json. settings, origin,
-    challenge: as of `evaluate_stage`. Raises `InputError` naming file and fault.
+    of its masks are taken from froc.json. These are over nodules of the own consensus under
+    either protocol, which `mask_consensus`, `mask_level` and `mask_nodules` state. readers:
+    reader_pairs.json. settings, origin, challenge: as of `evaluate_stage`. Raises `InputError`
+    naming file and fault.
     """
     cohort = read_cohort(manifest, folds)
     findings = {scan.series_uid: read_findings(scan) for scan in cohort}
@@ -58,6 +60,7 @@ def compare_stages(
             truth.nodules, truth.excluded, marks, truth.scans, settings["readout"]
         )
     bar = {"dice_between_readers": between_readers(readers)}
+    bar |= {"mask_consensus": origin["consensus"], "mask_level": origin["level"]}
     scores = compare_curves(curves, reference, settings["bootstrap"])
     rows = [
         {
@@ -101,7 +104,7 @@ def compare_curves(
 
 
 def mask_means(path: Path) -> dict[str, Any]:
-    """Means of a stage's masks from its froc.json, empty without masks.
+    """Means of a stage's masks from its froc.json and the number of nodules, empty without masks.
 
     `dice_readers_found`: against single readers, of the nodules found.
     """
@@ -111,7 +114,8 @@ def mask_means(path: Path) -> dict[str, Any]:
         raise CorruptArtefact(fault, path)
     held = content["segmentation"] or {}
     means = {name: held.get(name) for name in MASK_SCORES}
-    return means | {"dice_readers_found": held.get("readers", {}).get("dice_found")}
+    means["dice_readers_found"] = held.get("readers", {}).get("dice_found")
+    return means | {"mask_nodules": held.get("nodules")}
 
 
 def between_readers(path: Path) -> float | None:

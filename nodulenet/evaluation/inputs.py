@@ -89,10 +89,11 @@ def read_findings(scan: ScoredScan) -> pd.DataFrame:
             raise InputError(f"{scan.findings}: no column kind")
         labels = table.loc[table["kind"] == "nodule", "label"].tolist()
         if labels != list(range(1, scan.nodules + 1)):
+            shown = ", ".join(f"{label:g}" for label in labels)
             raise InputError(
-                f"{scan.findings}: nodules {labels}, the manifest counts {scan.nodules} nodule(s)"
+                f"{scan.findings}: nodules [{shown}], the manifest counts {scan.nodules} nodule(s)"
             )
-    return table.rename(columns={"series_uid": "seriesuid"})
+    return table.astype({"label": int}).rename(columns={"series_uid": "seriesuid"})
 
 
 def read_labels(scan: ScoredScan) -> NDArray:

@@ -15,6 +15,8 @@ from nodulenet.files import InputError, own_artefact, replacing
 from nodulenet.model.network import NoduleNet
 
 FORMAT = 1
+TORCH_FILES = (b"PK\x03\x04", b"\x80\x02")
+"""How the files of torch begin: archives, and the pickles of its old versions."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,27 @@ def load_tensors(path: Path) -> dict[str, Any]:
     with own_artefact(path):
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError as error:
-            # torch's own message goes on to tell how to run what is in the file.
-            fault = "damaged, or it holds more than tensors and plain types, which is not loaded"
-            raise InputError(f"{path}: no torch file to trust: {fault}") from error
+        except OSError:
+            raise
+        except Exception as error:  # a damaged pickle can raise anything
+            raise InputError(f"{path}: {_fault(path, error)}") from error
         if not isinstance(content, dict):
             fault = f"holds a {type(content).__name__}, not a table of tensors"
             raise InputError(f"{path}: {fault}")
         return content
+
+
+def _fault(path: Path, error: Exception) -> str:
+    """Why torch cannot load a file: its own words speak of its options, not of the file."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    if not head:
+        return "is empty"
+    if not head.startswith(TORCH_FILES):
+        return "is no torch file"
+    if isinstance(error, pickle.UnpicklingError):
+        return "not a readable torch file: holds more than tensors and plain values, or is damaged"
+    return f"not a readable torch file, cut short or damaged: {str(error).partition('. ')[0]}"
 
 
 def save_weights(net: NoduleNet, provenance: Provenance, path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from nodulenet.evaluation.summary import cpm_text
 from nodulenet.files import InputError, own_artefact, read_json
 from nodulenet.plots.style import BLUE, GREEN, VERMILION, drawing
 
@@ -23,7 +24,7 @@ LOOKS = {
 }
 PROTOCOLS = {
     "nodulenet": "protocol nodulenet (own consensus, scans with nodules)",
-    "luna16": "protocol luna16 (official lists, all scans)",
+    "luna16": "protocol luna16 (challenge's rules, lists as given, all scans)",
 }
 
 
@@ -76,7 +77,7 @@ def draw_stage(axes: Axes, name: str, sets: Mapping[str, Any]) -> None:
     for i, (part, result) in enumerate(sets.items()):
         colour, line = LOOKS[part]
         curve = {key: [_number(v) for v in values] for key, values in result["curve"].items()}
-        label = f"{result.get('predictions', part)}  {_cpm(result)}"
+        label = f"{result.get('predictions', part)}  {cpm_text(result)}"
         axes.plot(curve["rate"], curve["sensitivity"], line, color=colour, label=label)
         if i == 0:
             band = (curve["rate"], curve["low"], curve["high"])
@@ -103,15 +104,8 @@ def caption(contents: Mapping[str, Mapping[str, Any]]) -> str:
     if first.get("scans_left_out"):
         text += f"; {first['scans_left_out']} bad scans left out"
     if "against" in first:
-        text += f"; difference of the CPMs {_cpm(first['against']['difference'])}"
+        text += f"; difference of the CPMs {cpm_text(first['against']['difference'])}"
     return f"{text}; band: 95 % bootstrap interval over scans" if first["bootstrap"] else text
-
-
-def _cpm(result: Mapping[str, Any]) -> str:
-    if result["cpm"] is None:
-        return "undefined"
-    low, high = result["interval"]
-    return f"{result['cpm']:.3f}" + ("" if low is None else f" [{low:.3f}, {high:.3f}]")
 
 
 def _number(value: float | None) -> float:

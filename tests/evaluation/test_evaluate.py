@@ -41,6 +41,15 @@ def test_counts_of_every_set(scored):
     assert content["protocol"] == "nodulenet"
 
 
+def test_given_folds_are_noted(scored, tmp_path):
+    assert scored[1]["given_folds"] == {}
+    given, cohort = {"fold0": "ncs"}, build(tmp_path)
+    evaluate_stage(
+        **vars(cohort), settings=SETTINGS, origin=ORIGIN, output=tmp_path, given_folds=given
+    )
+    assert json.loads((tmp_path / "froc.json").read_text())["given_folds"] == given
+
+
 def test_operating_points_by_hand(scored):
     _, content = scored
     # ensemble, dfps: both nodules before the false positive, so 2/3 throughout. ncs: the false

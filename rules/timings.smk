@@ -1,0 +1,35 @@
+# What these two rules take is not measured: they read the benchmarks of all other jobs, which are
+# too many to be inputs; they wait for what the jobs make instead.
+rule timings:
+    input:
+        rules.artefacts.input,
+        manifest="<results>/manifest.tsv",
+    output:
+        "<results>/timings.tsv",
+    log:
+        "<logs>/timings.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        code=code("cohort/timings.py"),
+    message:
+        "gather the time and memory of all jobs"
+    script:
+        "../workflow_scripts/timings.py"
+
+
+rule plot_timings:
+    input:
+        timings="<results>/timings.tsv",
+    output:
+        report("<results>/figures/timings.svg", caption="report/timings.rst", category="Timings"),
+    log:
+        "<logs>/plot_timings.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        code=code("plots"),
+    message:
+        "draw where the time went"
+    script:
+        "../workflow_scripts/plot_timings.py"
