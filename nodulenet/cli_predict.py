@@ -48,6 +48,12 @@ def add_predict(commands: argparse._SubParsersAction) -> None:
         help="least probability of a finding; or false positives a scan, such as 1fp or 1/8fp,"
         " as read from the FROC beside the weights (default: 0.5)",
     )
+    add_machine_options(parser)
+    parser.set_defaults(run=run_predict)
+
+
+def add_machine_options(parser: argparse.ArgumentParser) -> None:
+    """How the networks are run."""
     parser.add_argument(
         "--tta", action="store_true", help="average eight mirror images: 16 times the work"
     )
@@ -65,7 +71,6 @@ def add_predict(commands: argparse._SubParsersAction) -> None:
         metavar="GREY",
         help="grey value beyond the volume: 0 for the published weights (default: 170)",
     )
-    parser.set_defaults(run=run_predict)
 
 
 def threshold(text: str) -> float | Fraction:

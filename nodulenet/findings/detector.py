@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nodulenet.files import InputError, sha256
 
 if TYPE_CHECKING:
+    from nodulenet.inference.ensemble import Member
     from nodulenet.inference.scan import ScanPrediction
 
     Step = Callable[[], object]
@@ -81,18 +82,7 @@ def load_detector(
         predict=predict,
         preprocess=first.preprocess,
         margin_total=float(first.settings["targets"]["margin_total"]),
-        weights=[
-            {
-                "path": str(member.path),
-                "sha256": sha256(member.path),
-                "stage": member.provenance.stage,
-                "fold": member.provenance.fold,
-                "epochs": member.provenance.epochs,
-                "branches": list(member.provenance.branches),
-                "width": member.provenance.model.get("width"),
-            }
-            for member in members
-        ],
+        weights=[weights_facts(member) for member in members],
         settings={
             **asdict(settings),
             "mirrors": len(mirrors),
@@ -100,3 +90,17 @@ def load_detector(
         },
         passes=passes(members, mirrors),
     )
+
+
+def weights_facts(member: Member) -> dict[str, Any]:
+    """Where a network comes from, in plain types."""
+    provenance = member.provenance
+    return {
+        "path": str(member.path),
+        "sha256": sha256(member.path),
+        "stage": provenance.stage,
+        "fold": provenance.fold,
+        "epochs": provenance.epochs,
+        "branches": list(provenance.branches),
+        "width": provenance.model.get("width"),
+    }

@@ -71,9 +71,7 @@ def predict_scan(
         prediction, grid, own, detector.margin_total, threshold.probability
     )
     advance("writing")
-    output.mkdir(parents=True, exist_ok=True)
-    for name in OUTPUTS:
-        (output / name).unlink(missing_ok=True)
+    clear(output)
     headers = slice_headers(scan) if scan.is_dicom else None
     labels = paint(findings, own.array.shape)
     if any(finding.mask is not None for finding in findings):
@@ -93,6 +91,13 @@ def predict_scan(
     page = output / "report.html"
     write_page(content, findings, turned, seen, turn, output / "overview.png", page)
     return content
+
+
+def clear(output: Path) -> None:
+    """Make the folder; remove what an earlier run wrote and this one may not."""
+    output.mkdir(parents=True, exist_ok=True)
+    for name in OUTPUTS:
+        (output / name).unlink(missing_ok=True)
 
 
 def write_dicom(
