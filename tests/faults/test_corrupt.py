@@ -78,7 +78,7 @@ def test_a_rerun_makes_what_was_damaged(first_run: Path, finished: Path) -> None
     # Asked for it, Snakemake sees that the record is what it was, and trains nothing again for it.
     running.run(finished, f"{volumes}.json")
     jobs = running.plan(finished)
-    assert not any(word in job for job in jobs for word in ("preprocess", "manifest", "folds"))
+    assert not any(word in job for job in jobs for word in ("preprocess", "manifest", "patients"))
     assert {job for job in jobs if job.startswith("train")} == {
         f"train stage {stage} without fold 0" for stage in ("ncs", "full")
     }
