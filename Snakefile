@@ -35,7 +35,11 @@ localrules:
     manifest,
     folds,
     concat,
+    plot_froc,
+    plot_training,
+    plot_segmentation,
     timings,
+    plot_timings,
 
 
 rule artefacts:

@@ -26,28 +26,29 @@ from nodulenet.model.device import to_device
 from nodulenet.model.objective import Objective
 from nodulenet.model.settings import DfpsSettings, SrSettings
 from nodulenet.model.weights import load_weights
-from nodulenet.training.engine import train_one_epoch
+from nodulenet.training.engine import Part, train_one_epoch
 
 BRANCHES = ("ncs", "dfps", "sr")
 WARM_CROP = 64
 WARM_LR = 0.003
 
 
-def draw_pair(seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images and labels of two made-up crops with a ball each."""
+def draw_pair(seed: int) -> Part:
+    """A batch of two made-up crops with a ball each."""
     crops = [draw_volume((WARM_CROP,) * 3, 1, 2 * seed + k) for k in (0, 1)]
-    return np.stack([image for image, _ in crops]), np.stack([labels for _, labels in crops])
+    images, labels = (np.stack(arrays) for arrays in zip(*crops, strict=True))
+    return Part(images, labels, 1.0, np.random.default_rng(seed))
 
 
 def warmed(width: float, steps: int) -> NoduleNet:
     """A network trained on made-up crops, two new ones each step, so that it knows the balls."""
-    net, device = NoduleNet(width), torch.device("cpu")
-    to_device(net, device)
+    net = NoduleNet(width)
+    to_device(net, torch.device("cpu"))
     optimiser = torch.optim.SGD(net.parameters(), WARM_LR, momentum=0.9)
-    rng = np.random.default_rng(0)
     for first, branches in ((0, ("ncs",)), (steps // 2, BRANCHES)):
-        feed = (draw_pair(seed) for seed in range(first, first + steps // 2))
-        train_one_epoch(net, optimiser, feed, Objective(branches), device, True, rng)
+        seeds = range(first, first + steps // 2)
+        feed = ([draw_pair(seed)] for seed in seeds)
+        train_one_epoch(net, optimiser, feed, Objective(branches), True)
     return net.to(memory_format=torch.contiguous_format)
 
 

@@ -1,4 +1,4 @@
-"""The command line: `nodulenet index`, `consensus`, `froc`, `import-weights`.
+"""The command line: `nodulenet --help` lists the commands.
 
 Exit status 0, 1 for a fault in the input (one line on stderr) or 2 for wrong usage. The packages
 are imported by the command that needs them, so that `--help` is quick.
@@ -11,6 +11,8 @@ from pathlib import Path
 
 from nodulenet import __version__
 from nodulenet.cli_compare import add_compare_annotations, add_compare_excluded
+from nodulenet.cli_doctor import add_doctor
+from nodulenet.cli_train import add_train
 from nodulenet.files import InputError, replacing
 
 ANNOTATIONS_HELP = (
@@ -48,6 +50,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_compare_excluded(commands)
     add_froc(commands)
     add_import_weights(commands)
+    add_train(commands)
+    add_doctor(commands)
     return parser
 
 
@@ -257,6 +261,7 @@ def run_consensus(options: argparse.Namespace) -> None:
 
 def run_froc(options: argparse.Namespace) -> None:
     from nodulenet.evaluation import froc_files
+    from nodulenet.evaluation.summary import cpm_text
     from nodulenet.plots import plot_froc
 
     content = froc_files(
@@ -272,9 +277,13 @@ def run_froc(options: argparse.Namespace) -> None:
         allow_missing=options.allow_missing,
     )
     plot_froc({"submission": options.output / "froc.json"}, options.output / "froc.svg")
-    cpm = "undefined" if content["cpm"] is None else f"{content['cpm']:.4f}"
+    cpm = cpm_text(content, 4)
     print(f"CPM {cpm}, {content['nodules']} nodules in {content['scans']} scans", end=", ")
     print(f"{content['scans_without_marks']} of them without a mark")
+    if against := content.get("against"):
+        print(f"against {against['predictions']}: CPM {cpm_text(against, 4)}", end=", ")
+        print(f"{against['scans_without_marks']} scans without a mark")
+        print(f"difference of the CPMs {cpm_text(against['difference'], 4)}")
 
 
 def run_import_weights(options: argparse.Namespace) -> None:

@@ -1,23 +1,96 @@
 """Files that are whole or absent, and the error that a fault in the input raises."""
 
+import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import re
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+EXAMPLES = 3
+UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+UID_LENGTH = 64
+REASON_LENGTH = 200  # a parser may go on for pages
 
 
 class InputError(Exception):
     """A fault in the user's input. The message is one line that names the file and the fault."""
 
 
+def examples(values: Sequence[str], of: int | None = None) -> str:
+    """The first few for a message, with dots where there are more; `of` is how many there are."""
+    shown = [str(value) for value in values[:EXAMPLES]]
+    more = len(values) if of is None else of
+    return ", ".join(shown) + (", ..." if more > len(shown) else "")
+
+
+class CorruptArtefact(InputError):
+    """A file that this package wrote and that is damaged now: cut short, flipped, or half gone.
+
+    files: what to set aside so that a rerun makes it again: the damaged file, and where one step
+    makes several, the one of them that the next step waits for.
+    """
+
+    def __init__(self, message: str, *files: Path | str) -> None:
+        super().__init__(message)
+        self.files = tuple(map(Path, files))
+
+
+@contextmanager
+def own_artefact(path: Path | str, *aside: Path | str) -> Iterator[None]:
+    """Reading `path`, a file of the package's own: a fault in it becomes a `CorruptArtefact`.
+
+    aside: what to set aside for it, by default the file alone. A damaged file makes its parser
+    raise anything. A file that is missing or cannot be opened is an `InputError` that names it.
+    """
+    files = aside or (path,)
+    try:
+        yield
+    except (CorruptArtefact, MemoryError):
+        raise
+    except InputError as error:
+        if _cannot_open(error.__cause__):
+            raise
+        raise CorruptArtefact(str(error), *files) from error
+    except Exception as error:
+        if isinstance(error, OSError) and _cannot_open(error):
+            raise InputError(f"{path}: {error.strerror}") from error
+        reason = " ".join(str(error).split())[:REASON_LENGTH] or type(error).__name__
+        raise CorruptArtefact(f"{path}: damaged or cut short: {reason}", *files) from error
+
+
+def _cannot_open(error: BaseException | None) -> bool:
+    """Whether the system refused a file, rather than a parser its content (a seek gone wrong)."""
+    return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
+
+
+def set_aside(path: Path | str) -> Path | None:
+    """Rename a file or folder to NAME.corrupt, in place of an earlier one, and give the new name.
+
+    None if that cannot be done: another job has just done it, or the folder is write-protected.
+    """
+    path = Path(path)
+    target = path.with_name(f"{path.name}.corrupt")
+    if not path.exists():
+        return None
+    try:
+        if target.is_dir():
+            shutil.rmtree(target)
+        return path.replace(target)
+    except OSError:
+        return None
+
+
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`, renamed to it at the end and removed on failure.
 
-    The temporary name keeps the file's suffixes, since writers choose the format by them.
+    The temporary name keeps the file's suffixes, since writers choose the format by them. A full
+    disk names no file: the `OSError` gets the name of `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,8 +98,25 @@ def replacing(path: Path | str) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        if error.errno is None:
+            raise OSError(errno.EIO, f"not written whole: {error}", str(path)) from error
+        if error.filename in (None, temporary, str(temporary)):
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_uid(uid: str, path: Path | str) -> str:
+    """A series UID as it stands in a file's header, fit to become a file's name.
+
+    Raises `InputError` naming the file unless it is digits and dots, at most 64 characters.
+    """
+    if len(uid) > UID_LENGTH or not UID.fullmatch(uid):
+        shown = uid if len(uid) <= UID_LENGTH else f"{uid[:UID_LENGTH]}..."
+        raise InputError(f"{path}: names the series {shown!r}, which is no UID (digits and dots)")
+    return uid
 
 
 def write_json(path: Path | str, content: Any) -> None:
@@ -35,14 +125,19 @@ def write_json(path: Path | str, content: Any) -> None:
         temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
-def read_json(path: Path | str) -> Any:
-    """Read JSON. Raises `InputError` naming the file when it is missing or malformed."""
-    try:
-        return json.loads(Path(path).read_text())
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON: {error}") from error
+def read_json(path: Path | str) -> dict[str, Any]:
+    """Read an object of JSON that this package wrote.
+
+    Raises `InputError` naming the file when it is missing, `CorruptArtefact` when it is malformed.
+    """
+    with own_artefact(path):
+        try:
+            content = json.loads(Path(path).read_bytes())
+        except ValueError as error:
+            raise InputError(f"{path}: not valid JSON: {error}") from error
+        if not isinstance(content, dict):
+            raise InputError(f"{path}: holds no JSON object")
+        return content
 
 
 def sha256(path: Path | str) -> str:

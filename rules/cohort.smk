@@ -4,7 +4,7 @@ rule manifest:
         volumes=collect("<results>/volumes/{series}.json", series=SCANS),
         findings=collect("<results>/nodules/{series}.csv", series=SCANS),
     output:
-        "<results>/manifest.tsv",
+        report("<results>/manifest.tsv", caption="report/manifest.rst", category="Scans"),
     log:
         "<logs>/manifest.log",
     benchmark:

@@ -15,6 +15,10 @@ DEMO = "results/demo/source"
 PACKAGE = Path(importlib.util.find_spec("nodulenet").origin).parent
 
 
+if not os.access(".snakemake" if os.path.isdir(".snakemake") else ".", os.W_OK):
+    raise WorkflowError(f"{os.getcwd()}: no right to write here, where the run's records go")
+
+
 def check(data, schema, name):
     """Validate against a schema and fill in its defaults; say in one line what is wrong."""
     try:
@@ -99,7 +103,8 @@ def train_section(wildcards):
     """The config's section train as far as a stage depends on it.
 
     Of the other stages these are the epochs of its ancestors and of the longest line after it,
-    which set the learning rate. So a new stage in the config leaves the trained ones alone.
+    which set the learning rate. So a new stage in the config leaves the trained ones alone, and
+    so does another number of GPUs.
     """
     name = wildcards.stage
     lines = [[stage, *ancestors(stage)] for stage in STAGES]
@@ -109,7 +114,7 @@ def train_section(wildcards):
     stages |= {name: STAGES[name]} | (
         {"(later)": {"after": name, "epochs": epochs}} if epochs else {}
     )
-    own = {k: v for k, v in config["train"].items() if k not in ("stages", "evaluate")}
+    own = {k: v for k, v in config["train"].items() if k not in ("stages", "evaluate", "gpus")}
     return ordered(own | {"stages": stages})
 
 
@@ -133,10 +138,11 @@ for name in EVALUATED:
     if name not in STAGES:
         raise WorkflowError(f"{CONFIG}: train.evaluate: there is no stage {name!r}")
 MASKS = [f"imaging/{name}.py" for name in ("store", "masks", "grid", "nodule_store")]
+READER = "annotations/challenge_csv.py"
 REFERENCE = min(EVALUATED, key=lambda name: len(STAGES[name]["branches"]))
 SEGMENTING = [name for name in EVALUATED if "sr" in STAGES[name]["branches"]]
-for name in STAGES:
-    if any(name in [stage, *ancestors(stage)] for stage in EVALUATED):
+for stage in EVALUATED:
+    for name in [stage, *ancestors(stage)]:
         require_outlines(name)
 FOLDS = list(range(config["folds"]["number"]))
 GIVEN = read_given(config["weights"])
@@ -145,7 +151,8 @@ SCANS = read_scans(config["scans"])
 DEVICE = config["train"]["device"]
 GPU = int(DEVICE == "cuda" or (DEVICE == "auto" and shutil.which("nvidia-smi") is not None))
 CORES = workflow.resource_settings.cores or 8
-TRAIN_THREADS = min(8, CORES) if GPU else max(1, CORES // len(FOLDS))
+RANKS = config["train"]["gpus"]
+TRAIN_THREADS = min(8 * RANKS, CORES) if GPU else max(RANKS, CORES // len(FOLDS))
 
 
 wildcard_constraints:

@@ -52,9 +52,9 @@ rule ablation:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("evaluation", "plots"),
+        code=code("evaluation", READER, "plots"),
         names=EVALUATED,
-        trained=[" > ".join([*reversed(ancestors(name)), name]) for name in EVALUATED],
+        trained=[training_of(name) for name in EVALUATED],
         reference=REFERENCE,
         settings=section("froc")["froc"],
         origin=ORIGIN,

@@ -96,9 +96,10 @@ rule evaluate:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("evaluation", "inference/masks.py", *MASKS, "plots"),
+        code=code("evaluation", "inference/masks.py", *MASKS, READER, "plots"),
         settings=section("froc")["froc"],
         origin=ORIGIN,
+        given=lambda w: given_folds(w.stage),
     message:
         "score stage {wildcards.stage}"
     script:

@@ -10,7 +10,7 @@ rule plot_froc:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("plots"),
+        code=code("plots", "evaluation/summary.py"),
         names=EVALUATED,
     message:
         "draw the FROC curves"

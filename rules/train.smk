@@ -16,6 +16,7 @@ rule check_weights:
         fold=lambda w: int(w.fold),
         branches=lambda w: STAGES[w.stage]["branches"],
         settings=section("preprocess")["preprocess"],
+        model=lambda w: model_of_children(w.stage, int(w.fold)),
     message:
         "check the given weights of stage {wildcards.stage}, fold {wildcards.fold}"
     script:
@@ -40,7 +41,8 @@ rule train:
         "../envs/gpu.yaml"
     threads: TRAIN_THREADS
     resources:
-        gpu=GPU,
+        gpu=GPU * RANKS,
+        ranks=RANKS,
     params:
         code=code("training", "model", "boxes", "imaging/store.py", "imaging/volume.py"),
         fold=lambda w: int(w.fold),

@@ -12,8 +12,6 @@ def read_given(weights):
         key = f"{CONFIG}: weights.{stage}"
         if stage not in STAGES:
             raise WorkflowError(f"{key}: there is no stage {stage!r}")
-        if not any(stage in [name, *ancestors(name)] for name in EVALUATED):
-            raise WorkflowError(f"{key}: no stage of train.evaluate needs it")
         for name, path in files.items():
             fold = int(name.removeprefix("fold"))
             if fold not in FOLDS:
@@ -21,20 +19,32 @@ def read_given(weights):
                     f"{key}.{name}: there is no such fold, folds.number is {len(FOLDS)}"
                 )
             if not os.path.isfile(path):
-                raise WorkflowError(f"{key}.{name}: {path} does not exist")
+                raise WorkflowError(f"{key}.{name}: there is no file {path}")
             given[stage, fold] = path
+    for stage, fold in given:
+        if not any(stage in line_to_weights(name, fold, given) for name in EVALUATED):
+            key = f"{CONFIG}: weights.{stage}.fold{fold}"
+            raise WorkflowError(f"{key}: no stage of train.evaluate needs it")
     return given
+
+
+def line_to_weights(stage, fold, given):
+    """A stage and those before it, up to the nearest whose weights are given for the fold."""
+    line = [stage, *ancestors(stage)]
+    ends = [place for place, name in enumerate(line) if (name, fold) in given]
+    return line[: ends[0] + 1] if ends else line
 
 
 def trained(fold):
     """The stages that a fold trains: the evaluated ones and their ancestors up to a given one."""
-    needed = set()
-    for stage in EVALUATED:
-        for name in [stage, *ancestors(stage)]:
-            if (name, fold) in GIVEN:
-                break
-            needed.add(name)
-    return [name for name in STAGES if name in needed]
+    needed = {name for stage in EVALUATED for name in line_to_weights(stage, fold, GIVEN)}
+    return [name for name in STAGES if name in needed and (name, fold) not in GIVEN]
+
+
+def model_of_children(stage, fold):
+    """The config's section model if a stage is trained from this one's weights, else None."""
+    followed = any(STAGES[name].get("after") == stage for name in TRAINED[fold])
+    return ordered(config["model"]) if followed else None
 
 
 def weights_of(stage, fold):

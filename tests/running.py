@@ -1,12 +1,26 @@
 """Running Snakemake in a clone of the repository."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import tiny
+import torch
 import yaml
+
+ROOT = Path(__file__).parents[1]
+CLONED = ("Snakefile", "rules", "workflow_scripts", "envs", "profiles", "nodulenet")
+
+
+def clone(folder: Path) -> dict[str, Any]:
+    """Copy the workflow and the package into `folder`, with the tiny cohort; returns its config."""
+    for name in CLONED:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+        copy(ROOT / name, folder / name)
+    return tiny.write_cohort(folder)
 
 
 def start(clone: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -48,3 +62,9 @@ def configure(clone: Path, **changes: Any) -> None:
     """Change top keys of the clone's config.yaml."""
     path = clone / "config.yaml"
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **changes}))
+
+
+def same_weights(a: Path, b: Path) -> bool:
+    """Whether two weights.pt hold the same numbers."""
+    first, second = (torch.load(path, weights_only=True)["state_dict"] for path in (a, b))
+    return first.keys() == second.keys() and all(torch.equal(first[n], second[n]) for n in first)

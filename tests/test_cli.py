@@ -289,6 +289,13 @@ def test_froc_of_a_tiny_submission(tmp_path, capsys):
     assert run(f"{command} --bootstrap 10 --output @out", tmp_path) == 0
     assert pd.read_json(tmp_path / "out" / "froc.json", typ="series")["cpm"] == 1.0
     assert "CPM" in (tmp_path / "out" / "froc.svg").read_text()
+    assert "CPM 1.0000 [1.0000, 1.0000], 1 nodules in 2 scans" in capsys.readouterr().out
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/p.csv").write_text(marks + "1.1,90,0,0,0.9\n")
+    assert run(f"{command} --bootstrap 10 --output @out --against @b/p.csv", tmp_path) == 0
+    out = capsys.readouterr().out
+    assert "against b/p.csv: CPM 0.0000 [0.0000, 0.0000], 1 scans without a mark\n" in out
+    assert "difference of the CPMs 1.0000 [1.0000, 1.0000]\n" in out
     (tmp_path / "p.csv").write_text(marks + "1.9,1,0,0,0.9\n")
     assert run(f"{command} --output @out", tmp_path) == 1
     (line,) = capsys.readouterr().err.splitlines()

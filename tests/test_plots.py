@@ -104,7 +104,9 @@ def test_two_submissions_are_named_with_their_difference(stage):
 def test_the_scored_part_of_the_list_is_stated(stage):
     content = json.loads((stage[1] / "froc.json").read_text())
     content |= {"protocol": "luna16", "listed": 888}
-    assert "2 of 888 listed scans, 3 nodules" in caption({"full": content})
+    text = caption({"full": content})
+    assert "2 of 888 listed scans, 3 nodules" in text
+    assert "challenge's rules, lists as given" in text
 
 
 def test_protocols_are_never_mixed(stage, tmp_path):
@@ -224,6 +226,18 @@ def test_ablation_without_bootstrap_or_of_one_stage_is_drawn(tmp_path):
     path.write_text("stage,cpm\n")
     with pytest.raises(InputError, match=r"ablation\.csv: no cpm_low"):
         plot_ablation(path, tmp_path / "f.svg")
+
+
+def test_ablation_of_one_stage_has_one_panel(tmp_path):
+    path = ablation(tmp_path / "three.csv")
+    one = tmp_path / "one.csv"
+    pd.read_csv(path)[2:].to_csv(one, index=False)
+    panels = []
+    for table in (path, one):
+        plot_ablation(table, tmp_path / "ablation.svg")
+        panels.append((tmp_path / "ablation.svg").read_text().count('id="axes_'))
+    assert panels == [2, 1]
+    assert "paired" not in ablation_caption(pd.read_csv(one))
 
 
 def test_gallery_is_drawn_for_a_stage_with_and_without_masks(stage, tmp_path):

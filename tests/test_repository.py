@@ -27,13 +27,17 @@ ORDER = (
     "evaluation",
     "demo",
     "plots",
+    "doctor",
     "cli_compare",
+    "cli_train",
+    "cli_doctor",
     "cli",
 )
 MODULES = sorted((ROOT / "nodulenet").rglob("*.py"))
-WITHOUT_TORCH = ("annotations", "cohort.steps", "demo", "evaluation", "plots", "cli")
+WITHOUT_TORCH = ("annotations", "cohort.steps", "demo", "evaluation", "plots", "doctor", "cli")
 IMPORT_NAMES = {
     "opencv-python-headless": "cv2",
+    "pyyaml": "yaml",
     "tensorboard": "torch.utils.tensorboard",
 }
 
@@ -109,6 +113,7 @@ def test_luna16_is_the_published_training_without_outlines() -> None:
     del lidc["train"]["stages"]["full"]
     lidc["train"]["evaluate"].remove("full")
     own = {"cohort": "luna16", "scans": "luna16.tsv", "annotations": "table"}
+    own["froc"] = {"protocol": "luna16", "luna16": "data/luna16"}
     assert luna16 == {**lidc, **own, "folds": {"number": 10}}
     assert not any("sr" in stage["branches"] for stage in luna16["train"]["stages"].values())
 
@@ -120,7 +125,8 @@ def test_released_settings_are_those_of_the_overlay() -> None:
     train = published["train"]
     train["stages"] = {name: train["stages"][name] for name in ("ncs", "dfps", "full")}
     known = RELEASED["train"]
-    assert set(train) - set(known) == {"evaluate", "device", "amp", "seed"}
+    ours = {"evaluate", "device", "amp", "seed", "gpus", "micro_batch", "sync_batch_norm"}
+    assert set(train) - set(known) == ours
     published["train"] = {name: train[name] for name in known}
     assert {name: published[name] for name in RELEASED} == RELEASED
 
@@ -203,3 +209,28 @@ def test_the_shipped_scan_table_is_of_the_demo() -> None:
     table = (ROOT / config["scans"]).read_text().splitlines()
     assert len(table) - 1 in range(12, 25)
     assert all("results/demo/source/" in line for line in table[1:])
+
+
+def test_github_runs_what_ci_runs() -> None:
+    text = (ROOT / ".github/workflows/ci.yml").read_text()
+    (job,) = load(".github/workflows/ci.yml")["jobs"].values()
+    setup = next(step["with"] for step in job["steps"] if "setup-python" in step.get("uses", ""))
+    assert setup["python-version"] == "3.11"
+    assert setup["cache"] == "pip"
+    assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
+    assert "secrets" not in text
+
+
+def test_the_lint_of_a_day_is_that_of_ci() -> None:
+    ci = re.findall(r"^step ((?!pip)\w.*)$", (ROOT / ".ci/run").read_text(), re.M)
+    told = (ROOT / "CONTRIBUTING.md").read_text().split("**Lint**")[1].split("```")[1]
+    assert "mypy nodulenet/" in ci
+    assert [line.strip() for line in told.splitlines()[1:-1]] == ci
+
+
+def test_issue_forms_ask_each_thing_once() -> None:
+    for path in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"):
+        form = yaml.safe_load(path.read_text())
+        names = [field["id"] for field in form["body"] if field["type"] != "markdown"]
+        assert len(names) == len(set(names)) > 0, path
+        assert {"name", "description"} <= set(form), path

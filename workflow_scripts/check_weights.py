@@ -12,5 +12,6 @@ with logged(snakemake):
         snakemake.params.branches,
         snakemake.params.fold,
         snakemake.params.settings,
+        snakemake.params.model,
         Path(snakemake.output[0]),
     )

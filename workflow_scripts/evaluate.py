@@ -17,6 +17,7 @@ with logged(snakemake):
         snakemake.params.origin,
         Path(snakemake.output.froc).parent,
         [Path(table) for table in snakemake.input.challenge],
+        snakemake.params.given,
     )
     froc = Path(snakemake.output.froc)
     plot_froc({froc.parent.name: froc}, Path(snakemake.output.figure))

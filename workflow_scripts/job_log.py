@@ -16,14 +16,19 @@ def logged(job: Any) -> Iterator[None]:
     """Send stdout, stderr and logging to the job's log; on a fault exit 1 with one line.
 
     The descriptors are redirected, not only sys.stderr, so that libraries are heard too. The
-    console gets `error: ...` and the log the traceback. Thread pools that read their size from
+    console gets `error: ...` and the log the traceback. A damaged file of the workflow's own is
+    moved aside, so that the next run makes it again. Thread pools that read their size from
     the environment get the job's threads.
     """
     for library in ("NUMBA_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
         os.environ[library] = str(job.threads)
     log = Path(str(job.log[0]))
     console = os.dup(2)
-    with log.open("w") as file:
+    try:
+        file = log.open("w")
+    except OSError as error:
+        raise SystemExit(f"error: {log}: {error.strerror}") from None
+    with file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -32,9 +37,8 @@ def logged(job: Any) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - told on the console, whole in the log
         traceback.print_exc()
         sys.stderr.flush()
-        known = any(kind.__name__ == "InputError" for kind in type(error).__mro__)
-        fault = str(error) if known else f"{type(error).__name__}: {error}"
-        os.write(console, f"error: {fault} (log: {log})\n".encode())
+        line = " ".join(f"error: {told(error, job)} (log: {log})".split())
+        os.write(console, f"{line}\n".encode(errors="replace"))
         raise SystemExit(1) from None
     finally:
         logging.info("job used %s", used())
@@ -49,3 +53,26 @@ def used() -> str:
     status = Path("/proc/self/status")  # Linux
     peak = re.search(r"VmHWM:\s+(\d+) kB", status.read_text() if status.exists() else "")
     return f"{cpu} and {int(peak[1]) / 1024:.0f} MB of memory" if peak else cpu
+
+
+def told(error: Exception, job: Any) -> str:
+    """What is wrong, and what was moved aside for it."""
+    from nodulenet.files import CorruptArtefact, InputError, set_aside
+
+    if isinstance(error, CorruptArtefact):
+        own = [path for path in error.files if is_result(path, job)]
+        aside = [str(place) for place in map(set_aside, own) if place]
+        rerun = f"; moved to {', '.join(aside)}: run again to have it made anew" if aside else ""
+        return f"{error}{rerun}"
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+
+
+def is_result(path: Path, job: Any) -> bool:
+    """Whether the workflow made a file: not what the user gives, such as weights of another run."""
+    made = Path(str(job.output[0])).parts
+    if "results" not in made:
+        return False
+    below = len(made) - made[::-1].index("results") + 1  # results/{cohort}
+    return path.parts[:below] == made[:below]

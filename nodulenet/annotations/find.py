@@ -26,6 +26,9 @@ def find_readings(folder: Path | str) -> tuple[dict[str, Path], list[tuple[Path,
     found: dict[str, Path] = {}
     passed: list[tuple[Path, str]] = []
     for path in _xml_files(folder):
+        if path.name.startswith("."):
+            passed.append((path, "a hidden file, perhaps of a run that was killed"))
+            continue
         try:
             series_uid = ct_series_uid(path)
         except InputError as error:

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Literal, cast
@@ -11,13 +11,32 @@ from lxml import etree
 
 from nodulenet.annotations.lidc_points import POINTS, packed_points, unpacked_points
 from nodulenet.annotations.records import Mark, MarkKind, Reading, Roi, Session
-from nodulenet.files import InputError
+from nodulenet.files import InputError, require_uid
 
 LIDC = "{http://www.nih.gov}"
 CT_ROOT = f"{LIDC}LidcReadMessage"
 CXR_ROOT = "{http://www.nih.gov/idri}IdriReadMessage"
 X, Y = f"{LIDC}xCoord", f"{LIDC}yCoord"
 SESSIONS = 4
+# Every element that the corpus has in these places: a reading with another one, a misspelt outline
+# say, would lose something without a word.
+KNOWN = {
+    "reading": {f"{LIDC}ResponseHeader", f"{LIDC}readingSession"},
+    "session": {
+        *(f"{LIDC}{name}" for name in ("annotationVersion", "servicingRadiologistID")),
+        *(f"{LIDC}{name}" for name in ("unblindedReadNodule", "nonNodule")),
+    },
+    "nodule": {f"{LIDC}{name}" for name in ("noduleID", "characteristics", "roi")},
+    "roi": {
+        *(f"{LIDC}{name}" for name in ("imageZposition", "imageSOP_UID", "inclusion", "edgeMap")),
+        POINTS,
+    },
+    "non_nodule": {
+        *(f"{LIDC}{name}" for name in ("nonNoduleID", "imageZposition", "imageSOP_UID", "locus")),
+    },
+}
+DOCTYPE = b"<!DOCTYPE"
+NO_DTD = "has a document type declaration, which no LIDC file has"
 
 HEAD_BYTES = 4096
 
@@ -51,7 +70,7 @@ def ct_series_uid(path: Path | str) -> str | None:
         return None
     if not series_uid:
         raise InputError(f"{path}: no SeriesInstanceUid in the header")
-    return series_uid
+    return require_uid(series_uid, path)
 
 
 def read_lidc_xml(path: Path | str) -> Reading:
@@ -62,7 +81,7 @@ def read_lidc_xml(path: Path | str) -> Reading:
     the flags of the reading. Vertices are (x, y) pixel indices, z is world mm.
 
     Raises `InputError` naming file, session, mark and ROI when the file is malformed, is a chest
-    X-ray reading, or lacks a position or a point.
+    X-ray reading, lacks a position or a point, or has an element that no LIDC file has there.
     """
     content = _content(path)
     root = _parse(path, content)
@@ -71,6 +90,8 @@ def read_lidc_xml(path: Path | str) -> Reading:
     series_uid = (root.findtext(f"{LIDC}ResponseHeader/{LIDC}SeriesInstanceUid") or "").strip()
     if not series_uid:
         raise InputError(f"{path}: no SeriesInstanceUid in the header")
+    require_uid(series_uid, path)
+    _check_known(map(str, (child.tag for child in root)), "reading", str(path))
     elements = root.findall(f"{LIDC}readingSession")
     flags = [] if len(elements) == SESSIONS else [f"{len(elements)} reading sessions"]
     sessions = []
@@ -88,13 +109,16 @@ def _content(path: Path | str) -> bytes:
 
 
 def _parse(path: Path | str, content: bytes) -> etree._Element:
+    # Before anything of it is parsed: entities are declared there.
+    if DOCTYPE in content:
+        raise InputError(f"{path}: {NO_DTD}")
     try:
         root = _packed_root(content)
         root = _root(content) if root is None else root
     except etree.XMLSyntaxError as error:
         raise InputError(f"{path}: not well-formed XML: {_one_line(error.msg)}") from error
     if root.getroottree().docinfo.internalDTD is not None:
-        raise InputError(f"{path}: has a document type declaration, which no LIDC file has")
+        raise InputError(f"{path}: {NO_DTD}")
     return root
 
 
@@ -124,6 +148,8 @@ def _head(path: Path | str) -> tuple[str, str]:
     try:
         with Path(path).open("rb") as file:
             while chunk := file.read(HEAD_BYTES):
+                if DOCTYPE in chunk:
+                    raise InputError(f"{path}: {NO_DTD}")
                 parser.feed(chunk)
                 events = cast(Iterator[tuple[str, etree._Element]], parser.read_events())
                 for event, element in events:
@@ -152,6 +178,7 @@ def _root_kind(path: Path | str, tag: str) -> Literal["ct", "cxr"]:
 
 def _session(element: etree._Element, place: str, path: Path | str, flags: list[str]) -> Session:
     marks = []
+    _check_known((str(child.tag) for child in element), "session", f"{path}: {place}")
     for child in element.iterchildren(f"{LIDC}unblindedReadNodule", f"{LIDC}nonNodule"):
         if child.tag == f"{LIDC}nonNodule":
             marks.append(_non_nodule(child, place, path))
@@ -165,6 +192,7 @@ def _non_nodule(element: etree._Element, place: str, path: Path | str) -> Mark:
     fields = _fields(element)
     mark_id = _text(fields, f"{LIDC}nonNoduleID")
     where = f"{path}: {place}, non-nodule {mark_id!r}"
+    _check_known(fields, "non_nodule", where)
     z = _z(fields, where)
     roi = Roi(z, True, _vertices(element, f"{LIDC}locus", where), _sop(fields))
     return Mark("non_nodule", mark_id, (roi,))
@@ -173,6 +201,7 @@ def _non_nodule(element: etree._Element, place: str, path: Path | str) -> Mark:
 def _nodule(element: etree._Element, place: str, path: Path | str, flags: list[str]) -> Mark:
     mark_id = (element.findtext(f"{LIDC}noduleID") or "").strip()
     place = f"{place}, nodule {mark_id!r}"
+    _check_known((str(child.tag) for child in element), "nodule", f"{path}: {place}")
     rois = tuple(
         _roi(roi, f"{path}: {place}, ROI {number}")
         for number, roi in enumerate(element.iterchildren(f"{LIDC}roi"), 1)
@@ -190,12 +219,20 @@ def _nodule(element: etree._Element, place: str, path: Path | str, flags: list[s
 
 def _roi(element: etree._Element, where: str) -> Roi:
     fields = _fields(element)
+    _check_known(fields, "roi", where)
     inclusion = _text(fields, f"{LIDC}inclusion").upper()
     if inclusion not in ("TRUE", "FALSE"):
         raise InputError(f"{where}: inclusion is {inclusion!r}, neither TRUE nor FALSE")
     packed = [child.text or "" for child in element.iterchildren(POINTS)]
     vertices = unpacked_points(packed) or _vertices(element, f"{LIDC}edgeMap", where)
     return Roi(_z(fields, where), inclusion == "TRUE", vertices, _sop(fields))
+
+
+def _check_known(tags: Iterable[str], place: str, where: str) -> None:
+    unknown = set(tags) - KNOWN[place]
+    if unknown:
+        name = min(unknown).removeprefix(LIDC)
+        raise InputError(f"{where}: an element {name}, which no LIDC file has there")
 
 
 def _fields(element: etree._Element) -> dict[str, str | None]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nodulenet.annotations.records import ListedNodule, Mark, Reading, Roi, Session
-from nodulenet.files import InputError, read_json, replacing
+from nodulenet.files import InputError, own_artefact, read_json, replacing
 
 KINDS = ("nodule", "small", "non_nodule")
 
@@ -22,10 +22,14 @@ def write_reading(reading: Reading, path: Path | str) -> None:
 def read_reading(path: Path | str) -> Reading:
     """Read what `write_reading` wrote.
 
-    Raises `InputError` naming the file and the fault when it is missing, is not JSON or does not
-    hold a whole reading.
+    Raises `InputError` naming the file when it is missing, `CorruptArtefact` naming the fault when
+    it is not JSON or does not hold a whole reading.
     """
-    content = read_json(path)
+    with own_artefact(path):
+        return _reading(path, read_json(path))
+
+
+def _reading(path: Path | str, content: dict[str, Any]) -> Reading:
     try:
         return Reading(
             series_uid=_text(content["series_uid"]),

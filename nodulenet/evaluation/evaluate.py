@@ -2,9 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from nodulenet.evaluation.inputs import read_cohort, read_findings, read_predictions, result_sets
+from nodulenet.evaluation.inputs import (
+    count_left_out,
+    read_cohort,
+    read_findings,
+    read_predictions,
+    result_sets,
+)
 from nodulenet.evaluation.mask_summary import summarize_segmentation
 from nodulenet.evaluation.scoring import Scored, score, stamp_scored, write_scored, write_table
 from nodulenet.evaluation.segmentation import score_segmentation, segmentation_tables
@@ -22,6 +29,7 @@ def evaluate_stage(
     origin: Mapping[str, Any],
     output: Path,
     challenge: Sequence[Path] = (),
+    given_folds: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Write the scores of one stage into the folder `output`.
 
@@ -32,11 +40,12 @@ def evaluate_stage(
     origin: consensus, level and config for the stamp. Protocol `nodulenet`: scans with a consensus
     nodule count, and beside them all scans. Protocol `luna16`: the official findings in `challenge`
     (annotations, excluded, list of scans), all scans of the list that the cohort has. Masks are
-    compared with the consensus nodules under both. Raises `InputError` naming file and fault.
+    compared with the consensus nodules under both. given_folds: `fold{k}` -> stage whose weights
+    were given there and not trained, noted in froc.json. Raises `InputError` naming file and fault.
     """
     cohort = read_cohort(Path(manifest), Path(folds))
     table = read_predictions(Path(predictions), cohort)
-    findings = {scan.series_uid: read_findings(scan) for scan in cohort}
+    findings = read_findings(cohort)
     protocol = settings["protocol"]
     truths, counts = read_truths(protocol, cohort, findings, Path(manifest), challenge)
     sets = result_sets(table, str(predictions))
@@ -45,7 +54,8 @@ def evaluate_stage(
     segmentation = score_segmentation(positive, findings, table, [Path(folder) for folder in masks])
     own = {"protocol": NODULENET, **origin}
     about = own if protocol == NODULENET else own | GIVEN | {"protocol": protocol}
-    content = _content(scored, about, settings) | counts
+    content = _content(scored, about, settings) | counts | {"given_folds": dict(given_folds)}
+    content["scans_left_out"] = count_left_out(Path(manifest))
     content["segmentation"] = None if segmentation is None else summarize_segmentation(segmentation)
     write_scored(scored, about, Path(output))
     write_json(Path(output) / "froc.json", content)

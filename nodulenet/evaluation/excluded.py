@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from nodulenet.annotations import SliceGeometry, consensus, read_lidc_xml
 from nodulenet.cohort import read_scan_table
 from nodulenet.evaluation.challenge_marks import ChallengeMark, challenge_marks
-from nodulenet.evaluation.files import read_table
+from nodulenet.evaluation.luna16 import read_table
 from nodulenet.evaluation.tables import FINDING_COLUMNS, POSITION
 from nodulenet.files import InputError
 from nodulenet.imaging import blank, read_geometry

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from nodulenet.cohort.folds import read_fold_list
+from nodulenet.cohort.folds import folds_of, read_fold_list
 from nodulenet.evaluation.bootstrap import paired_bootstrap
 from nodulenet.evaluation.froc import Readout
 from nodulenet.evaluation.luna16 import read_luna16, read_table
@@ -16,12 +16,11 @@ from nodulenet.evaluation.summary import summarize_difference
 from nodulenet.evaluation.tables import (
     MARK_COLUMNS,
     check_marked,
-    examples,
     scan_positions,
     unmarked,
 )
 from nodulenet.evaluation.truth import ALL, LUNA16, Truth
-from nodulenet.files import InputError, write_json
+from nodulenet.files import write_json
 
 SUBMISSION, AGAINST = "submission", "against"
 
@@ -50,17 +49,19 @@ def froc_files(
     for listed scans without any mark.
     """
     official = read_luna16(annotations, excluded, scans)
-    fold_of = None if folds is None else read_folds_of(folds, official.scans)
+    fold_of = folds_of(read_fold_list(folds), official.scans, folds) if folds else None
     truth = Truth(ALL, official.scans, fold_of, official.nodules, official.excluded)
     settings: dict[str, Any] = {"readout": readout, "bootstrap": samples}
     paths = {SUBMISSION: predictions} | ({AGAINST: against} if against else {})
     marks = {name: read_marks(path, truth.scans, allow_missing) for name, path in paths.items()}
     scored = {name: score(name, truth, table, settings) for name, table in marks.items()}
-    digest = hash_files([annotations, excluded, scans, *paths.values()])
+    files = [annotations, excluded, scans, *paths.values(), *([folds] if folds else [])]
+    digest = hash_files(files, settings | {"folds": folds is not None})
     origin = {"protocol": LUNA16, "config": digest} | GIVEN
     content = {"protocol": LUNA16, "denominator": ALL} | settings
     content |= {"stamp": stamp_scored(scored[SUBMISSION], origin).plain()}
-    parts = {name: _summary(one, paths[name].name) for name, one in scored.items()}
+    names = dict(zip(paths, told_apart(list(paths.values())), strict=True))
+    parts = {name: _summary(one, names[name]) for name, one in scored.items()}
     content |= parts[SUBMISSION]
     if against:
         difference = paired_bootstrap(scored[SUBMISSION].froc, scored[AGAINST].froc, samples)
@@ -80,16 +81,14 @@ def read_marks(path: Path, scans: Sequence[str], allow_missing: bool = True) -> 
     return table
 
 
-def read_folds_of(path: Path, scans: Sequence[str]) -> dict[str, int]:
-    """Fold of each scan. Raises `InputError` with examples of both when the file lacks one."""
-    folds = read_fold_list(path)
-    missing = [scan for scan in scans if scan not in folds]
-    if missing:
-        raise InputError(
-            f"{path}: {len(missing)} scan(s) of the list have no fold: {examples(missing)}; "
-            f"it has {examples(list(folds))}"
-        )
-    return {scan: folds[scan] for scan in scans}
+def told_apart(paths: Sequence[Path]) -> list[str]:
+    """The files' names, with as many of their folders as make them differ."""
+    longest = max(len(path.parts) for path in paths)
+    for length in range(1, longest + 1):
+        names = [Path(*path.parts[-length:]).as_posix() for path in paths]
+        if len(set(names)) == len(paths):
+            return names
+    return [path.name for path in paths]
 
 
 def _summary(scored: Scored, name: str) -> dict[str, Any]:

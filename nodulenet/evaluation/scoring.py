@@ -83,4 +83,6 @@ def _score(
 
 def _froc_table(scored: Scored) -> pd.DataFrame:
     summary = scored.summary
-    return pd.DataFrame(froc_rows({"pooled": summary} | summary.get("folds", {})))
+    table = pd.DataFrame(froc_rows({"pooled": summary} | summary.get("folds", {})))
+    table.insert(1, "readout", scored.froc.readout)
+    return table

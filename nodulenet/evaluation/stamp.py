@@ -1,6 +1,7 @@
 """What a table's numbers rest on, written into every row of it."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ class Stamp:
     protocol: `nodulenet` or `luna16`. consensus: `protocol/merge/z/iou` of the config, or `given`
     where the nodules come from a file; level: readers that make a nodule, None where they are
     given. scans, nodules: how many were scored. version: of this software. config: a short hash
-    of the configuration, or of the scored files.
+    of the configuration, or of the scored files and the options.
     """
 
     protocol: str
@@ -54,7 +55,7 @@ def stamped(table: pd.DataFrame, stamp: Stamp) -> pd.DataFrame:
     return pd.concat([table, whole], axis=1)
 
 
-def hash_files(paths: Iterable[Path]) -> str:
-    """A short hash of the content of files, in their order."""
-    digests = "".join(sha256(path) for path in paths)
+def hash_files(paths: Iterable[Path], settings: Mapping[str, Any]) -> str:
+    """A short hash of the content of files, in their order, and of settings."""
+    digests = "".join(sha256(path) for path in paths) + json.dumps(settings, sort_keys=True)
     return hashlib.sha256(digests.encode()).hexdigest()[:HASH_LETTERS]

@@ -51,6 +51,15 @@ def summarize_difference(difference: Difference) -> dict[str, Any]:
     }
 
 
+def cpm_text(result: Mapping[str, Any], digits: int = 3) -> str:
+    """CPM, or difference of CPMs, with its interval, of a summary as above."""
+    if result["cpm"] is None:
+        return "undefined"
+    low, high = result["interval"]
+    interval = "" if low is None else f" [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{result['cpm']:.{digits}f}{interval}"
+
+
 def froc_rows(parts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows of froc.csv for one result set: `parts` maps `pooled` or a fold to its summary."""
     rows = []

@@ -6,12 +6,11 @@ from difflib import get_close_matches
 import numpy as np
 import pandas as pd
 
-from nodulenet.files import InputError
+from nodulenet.files import EXAMPLES, InputError, examples
 
 POSITION = ("coordX", "coordY", "coordZ")
 FINDING_COLUMNS = ("seriesuid", *POSITION, "diameter_mm")
 MARK_COLUMNS = ("seriesuid", *POSITION, "probability")
-EXAMPLES = 3
 
 
 def check_columns(table: pd.DataFrame, columns: Sequence[str], name: str) -> None:
@@ -69,10 +68,3 @@ def unmarked(marks: pd.DataFrame, scans: Sequence[str]) -> list[str]:
     """Scans of the list without a mark."""
     marked = set(marks["seriesuid"])
     return [scan for scan in scans if scan not in marked]
-
-
-def examples(values: Sequence[str], of: int | None = None) -> str:
-    """The first few, with dots where there are more; `of` is how many there are."""
-    shown = [str(value) for value in values[:EXAMPLES]]
-    more = len(values) if of is None else of
-    return ", ".join(shown) + (", ..." if more > len(shown) else "")

@@ -9,8 +9,7 @@ import pandas as pd
 
 from nodulenet.evaluation.inputs import ScoredScan
 from nodulenet.evaluation.luna16 import Luna16, read_luna16
-from nodulenet.evaluation.tables import examples
-from nodulenet.files import InputError
+from nodulenet.files import InputError, examples
 
 NODULENET, LUNA16 = "nodulenet", "luna16"
 WITH_NODULES, ALL = "with_nodules", "all"

@@ -5,6 +5,7 @@ pydicom is imported where a file is opened: it is slow to import and most scans 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from nodulenet.files import InputError
+from nodulenet.files import InputError, require_uid
 from nodulenet.imaging.itk import as_hu
 from nodulenet.imaging.volume import Volume
 
@@ -35,6 +36,8 @@ HEADER_TAGS = (
     "NumberOfFrames",
     "SamplesPerPixel",
 )
+RESCALE = {"Slope": 1, "Intercept": 0}
+LARGE = 1 << 15  # times a stored value of 16 bits it still is an int32
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +118,7 @@ def _slice(path: Path, header: Dataset) -> Slice:
     thickness = header.get("SliceThickness")
     return Slice(
         path=path,
-        series_uid=str(header.SeriesInstanceUID),
+        series_uid=require_uid(str(header.SeriesInstanceUID), path),
         patient_id=str(header.get("PatientID") or "") or None,
         position=np.array(header.ImagePositionPatient, float).reshape(3),
         axes=np.array(header.ImageOrientationPatient, float).reshape(2, 3),
@@ -241,11 +244,24 @@ def _pixels(item: Slice) -> NDArray:
     except (OSError, EOFError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{item.path}: its pixels cannot be read: {reason}") from error
-    slope = float(data.get("RescaleSlope", 1))
-    intercept = float(data.get("RescaleIntercept", 0))
-    if slope.is_integer() and intercept.is_integer():
+    slope, intercept = (_number(item.path, data, f"Rescale{name}") for name in RESCALE)
+    if slope == 0:
+        raise InputError(f"{item.path}: its RescaleSlope is 0")
+    if slope.is_integer() and intercept.is_integer() and abs(slope) + abs(intercept) < LARGE:
         return as_hu(stored.astype(np.int32) * int(slope) + int(intercept))
     return stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+
+
+def _number(path: Path, data: Dataset, name: str) -> float:
+    """A finite number of a header, or what the standard says where it has none."""
+    value = data.get(name, RESCALE[name.removeprefix("Rescale")])
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"{path}: its {name} is no number: {value}")
+    return number
 
 
 def _by_itk(data: Dataset) -> bool:

@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from nodulenet.annotations import Group
-from nodulenet.files import InputError, replacing
+from nodulenet.files import InputError, own_artefact, replacing
 from nodulenet.imaging.findings import COLUMNS, OUTLINED
 from nodulenet.imaging.grid import Shape
 from nodulenet.imaging.masks import Nodule
@@ -76,17 +75,19 @@ def read_nodules(
 ) -> tuple[list[Nodule], pd.DataFrame]:
     """The masks of all groups as (label, mask, offset (z, y, x)) and the table of findings.
 
-    Label 0 is a group below the level. Raises `InputError` naming the file that is missing or
-    malformed, or both where they do not belong together.
+    Label 0 is a group below the level. Raises `InputError` naming a missing file, and
+    `CorruptArtefact` naming one that is malformed, or both where they do not belong together.
     """
-    table = _read_table(Path(table_path))
-    arrays = _read_arrays(masks_path, GROUP_ARRAYS)
-    masks = _unpacked(masks_path, *(arrays[name] for name in GROUP_ARRAYS))
-    labels = table.loc[table["kind"].isin(OUTLINED), "label"].tolist()
-    if len(labels) != len(masks):
-        raise InputError(
-            f"{masks_path}: holds {len(masks)} masks, {table_path} lists {len(labels)}"
-        )
+    with own_artefact(table_path):
+        table = _read_table(Path(table_path))
+    with own_artefact(masks_path):
+        arrays = _read_arrays(masks_path, GROUP_ARRAYS)
+        masks = _unpacked(masks_path, *(arrays[name] for name in GROUP_ARRAYS))
+        labels = table.loc[table["kind"].isin(OUTLINED), "label"].tolist()
+        if len(labels) != len(masks):
+            raise InputError(
+                f"{masks_path}: holds {len(masks)} masks, {table_path} lists {len(labels)}"
+            )
     nodules = [
         (int(label), mask, offset) for label, (mask, offset) in zip(labels, masks, strict=True)
     ]
@@ -96,19 +97,14 @@ def read_nodules(
 def read_readers(masks_path: Path | str) -> list[ReaderMask]:
     """The readers' masks of all groups of a scan, by group and session, in the scan's grid.
 
-    Raises `InputError` naming the file that is missing or malformed.
+    Raises `InputError` naming the file that is missing, `CorruptArtefact` naming a malformed one.
     """
-    arrays = _read_arrays(masks_path, READER_ARRAYS)
-    shapes, offsets, bits = (arrays[f"reader_{name}"] for name in GROUP_ARRAYS)
-    masks = _unpacked(masks_path, shapes, offsets, bits)
-    places = zip(arrays["reader_groups"].tolist(), arrays["reader_sessions"].tolist(), strict=True)
-    try:
-        return [
-            ReaderMask(group, session, *mask)
-            for (group, session), mask in zip(places, masks, strict=True)
-        ]
-    except ValueError as error:
-        raise InputError(f"{masks_path}: the readers' masks do not fit together") from error
+    with own_artefact(masks_path):
+        arrays = _read_arrays(masks_path, READER_ARRAYS)
+        shapes, offsets, bits = (arrays[f"reader_{name}"] for name in GROUP_ARRAYS)
+        masks = _unpacked(masks_path, shapes, offsets, bits)
+        numbers = (arrays[f"reader_{name}"].tolist() for name in ("groups", "sessions"))
+        return [ReaderMask(*one[:2], *one[2]) for one in zip(*numbers, masks, strict=True)]
 
 
 def _union(parts: Sequence[Cropped]) -> Cropped:
@@ -133,13 +129,8 @@ def _packed(masks: Sequence[Cropped]) -> dict[str, NDArray]:
 
 
 def _read_arrays(path: Path | str, names: Sequence[str]) -> Mapping[str, NDArray]:
-    try:
-        with np.load(path, allow_pickle=False) as held:
-            return {name: held[name] for name in names}
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise InputError(f"{path}: no file of nodule masks, or cut short: {error}") from error
+    with np.load(path, allow_pickle=False) as held:
+        return {name: held[name] for name in names}
 
 
 def _unpacked(
@@ -160,12 +151,7 @@ def _unpacked(
 
 
 def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise InputError(f"{path}: no table of findings: {error}") from error
+    table = pd.read_csv(path)
     missing = [column for column in COLUMNS if column not in table]
     if missing:
         raise InputError(f"{path}: has no column {', '.join(missing)}")

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nodulenet.files import InputError
+from nodulenet.files import InputError, require_uid
 from nodulenet.imaging.dicom import Slice, is_dicom, read_header
 from nodulenet.imaging.readers import IMAGE_SUFFIXES, header_reader, header_series_uid
 from nodulenet.imaging.volume_data import check_data, meta_header
 
-UID = re.compile(r"\d+(\.\d+)+")
+DOTTED = re.compile(r"[0-9]+(\.[0-9]+)+")
 Unusable = tuple[Path, str]
 
 
@@ -52,6 +52,8 @@ def find_series(folder: Path | str) -> tuple[list[FoundSeries], list[Unusable]]:
 def _add_images(images: Iterable[Path], found: list[FoundSeries], unusable: list[Unusable]) -> None:
     for path in images:
         try:
+            if path.name.startswith("."):
+                raise InputError(f"{path}: a hidden file, perhaps of a run that was killed")
             found.append(FoundSeries(image_series_uid(path), path, None))
         except InputError as error:
             unusable.append((path, _reason(path, error)))
@@ -65,12 +67,12 @@ def image_series_uid(path: Path) -> str:
     check_data(path, deep=False)
     uid = header_series_uid(header_reader(path))
     if uid:
-        return uid
+        return require_uid(uid, path)
     suffix = max((s for s in IMAGE_SUFFIXES if path.name.lower().endswith(s)), key=len)
     stem = path.name[: -len(suffix)]
-    if not UID.fullmatch(stem):
+    if not DOTTED.fullmatch(stem):
         raise InputError(f"{path}: its header has no SeriesInstanceUID, its name is no UID")
-    return stem
+    return require_uid(stem, path)
 
 
 def _data_files(images: Iterable[Path]) -> set[Path]:

@@ -1,12 +1,12 @@
 """Preprocessed scans on disk: memory-mappable arrays with a JSON record."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nodulenet.files import InputError, read_json, replacing, write_json
+from nodulenet.files import InputError, own_artefact, read_json, replacing, write_json
 from nodulenet.imaging.volume import Volume
 
 
@@ -27,9 +27,16 @@ def write_scan(
         raise ValueError(f"labels of shape {labels.shape}, volume of {volume.array.shape}")
     for path, array in ((array_path, volume.array), (mask_path, labels)):
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.save(file, np.ascontiguousarray(array))
+            _save(np.ascontiguousarray(array), file)
     place = {"affine": volume.affine.tolist(), "shape": list(volume.array.shape)}
     write_json(record_path, {**record, **place})
+
+
+def _save(array: NDArray, file: BinaryIO) -> None:
+    """What `np.save` does, which on a full disk counts the bytes and does not say why."""
+    header = np.lib.format.header_data_from_array_1_0(array)
+    np.lib.format.write_array_header_1_0(file, header)
+    file.write(array.data)
 
 
 def open_scan(
@@ -37,23 +44,26 @@ def open_scan(
 ) -> tuple[NDArray, NDArray[np.float64], dict[str, Any]]:
     """Memory-map a stored array (volume or labels) with the affine and record beside it.
 
-    Raises `InputError` naming the file if one is missing, cut short, of another type than
-    uint8 or uint16 (z, y, x), or if array and record do not belong together.
+    Raises `InputError` naming a missing file, and `CorruptArtefact` naming one that is damaged, of
+    another type than uint8 or uint16 (z, y, x), or array and record that do not belong together.
     """
     record = read_json(record_path)
-    try:
-        affine = np.array(record["affine"], float).reshape(4, 4)
-        shape = tuple(int(n) for n in record["shape"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{record_path}: no record of a scan: bad or missing {error}") from error
-    try:
-        array = np.load(array_path, mmap_mode=None if 0 in shape else "r")
-    except OSError as error:
-        raise InputError(f"{array_path}: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{array_path}: no array or cut short: {error}") from error
+    with own_artefact(record_path):
+        try:
+            affine = np.array(record["affine"], float).reshape(4, 4)
+            shape = tuple(int(n) for n in record["shape"])
+        except (KeyError, TypeError, ValueError) as error:
+            fault = f"{record_path}: no record of a scan: bad or missing {error}"
+            raise InputError(fault) from error
+    # One step makes both, and the steps after it wait for the record.
+    with own_artefact(array_path, array_path, record_path):
+        return _mapped(array_path, shape, record_path), affine, record
+
+
+def _mapped(array_path: Path | str, shape: tuple[int, ...], record_path: Path | str) -> NDArray:
+    array = np.load(array_path, mmap_mode=None if 0 in shape else "r")
     if array.dtype not in (np.uint8, np.uint16) or not array.flags.c_contiguous:
         raise InputError(f"{array_path}: voxels of type {array.dtype}, not uint8 in C order")
     if array.shape != shape:
         raise InputError(f"{array_path}: has the shape {array.shape}, {record_path} says {shape}")
-    return array, affine, record
+    return array

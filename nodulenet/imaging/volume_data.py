@@ -81,7 +81,7 @@ def _check_meta(path: Path, deep: bool) -> list[Path]:
     elif deep:
         with data.open("rb") as file:
             file.seek(start)
-            _same(data, _inflated(data, file, zlib.MAX_WBITS), wanted)
+            _same(data, _inflated(data, file, zlib.MAX_WBITS, wanted), wanted, "at least ")
     return [] if local else [data]
 
 
@@ -116,7 +116,7 @@ def _check_nifti(path: Path, deep: bool) -> None:
         if path.suffix != ".gz":
             _same(path, path.stat().st_size, wanted)
         elif deep:
-            _same(path, len(head) + _length(file), wanted)
+            _same(path, len(head) + _length(file, wanted), wanted, "at least ")
 
 
 def _check_nrrd(path: Path) -> None:
@@ -133,25 +133,34 @@ def _check_nrrd(path: Path) -> None:
             _inflated(path, file, zlib.MAX_WBITS | 16)
 
 
-def _inflated(path: Path, file: BinaryIO, window: int) -> int:
-    """Bytes that a zlib or gzip stream holds."""
+def _inflated(path: Path, file: BinaryIO, window: int, wanted: float = math.inf) -> int:
+    """Bytes that a zlib or gzip stream holds, counted to a little beyond those `wanted`.
+
+    A chunk at a time in and out: a small file that inflates to any size takes neither the memory
+    nor, where the size is known, the time for it.
+    """
     stream = zlib.decompressobj(window)
     size = 0
     try:
-        while not stream.eof:
-            chunk = file.read(CHUNK)
+        while not stream.eof and size <= wanted:
+            chunk = stream.unconsumed_tail or file.read(CHUNK)
             if not chunk:
                 raise EOFError
-            size += len(stream.decompress(chunk))
+            size += len(stream.decompress(chunk, CHUNK))
     except (zlib.error, EOFError) as error:
         raise InputError(f"{path}: its compressed data is cut short or corrupt") from error
     return size
 
 
-def _length(file: BinaryIO | gzip.GzipFile | BufferedReader) -> int:
-    return sum(len(chunk) for chunk in iter(lambda: file.read(CHUNK), b""))
+def _length(file: BinaryIO | gzip.GzipFile | BufferedReader, wanted: int) -> int:
+    size = 0
+    while size <= wanted and (chunk := file.read(CHUNK)):
+        size += len(chunk)
+    return size
 
 
-def _same(path: Path, held: int, wanted: int) -> None:
+def _same(path: Path, held: int, wanted: int, bound: str = "") -> None:
+    """`bound` says that what was found beyond `wanted` was not counted to its end."""
     if held != wanted:
-        raise InputError(f"{path}: holds {held} bytes of data, its header says {wanted}")
+        bound = bound if held > wanted else ""
+        raise InputError(f"{path}: holds {bound}{held} bytes of data, its header says {wanted}")

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nodulenet.annotations.consensus import mask_iou
-from nodulenet.files import InputError, replacing
+from nodulenet.files import InputError, own_artefact, replacing
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +50,19 @@ def write_masks(masks: Mapping[int, CroppedMask], path: Path) -> None:
 
 
 def read_masks(path: Path) -> dict[int, CroppedMask]:
-    """Read what `write_masks` wrote. Raises `InputError` naming the file and the fault."""
-    try:
-        with np.load(path) as content:
-            rows, offsets = content["rows"], content["offsets"]
-            shapes, bits = content["shapes"], content["bits"]
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise InputError(f"{path}: not a readable mask file: {error}") from error
+    """Read what `write_masks` wrote.
+
+    Raises `InputError` naming a missing file, and `CorruptArtefact` naming one that is damaged: its
+    folder is to be set aside, since the workflow makes the folder again and no file of it alone.
+    """
+    with own_artefact(path, path.parent):
+        return _unpacked(path)
+
+
+def _unpacked(path: Path) -> dict[int, CroppedMask]:
+    with np.load(path, allow_pickle=False) as content:
+        rows, offsets = content["rows"], content["offsets"]
+        shapes, bits = content["shapes"], content["bits"]
     sizes = shapes.prod(1)
     ends = np.cumsum((sizes + 7) // 8)
     if len(bits) != (ends[-1] if len(ends) else 0):

@@ -20,6 +20,7 @@ from nodulenet.inference.masks import CroppedMask, write_masks
 from nodulenet.inference.scan import InferenceSettings, ScanPrediction, predict_scan
 from nodulenet.inference.table import prediction_table, write_predictions
 from nodulenet.inference.tiles import predict_tiled
+from nodulenet.model.claim import hold_devices
 from nodulenet.model.device import choose_device, to_device
 from nodulenet.model.given import check_preprocess
 from nodulenet.model.network import NoduleNet
@@ -49,9 +50,25 @@ def predict_fold(
     that the weights were trained on.
     """
     torch.set_num_threads(threads)
+    kind = choose_device(settings["train"]["device"]).type
+    with hold_devices(kind, 1) as [device]:
+        predict_on(device, manifest, folds, fold, weights, branches, settings, output)
+
+
+def predict_on(
+    device: torch.device,
+    manifest: Path,
+    folds: Path,
+    fold: int,
+    weights: Path,
+    branches: Sequence[Branch],
+    settings: Mapping[str, Any],
+    output: Path,
+) -> None:
+    """What `predict_fold` does, on a device."""
     net, trained = load_weights(weights)
     provenance = replace(trained, branches=tuple(branches))
-    to_device(net.eval(), choose_device(settings["train"]["device"]))
+    to_device(net.eval(), device)
     rows = rows_of_fold(manifest, folds, fold)
     (output / "masks").mkdir(parents=True, exist_ok=True)
     name = f"fold {fold} {provenance.stage}"

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nodulenet.cohort import read_folds
-from nodulenet.files import InputError, read_json, replacing
+from nodulenet.files import InputError, own_artefact, read_json, replacing
 from nodulenet.imaging import Volume
 
 if TYPE_CHECKING:  # it needs torch, which joining tables does not
@@ -83,35 +83,65 @@ def write_predictions(tables: Sequence[pd.DataFrame], path: Path) -> None:
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
-    """Read predictions.csv. Raises `InputError` naming the file and a missing column."""
-    try:
+    """Read predictions.csv.
+
+    Raises `InputError` naming the file when it is missing, `CorruptArtefact` when it is damaged.
+    """
+    with own_artefact(path):
         table = pd.read_csv(path, dtype={"seriesuid": str})
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable table: {error}") from error
-    missing = [column for column in COLUMNS if column not in table]
-    if missing:
-        raise InputError(f"{path}: no column {', '.join(missing)}")
-    return table
+        missing = [column for column in COLUMNS if column not in table]
+        if missing:
+            raise InputError(f"{path}: no column {', '.join(missing)}")
+        return table
 
 
 def concat_predictions(folders: Sequence[Path], folds: Path, output: Path) -> None:
     """Join the folds' predictions in the order of their folders.
 
     Each folder holds predictions.csv and predictions.json, which lists the scans predicted.
-    Raises `InputError` if a scan of folds.tsv is missing, doubled or unknown.
+    Raises `InputError` if a scan of folds.tsv is missing, doubled or unknown, `CorruptArtefact` if
+    files of a fold are damaged or do not agree, so that a table cut short is noticed.
     """
     predicted: list[str] = []
-    tables = []
     for folder in map(Path, folders):
-        scans = read_json(folder / "predictions.json")["scans"]
-        table = read_predictions(folder / "predictions.csv")
+        predicted += read_fold(folder)
+    check_scans(predicted, set(read_folds(folds).series_uid), folds)
+    join_tables([Path(folder) / "predictions.csv" for folder in folders], output)
+
+
+def join_tables(paths: Sequence[Path], output: Path) -> None:
+    """Write the rows of tables with the same header one after the other, as they stand.
+
+    Raises `InputError` naming a table with another header than the first.
+    """
+    with replacing(output) as temporary, temporary.open("w") as whole:
+        for number, path in enumerate(paths):
+            head, _, rows = path.read_text().partition("\n")
+            if not number:
+                first = head
+                whole.write(f"{head}\n")
+            if head != first:
+                raise InputError(f"{path}: not the columns of {paths[0]}")
+            whole.write(rows if rows.endswith("\n") else f"{rows}\n" * bool(rows))
+
+
+def read_fold(folder: Path) -> list[str]:
+    """The scans of a fold. Raises `CorruptArtefact` where its predictions do not agree."""
+    summary, path = folder / "predictions.json", folder / "predictions.csv"
+    record = read_json(summary)
+    table = read_predictions(path)
+    with own_artefact(summary):
+        scans, candidates = [str(scan) for scan in record["scans"]], record["candidates"]
+    with own_artefact(path):
         strangers = sorted(set(table.seriesuid) - set(scans))
         if strangers:
-            raise InputError(f"{folder}/predictions.csv: scan {strangers[0]} is not of this fold")
-        predicted += scans
-        tables.append(table)
-    check_scans(predicted, set(read_folds(folds).series_uid), folds)
-    write_predictions([table for table in tables if len(table)], output)
+            raise InputError(f"{path}: scan {strangers[0]} is not of this fold")
+        for scan, rows in table.seriesuid.value_counts().reindex(scans, fill_value=0).items():
+            if rows != candidates[scan]:
+                raise InputError(
+                    f"{path}: scan {scan}: {rows} rows, {summary} says {candidates[scan]}"
+                )
+    return scans
 
 
 def check_scans(predicted: Sequence[str], expected: set[str], folds: Path) -> None:

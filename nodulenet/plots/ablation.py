@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from nodulenet.files import InputError
+from nodulenet.files import InputError, own_artefact
 from nodulenet.plots.style import BLUE, GREY, drawing
 
 COLUMNS = (
@@ -24,32 +24,33 @@ WIDTH = 8.2
 def plot_ablation(table: Path, output: Path) -> None:
     """Draw ablation.csv: CPM with 95 % interval, and the paired difference to the reference.
 
+    A stage alone has no difference, so it has no second panel.
     Raises `InputError` naming a file that is no ablation.csv.
     """
     rows = read_ablation(Path(table))
     with drawing(Path(output), WIDTH, 1.5 + 0.45 * len(rows)) as figure:
-        left, right = figure.subplots(1, 2, sharey=True)
+        panels = figure.subplots(1, min(2, len(rows)), sharey=True, squeeze=False)[0]
+        left = panels[0]
         draw_scores(left, rows, "cpm")
-        draw_scores(right, rows, "difference")
-        right.axvline(0, color=GREY, linewidth=1)
         left.set_yticks(range(len(rows)), [label(row) for row in rows.to_dict("records")])
         left.set_ylim(len(rows) - 0.5, -0.5)
         left.set_xlabel("CPM")
-        right.set_xlabel(f"CPM less that of {rows['reference'].iloc[0]}")
+        for right in panels[1:]:
+            draw_scores(right, rows, "difference")
+            right.axvline(0, color=GREY, linewidth=1)
+            right.set_xlabel(f"CPM less that of {rows['reference'].iloc[0]}")
         lines = textwrap.wrap(caption(rows), int(LETTERS_PER_INCH * WIDTH))
         figure.supxlabel("\n".join(lines), fontsize=8.5)
 
 
 def read_ablation(path: Path) -> pd.DataFrame:
-    """Read ablation.csv. Raises `InputError` naming the file and the fault."""
-    try:
+    """Read ablation.csv. Raises `InputError` naming the file, `CorruptArtefact` if it is none."""
+    with own_artefact(path):
         table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: no table of stages: {error}") from error
-    missing = [column for column in COLUMNS if column not in table]
-    if missing or table.empty:
-        raise InputError(f"{path}: no {', '.join(missing) or 'row'}")
-    return table
+        missing = [column for column in COLUMNS if column not in table]
+        if missing or table.empty:
+            raise InputError(f"{path}: no {', '.join(missing) or 'row'}")
+        return table
 
 
 def draw_scores(axes: Axes, rows: pd.DataFrame, name: str) -> None:
@@ -82,4 +83,5 @@ def caption(rows: pd.DataFrame) -> str:
     text += f" {row['nodules']} nodules, set ensemble"
     if rows["cpm_low"].isna().all():
         return text
-    return f"{text}; bars: 95 % bootstrap interval over scans, of the differences paired"
+    text += "; bars: 95 % bootstrap interval over scans"
+    return f"{text}, of the differences paired" if len(rows) > 1 else text

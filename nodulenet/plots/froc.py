@@ -8,7 +8,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from nodulenet.files import InputError, read_json
+from nodulenet.evaluation.summary import cpm_text
+from nodulenet.files import InputError, own_artefact, read_json
 from nodulenet.plots.style import BLUE, GREEN, VERMILION, drawing
 
 RATES = (0.125, 0.25, 0.5, 1, 2, 4, 8)
@@ -23,7 +24,7 @@ LOOKS = {
 }
 PROTOCOLS = {
     "nodulenet": "protocol nodulenet (own consensus, scans with nodules)",
-    "luna16": "protocol luna16 (official lists, all scans)",
+    "luna16": "protocol luna16 (challenge's rules, lists as given, all scans)",
 }
 
 
@@ -50,14 +51,15 @@ def plot_froc(froc_jsons: Mapping[str, Path], output: Path) -> None:
 
 
 def read_froc(path: Path) -> dict[str, Any]:
-    """Read froc.json. Raises `InputError` when it lacks what a figure needs."""
+    """Read froc.json. Raises `CorruptArtefact` when it lacks what a figure needs."""
     content = read_json(path)
-    if not isinstance(content, dict) or content.get("protocol") not in PROTOCOLS:
-        raise InputError(f"{path}: no froc.json: protocol is missing or unknown")
-    for name, result in result_sets(content).items():
-        missing = {"cpm", "interval", "curve", "nodules", "scans"} - set(result)
-        if missing:
-            raise InputError(f"{path}: result set {name} lacks {', '.join(sorted(missing))}")
+    with own_artefact(path):
+        if content.get("protocol") not in PROTOCOLS:
+            raise InputError(f"{path}: no froc.json: protocol is missing or unknown")
+        for name, result in result_sets(content).items():
+            missing = {"cpm", "interval", "curve", "nodules", "scans"} - set(result)
+            if missing:
+                raise InputError(f"{path}: result set {name} lacks {', '.join(sorted(missing))}")
     return content
 
 
@@ -75,7 +77,7 @@ def draw_stage(axes: Axes, name: str, sets: Mapping[str, Any]) -> None:
     for i, (part, result) in enumerate(sets.items()):
         colour, line = LOOKS[part]
         curve = {key: [_number(v) for v in values] for key, values in result["curve"].items()}
-        label = f"{result.get('predictions', part)}  {_cpm(result)}"
+        label = f"{result.get('predictions', part)}  {cpm_text(result)}"
         axes.plot(curve["rate"], curve["sensitivity"], line, color=colour, label=label)
         if i == 0:
             band = (curve["rate"], curve["low"], curve["high"])
@@ -99,16 +101,11 @@ def caption(contents: Mapping[str, Mapping[str, Any]]) -> str:
     listed = f" of {first['listed']} listed" if "listed" in first else ""
     text = f"{PROTOCOLS[first['protocol']]}: {result['scans']}{listed} scans"
     text += f", {result['nodules']} nodules"
+    if first.get("scans_left_out"):
+        text += f"; {first['scans_left_out']} bad scans left out"
     if "against" in first:
-        text += f"; difference of the CPMs {_cpm(first['against']['difference'])}"
+        text += f"; difference of the CPMs {cpm_text(first['against']['difference'])}"
     return f"{text}; band: 95 % bootstrap interval over scans" if first["bootstrap"] else text
-
-
-def _cpm(result: Mapping[str, Any]) -> str:
-    if result["cpm"] is None:
-        return "undefined"
-    low, high = result["interval"]
-    return f"{result['cpm']:.3f}" + ("" if low is None else f" [{low:.3f}, {high:.3f}]")
 
 
 def _number(value: float | None) -> float:

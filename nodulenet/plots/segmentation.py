@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from nodulenet.evaluation.ablation import between_readers
-from nodulenet.files import InputError
+from nodulenet.files import InputError, own_artefact
 from nodulenet.plots.style import BLACK, BLUE, GREY, VERMILION, drawing, note
 
 MISSED_AT = -0.18
@@ -35,22 +35,20 @@ def plot_segmentation(csvs: Mapping[str, Path], readers: Path, output: Path) -> 
             panels[0].set_ylabel("nodules")
         else:
             note(panels[0], "no stage has masks")
-        text = "Dice in the 1 mm grid" + (
+        text = "Dice in the grid of the preprocessed volume" + (
             f"; without masks: {', '.join(without)}" if without else ""
         )
         figure.supxlabel(text, fontsize=9)
 
 
 def read_scores(path: Path) -> pd.DataFrame:
-    """Read segmentation.csv. Raises `InputError` naming the file and the fault."""
-    try:
+    """Read segmentation.csv. Raises `InputError` naming it, `CorruptArtefact` if it is none."""
+    with own_artefact(path):
         table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: no table of scores: {error}") from error
-    missing = [column for column in ("dice", "found") if column not in table]
-    if missing:
-        raise InputError(f"{path}: no column {', '.join(missing)}")
-    return table
+        missing = [column for column in ("dice", "found") if column not in table]
+        if missing:
+            raise InputError(f"{path}: no column {', '.join(missing)}")
+        return table
 
 
 def draw_histogram(axes: Axes, name: str, table: pd.DataFrame, bar: float | None) -> None:

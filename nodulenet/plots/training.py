@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from nodulenet.files import InputError
+from nodulenet.files import InputError, own_artefact
 from nodulenet.plots.style import CYCLE, drawing
 
 TITLES = {
@@ -44,15 +44,13 @@ def plot_training(histories: Mapping[str, Path], output: Path) -> None:
 
 
 def read_history(path: Path) -> pd.DataFrame:
-    """Read history.csv. Raises `InputError` naming the file and the fault."""
-    try:
+    """Read history.csv. Raises `InputError` naming the file, `CorruptArtefact` if it is none."""
+    with own_artefact(path):
         table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: no history: {error}") from error
-    missing = [column for column in ("epoch", *TITLES) if column not in table]
-    if missing:
-        raise InputError(f"{path}: no column {', '.join(missing)}")
-    return table
+        missing = [column for column in ("epoch", *TITLES) if column not in table]
+        if missing:
+            raise InputError(f"{path}: no column {', '.join(missing)}")
+        return table
 
 
 def draw_column(axes: Axes, column: str, tables: Mapping[str, pd.DataFrame]) -> None:

@@ -1,5 +1,6 @@
 """The side checkpoint that a killed stage resumes from, and the momentum that stages pass on."""
 
+import copy
 import hashlib
 import json
 import logging
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nodulenet.files import InputError, sha256
+from nodulenet.files import CorruptArtefact, InputError, own_artefact, set_aside, sha256
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.weights import load_tensors, save_tensors
 
@@ -26,10 +27,14 @@ def fingerprint(files: list[Path], settings: Mapping[str, Any]) -> str:
 
 
 def momentum_of(net: NoduleNet, optimiser: torch.optim.SGD) -> dict[str, Tensor]:
-    """Momentum buffer of every parameter that has one, by the parameter's name."""
+    """Momentum buffer of every parameter that has one, by the parameter's name.
+
+    Rows in C order: a buffer that a resumed training has loaded lies otherwise in memory than one
+    that its steps have made, and the files would differ.
+    """
     state = optimiser.state
     return {
-        name: state[p]["momentum_buffer"]
+        name: state[p]["momentum_buffer"].clone(memory_format=torch.contiguous_format)
         for name, p in net.named_parameters()
         if state.get(p, {}).get("momentum_buffer") is not None
     }
@@ -61,26 +66,35 @@ def save_checkpoint(
 def resume(path: Path, mark: str, net: NoduleNet, optimiser: torch.optim.SGD) -> History:
     """Load a side checkpoint into the network; its history, empty where there is none to use.
 
-    Raises `InputError` where the file is damaged; one of other data or settings is passed over
-    with a note in the log.
+    A damaged one is set aside with a warning, and the stage starts anew; one of other data or
+    settings is passed over with a note in the log.
     """
     if not path.exists():
         return []
+    before = copy.deepcopy((net.state_dict(), momentum_of(net, optimiser)))
     try:
-        content = load_tensors(path)
-    except InputError as error:
-        raise InputError(f"{error}; delete it to start the stage anew") from error
+        return _loaded(path, mark, net, optimiser)
+    except CorruptArtefact as error:
+        net.load_state_dict(before[0])
+        optimiser.state.clear()
+        set_momentum(net, optimiser, before[1])
+        place = set_aside(path)
+        log.warning("%s; set aside as %s, the stage starts from its beginning", error, place)
+        return []
+    except InputError:
+        if path.exists():
+            raise
+        return []  # another process of this training has just set it aside
+
+
+def _loaded(path: Path, mark: str, net: NoduleNet, optimiser: torch.optim.SGD) -> History:
+    content = load_tensors(path)
     if content.get("fingerprint") != mark:
         log.warning("%s: made from other data or settings, not resumed", path)
         return []
-    try:
+    with own_artefact(path):
+        history: History = [dict(row) for row in content["history"]]
         net.load_state_dict(content["state_dict"])
         set_momentum(net, optimiser, content["momentum"])
-        history: History = content["history"]
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{path}: damaged checkpoint ({reason}); delete it to start the stage anew"
-        ) from error
     log.info("%s: resumed after %d epochs", path, len(history))
     return history

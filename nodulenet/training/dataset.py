@@ -1,6 +1,8 @@
 """The scans of a training set and the crops of an epoch."""
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,12 @@ from scipy.ndimage import find_objects
 from nodulenet.cohort import read_folds, read_manifest
 from nodulenet.imaging.store import open_scan
 from nodulenet.training.crops import Augmentation, cut_crop, plan_crop
+from nodulenet.training.sharing import MicroBatch
+
+Crop = tuple[NDArray[np.uint8], NDArray[np.integer]]
+"""Image and labels, of one crop (z, y, x) or several (crops, z, y, x)."""
+
+STEPS_AHEAD = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +82,7 @@ def draw_sample(
     settings: Augmentation,
     pad_value: int,
     rng: np.random.Generator,
-) -> tuple[NDArray[np.uint8], NDArray[np.integer]]:
+) -> Crop:
     """Cut one augmented crop: image uint8 and labels, (size, size, size)."""
     scan = scans[sample.scan]
     if sample.nodule is None:
@@ -85,20 +93,24 @@ def draw_sample(
     return cut_crop(scan.volume, scan.labels, plan, pad_value, settings.rotation_fill)
 
 
-def batches(
-    scans: Sequence[TrainingScan],
-    samples: Sequence[Sample],
-    batch: int,
-    size: int,
-    settings: Augmentation,
-    pad_value: int,
-    seed: Sequence[int],
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.integer]]]:
-    """Images and labels (batch, z, y, x); every sample has its own generator, by its number."""
-    for first in range(0, len(samples), batch):
-        crops = [
-            draw_sample(scans, sample, size, settings, pad_value, np.random.default_rng([*seed, k]))
-            for k, sample in enumerate(samples[first : first + batch], first)
-        ]
-        images, labels = zip(*crops, strict=True)
-        yield np.stack(images), np.stack(labels)
+def cut_ahead(
+    steps: Iterable[Sequence[MicroBatch]], cut: Callable[[int], Crop], workers: int
+) -> Iterator[list[Crop]]:
+    """Images and labels (crops, z, y, x) of the micro-batches of every step, in order.
+
+    `cut` makes a crop by its number; `workers` threads do it, a step ahead of its use.
+    """
+    with ThreadPoolExecutor(workers) as pool:
+        ahead: deque[list[list[Future[Crop]]]] = deque()
+        for step in steps:
+            ahead.append([[pool.submit(cut, k) for k in range(m.first, m.stop)] for m in step])
+            if len(ahead) > STEPS_AHEAD:
+                yield [stack_crops(futures) for futures in ahead.popleft()]
+        while ahead:
+            yield [stack_crops(futures) for futures in ahead.popleft()]
+
+
+def stack_crops(futures: Sequence[Future[Crop]]) -> Crop:
+    """Wait for crops; their images and labels (crops, z, y, x)."""
+    images, labels = zip(*(future.result() for future in futures), strict=True)
+    return np.stack(images), np.stack(labels)

@@ -1,18 +1,28 @@
 """The sections of the config that decide a training, as typed records."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import yaml
+
+from nodulenet.files import InputError
 from nodulenet.model.objective import Objective
 from nodulenet.model.settings import DfpsSettings, NcsSettings, SrSettings
 from nodulenet.training.crops import Augmentation
 from nodulenet.training.stages import Stage
 
+OTHERS = ("stages", "evaluate", "gpus")
+"""Keys of the section `train` that are no part of the optimisation."""
+
 
 @dataclass(frozen=True)
 class Optimisation:
-    """SGD and the crops it sees: batch in crops, crop in voxels a side, lr at the first epoch."""
+    """SGD and the crops it sees: batch in crops, crop in voxels a side, lr at the first epoch.
+
+    micro_batch: crops that a device computes at once, None for its share of the batch.
+    """
 
     batch: int = 16
     crop: int = 128
@@ -22,11 +32,13 @@ class Optimisation:
     device: str = "auto"
     amp: bool = True
     seed: int = 0
+    micro_batch: int | None = None
+    sync_batch_norm: bool = False
 
 
 def read_optimisation(train: Mapping[str, Any]) -> Optimisation:
-    """The config's section `train` without its stages."""
-    return Optimisation(**{k: v for k, v in train.items() if k not in ("stages", "evaluate")})
+    """The config's section `train` without its stages and the number of GPUs."""
+    return Optimisation(**{k: v for k, v in train.items() if k not in OTHERS})
 
 
 def read_augmentation(augment: Mapping[str, Any]) -> Augmentation:
@@ -43,3 +55,34 @@ def read_objective(settings: Mapping[str, Any], stage: Stage) -> Objective:
         SrSettings(**settings["sr"]),
         settings["targets"]["margin_total"],
     )
+
+
+def read_config(paths: Sequence[Path], sections: Sequence[str]) -> dict[str, Any]:
+    """Read config files, later ones over earlier ones as Snakemake merges them.
+
+    Raises `InputError` naming a file that is no table of YAML, or a section that all lack.
+    """
+    config: dict[str, Any] = {}
+    for path in paths:
+        try:
+            content = yaml.safe_load(Path(path).read_text())
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+        if not isinstance(content, dict):
+            raise InputError(f"{path}: holds no sections")
+        config = overlay(config, content)
+    for name in sections:
+        if not isinstance(config.get(name), dict):
+            raise InputError(f"{paths[-1]}: there is no section {name} in {len(paths)} files")
+    return config
+
+
+def overlay(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of both tables; those of `top` go before."""
+    merged = dict(base)
+    for key, value in top.items():
+        nested = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = overlay(merged[key], value) if nested else value
+    return merged

@@ -1,19 +1,17 @@
 """Training of one stage on one fold: from the manifest to weights."""
 
 import logging
-import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import torch
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from nodulenet.files import InputError, replacing
-from nodulenet.model.device import choose_device, to_device
+from nodulenet.files import InputError
+from nodulenet.model.device import to_device
+from nodulenet.model.given import check_model
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.objective import Diverged
 from nodulenet.model.weights import (
@@ -31,14 +29,12 @@ from nodulenet.training.checkpoint import (
     save_checkpoint,
     set_momentum,
 )
-from nodulenet.training.dataset import TrainingScan, batches, epoch_samples, load_training_scans
-from nodulenet.training.engine import TERMS, EpochResult, train_one_epoch
-from nodulenet.training.settings import (
-    Optimisation,
-    read_augmentation,
-    read_objective,
-    read_optimisation,
-)
+from nodulenet.training.dataset import TrainingScan, load_training_scans
+from nodulenet.training.distributed import Rank, agree, run_on_ranks
+from nodulenet.training.engine import ALONE
+from nodulenet.training.epoch import check_sharing, micro_batch, one_epoch
+from nodulenet.training.history import add_events, history_row, new_events, write_history
+from nodulenet.training.settings import Optimisation, read_optimisation
 from nodulenet.training.stages import Stage, learning_rate, resolve_stage
 
 log = logging.getLogger(__name__)
@@ -61,29 +57,66 @@ def train_stage(
     settings: the config's sections `SECTIONS`; parent: the files `weights` and `momentum` of the
     stage before, the first alone where it was not trained here, neither for a first stage.
     Writes weights.pt, momentum.pt, history.csv and tensorboard/. After a kill the stage goes on
-    from checkpoint.pt beside them, which a finished stage removes. Raises `InputError`.
+    from checkpoint.pt beside them, which a finished stage removes. In a process of torchrun or
+    srun this is one process of several; else `train.gpus` of them are started here, which share
+    the `threads`. Raises `InputError`.
     """
-    torch.set_num_threads(threads)
     settings = {name: settings[name] for name in SECTIONS}
+    gpus = settings["train"].get("gpus", 1)
+    settings["train"] = {k: v for k, v in settings["train"].items() if k != "gpus"}
+    device = read_optimisation(settings["train"]).device
+    job = (manifest, folds, fold, stage, settings, parent, output)
+    run_on_ranks(train_on_rank, job, device, gpus, threads)
+
+
+def train_on_rank(
+    rank: Rank,
+    device: torch.device,
+    manifest: Path,
+    folds: Path,
+    fold: int,
+    stage: str,
+    settings: Mapping[str, Any],
+    parent: Mapping[str, Path],
+    output: Path,
+) -> None:
+    """What one process does of `train_stage`; the first one alone writes."""
     resolved = resolve_stage(settings["train"]["stages"], stage)
     optimisation = read_optimisation(settings["train"])
+    check_sharing(optimisation, rank)
     scans = load_training_scans(manifest, folds, fold)
     if not any(len(scan.centres) for scan in scans):
         raise InputError(f"{manifest}: no nodule to train on outside fold {fold}")
-    net, optimiser = start(settings, optimisation, parent)
+    net, optimiser = start(settings, optimisation, parent, device, rank)
     mark = fingerprint(
-        [Path(manifest), Path(folds), *parent.values()], {**settings, "fold": fold, "stage": stage}
+        [Path(manifest), Path(folds), *parent.values()],
+        {**settings, "train": asdict(optimisation) | asdict(resolved), "fold": fold},
     )
     output.mkdir(parents=True, exist_ok=True)
     history = resume(output / "checkpoint.pt", mark, net, optimiser)
-    run_epochs(net, optimiser, scans, resolved, settings, fold, mark, history, output)
+    agree(rank, [mark, len(history)])
+    run_epochs(net, optimiser, scans, resolved, settings, fold, mark, history, output, rank)
+    if rank.number == 0:
+        save_stage(net, optimiser, resolved, settings, fold, history, output)
+
+
+def save_stage(
+    net: NoduleNet,
+    optimiser: torch.optim.SGD,
+    stage: Stage,
+    settings: Mapping[str, Any],
+    fold: int,
+    history: History,
+    output: Path,
+) -> None:
+    """Write the results of a finished stage."""
     provenance = Provenance(
         settings["model"],
-        tuple(resolved.branches),
+        tuple(stage.branches),
         settings["preprocess"],
-        stage,
+        stage.name,
         fold,
-        resolved.before + resolved.epochs,
+        stage.before + stage.epochs,
         settings,
     )
     save_weights(net, provenance, output / "weights.pt")
@@ -93,14 +126,19 @@ def train_stage(
 
 
 def start(
-    settings: Mapping[str, Any], optimisation: Optimisation, parent: Mapping[str, Path]
+    settings: Mapping[str, Any],
+    optimisation: Optimisation,
+    parent: Mapping[str, Path],
+    device: torch.device,
+    rank: Rank = ALONE,
 ) -> tuple[NoduleNet, torch.optim.SGD]:
     """A network and its optimiser, new or as the parent stage left them."""
     torch.manual_seed(optimisation.seed)
     model = settings["model"]
     net = load_parent(parent["weights"], model) if parent else NoduleNet(**model)
-    device = choose_device(optimisation.device)
     to_device(net, device)
+    if optimisation.sync_batch_norm:
+        synchronise(net, device, rank)
     optimiser = torch.optim.SGD(
         net.parameters(),
         optimisation.lr,
@@ -115,12 +153,19 @@ def start(
 def load_parent(weights: Path, model: Mapping[str, Any]) -> NoduleNet:
     """The network of the stage before. Raises `InputError` unless it is of the config's model."""
     net, provenance = load_weights(weights)
-    if dict(provenance.model) != dict(model):
-        raise InputError(
-            f"{weights}: is a network of {dict(provenance.model)}, but the config's section model"
-            f" says {dict(model)}"
-        )
+    check_model(provenance, model, weights)
     return net
+
+
+def synchronise(net: NoduleNet, device: torch.device, rank: Rank) -> None:
+    """Make batch normalisation take its statistics over all processes.
+
+    Raises `InputError` on the CPU, for which torch has none.
+    """
+    if device.type != "cuda":
+        raise InputError("train.sync_batch_norm: exists on CUDA only, but the device is the CPU")
+    if rank.size > 1:
+        torch.nn.SyncBatchNorm.convert_sync_batchnorm(net)
 
 
 def run_epochs(
@@ -133,17 +178,19 @@ def run_epochs(
     mark: str,
     history: History,
     output: Path,
+    rank: Rank,
 ) -> None:
     """Train the epochs that the history lacks; append to it and keep the checkpoint abreast."""
     optimisation = read_optimisation(settings["train"])
-    writer = new_events(output / "tensorboard", history)
+    micro, first = micro_batch(optimisation, rank), rank.number == 0
+    writer = new_events(output / "tensorboard", history) if first else None
     progress = tqdm(
         range(len(history), stage.epochs),
         desc=f"fold {fold} {stage.name}",
         initial=len(history),
         total=stage.epochs,
         unit="epoch",
-        disable=None,
+        disable=None if first else True,
     )
     for epoch in progress:
         # Ablations that share a trunk see the same crops: the seed counts epochs, not stages.
@@ -152,76 +199,15 @@ def run_epochs(
         for group in optimiser.param_groups:
             group["lr"] = lr
         try:
-            result = one_epoch(net, optimiser, scans, stage, settings, seed)
+            result = one_epoch(net, optimiser, scans, stage, settings, seed, rank)
         except Diverged as error:
             place = f"fold {fold}, stage {stage.name}, epoch {epoch}"
             raise InputError(f"{place}: {error}: lower train.lr") from error
-        history.append(history_row(stage, epoch, lr, result))
-        save_checkpoint(output / "checkpoint.pt", mark, net, optimiser, history)
-        add_events(writer, history[-1])
-        progress.set_postfix(loss=f"{result.loss:.3f}")
-        log.info("fold %d %s epoch %d: loss %.4f", fold, stage.name, epoch, result.loss)
-    writer.close()
-
-
-def one_epoch(
-    net: NoduleNet,
-    optimiser: torch.optim.SGD,
-    scans: list[TrainingScan],
-    stage: Stage,
-    settings: Mapping[str, Any],
-    seed: list[int],
-) -> EpochResult:
-    """Draw the epoch's crops and train on them; everything random comes from `seed`."""
-    optimisation = read_optimisation(settings["train"])
-    augmentation = read_augmentation(settings["augment"])
-    rng = np.random.default_rng(seed)
-    feed = batches(
-        scans,
-        epoch_samples(scans, augmentation.random_crops, rng),
-        optimisation.batch,
-        optimisation.crop,
-        augmentation,
-        settings["preprocess"]["pad_value"],
-        seed,
-    )
-    device = next(net.parameters()).device
-    objective = read_objective(settings, stage)
-    return train_one_epoch(net, optimiser, feed, objective, device, optimisation.amp, rng)
-
-
-def history_row(stage: Stage, epoch: int, lr: float, result: EpochResult) -> dict[str, Any]:
-    """One row of history.csv, in plain types."""
-    return {
-        "stage": stage.name,
-        "epoch": stage.before + epoch,
-        "lr": lr,
-        "loss": result.loss,
-        **{name: result.terms.get(name) for name in TERMS},
-        "steps": result.steps,
-        "seconds": round(result.seconds, 3),
-        "samples_per_s": round(result.crops / result.seconds, 3),
-    }
-
-
-def write_history(history: History, path: Path) -> None:
-    """Write history.csv."""
-    with replacing(path) as temporary:
-        pd.DataFrame(history).to_csv(temporary, index=False)
-
-
-def new_events(folder: Path, history: History) -> SummaryWriter:
-    """A TensorBoard folder made anew that holds what the history holds."""
-    shutil.rmtree(folder, ignore_errors=True)
-    writer = SummaryWriter(str(folder))
-    for row in history:
-        add_events(writer, row)
-    return writer
-
-
-def add_events(writer: SummaryWriter, row: Mapping[str, Any]) -> None:
-    """Write one epoch to TensorBoard."""
-    for name in ("lr", "loss", *TERMS, "samples_per_s"):
-        if row[name] is not None:
-            writer.add_scalar(name, row[name], row["epoch"])
-    writer.flush()
+        history.append(history_row(stage, epoch, lr, result, micro, rank.size))
+        if writer:
+            save_checkpoint(output / "checkpoint.pt", mark, net, optimiser, history)
+            add_events(writer, history[-1])
+            progress.set_postfix(loss=f"{result.loss:.3f}")
+            log.info("fold %d %s epoch %d: loss %.4f", fold, stage.name, epoch, result.loss)
+    if writer:
+        writer.close()

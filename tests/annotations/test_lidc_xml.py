@@ -2,7 +2,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from lidc_text import CXR, SERIES, document, nodule, non_nodule, roi
+from lidc_text import CXR, SERIES, document, nodule, non_nodule, points, roi
 
 from nodulenet.annotations import Mark, Roi, lidc_root, lidc_series_uid, read_lidc_xml
 from nodulenet.files import InputError
@@ -121,10 +121,27 @@ def test_a_mark_without_points_is_named(write):
         "session 1, nodule 'A', ROI 1: no edgeMap, so no vertices"
     )
     assert fault(write(document("", nodule("A")))) == "session 2, nodule 'A': no ROI"
-    text = document(non_nodule("X", 1, 2)).replace("locus", "place")
+    text = document(non_nodule("X", 1, 2)).replace(points([(1, 2)], "locus"), "")
     assert fault(write(text)) == "session 1, non-nodule 'X': no locus, so no vertices"
     text = document(non_nodule("X", 1, 2, z=""))
     assert fault(write(text)) == "session 1, non-nodule 'X': no imageZposition"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("readingSession", "readingSesion", ""),
+        ("unblindedReadNodule", "blindedReadNodule", "session 1: "),
+        ("characteristics", "characteristic", "session 1, nodule 'A': "),
+        ("roi", "rois", "session 1, nodule 'A': "),
+        ("edgeMap", "edge", "session 1, nodule 'A', ROI 1: "),
+        ("locus", "place", "session 1, non-nodule 'X': "),
+    ],
+)
+def test_a_misspelt_element_is_an_error_and_no_loss(write, old, new, place):
+    text = document(nodule("A", roi(SQUARE), roi(SQUARE, "7")) + non_nodule("X", 1, 2))
+    spoilt = write(text.replace(old, new))
+    assert fault(spoilt) == f"{place}an element {new}, which no LIDC file has there"
 
 
 def test_a_truncated_file_is_not_read(write):

@@ -1,5 +1,6 @@
 """Tables of positions and diameters in the challenge's format."""
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -71,13 +72,14 @@ def test_rows_are_counted_by_series(table: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", "no table of nodules: no column seriesuid, coordX, coordY, coordZ, diameter_mm"),
-        (HEAD.replace("coordZ", "z"), "no table of nodules: no column coordZ"),
+        ("", "is empty"),
+        (HEAD.replace("coordZ", "z"), "no column coordZ"),
         (HEAD + "1.2,1,2,3\n", "line 2 has 4 cells, not 5"),
         (HEAD + "1.2,1,2,x,5\n", "line 2: coordZ 'x' is not a number"),
         (HEAD + "1.2,1,2,nan,5\n", "line 2: coordZ 'nan' is not a number"),
         (HEAD + "1.2,1,2,3,\n", "line 2: diameter_mm '' is not a number"),
         (HEAD + "1.2,1,2,3,0\n", "line 2: diameter_mm is 0; negative means unknown"),
+        (HEAD + "1.2,1,2,3,5\n1.2,1,2,3,5\n", "lines 2 and 3 are the same nodule"),
     ],
 )
 def test_faults_are_named(tmp_path: Path, text: str, fault: str) -> None:
@@ -104,6 +106,13 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "e.csv").write_text(HEAD + ",1,2,3,5\n")
     with pytest.raises(InputError, match=r"e.csv: line 2: seriesuid is empty"):
         count_listed(tmp_path / "e.csv")
+
+
+def test_a_packed_table_is_read(table: Path) -> None:
+    packed = table.with_suffix(".csv.gz")
+    packed.write_bytes(gzip.compress(table.read_bytes()))
+    assert count_listed(packed) == count_listed(table)
+    assert read_nodule_table(packed, "1.2").listed == read_nodule_table(table, "1.2").listed
 
 
 def test_the_table_of_the_challenge(nodulenet_data: Path) -> None:

@@ -85,7 +85,7 @@ def test_a_faulty_file_is_named(stored, old, new, message):
 def test_other_json_and_no_json_are_named(stored, tmp_path):
     for content in ("[]", '"text"', "3", "null"):
         stored.write_text(content)
-        with pytest.raises(InputError, match=f"^{stored}: not a reading"):
+        with pytest.raises(InputError, match=f"^{stored}: holds no JSON object"):
             read_reading(stored)
     stored.write_text(json.dumps({"series_uid": "1"})[:-3])
     with pytest.raises(InputError, match="not valid JSON"):

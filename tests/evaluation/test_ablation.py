@@ -83,6 +83,22 @@ def test_masks_are_there_where_a_stage_has_them(compared):
     readers = content["readers"]["dice_found"]
     assert table.loc["full", "dice_readers_found"] == pytest.approx(readers, rel=1e-5)
     assert np.isnan(table.loc["blind", "dice_found"])
+    assert table["mask_nodules"].fillna(-1).tolist() == [3, -1]
+
+
+def test_masks_are_of_the_own_consensus_under_the_challenge_s_protocol(compared, tmp_path):
+    cohort, head = build(tmp_path), "seriesuid,coordX,coordY,coordZ,diameter_mm\n"
+    texts = {"a.csv": f"{head}s0,-70,-70,-80,13\n", "e.csv": head, "s.csv": "s0\ns1\n"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    stage = EvaluatedStage("full", "full", cohort.predictions, compared / "full/froc.json")
+    files = (compared / "reader_pairs.json", tmp_path / "ablation.csv")
+    settings, lists = SETTINGS | {"protocol": "luna16"}, [tmp_path / name for name in texts]
+    compare_stages(cohort.manifest, cohort.folds, [stage], "full", settings, ORIGIN, *files, lists)
+    row = pd.read_csv(tmp_path / "ablation.csv").iloc[0]
+    assert row[["protocol", "consensus", "nodules"]].tolist() == ["luna16", "given", 1]
+    expected = [ORIGIN["consensus"], ORIGIN["level"], 3]
+    assert row[["mask_consensus", "mask_level", "mask_nodules"]].tolist() == expected
 
 
 def test_readers_among_themselves(compared):

@@ -41,6 +41,15 @@ def test_counts_of_every_set(scored):
     assert content["protocol"] == "nodulenet"
 
 
+def test_given_folds_are_noted(scored, tmp_path):
+    assert scored[1]["given_folds"] == {}
+    given, cohort = {"fold0": "ncs"}, build(tmp_path)
+    evaluate_stage(
+        **vars(cohort), settings=SETTINGS, origin=ORIGIN, output=tmp_path, given_folds=given
+    )
+    assert json.loads((tmp_path / "froc.json").read_text())["given_folds"] == given
+
+
 def test_operating_points_by_hand(scored):
     _, content = scored
     # ensemble, dfps: both nodules before the false positive, so 2/3 throughout. ncs: the false
@@ -154,7 +163,7 @@ def spoil_folds(cohort):
         (spoil_marks, "predictions.csv: 1 scan.* not in the list of scans: s9"),
         (spoil_half_dfps, "predictions.csv: row 1: dfps_probability"),
         (spoil_findings, "s0.csv: nodules .1., the manifest counts 2"),
-        (spoil_labels, "s0_mask.npy: no array or cut short"),
+        (spoil_labels, "s0_mask.npy: damaged or cut short"),
         (spoil_folds, "folds.tsv: lacks scan s2"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from naive_froc import golden_cohort, naive_froc
 
 from nodulenet.evaluation import froc_files
+from nodulenet.evaluation.files import told_apart
 from nodulenet.files import InputError
 
 HEADER = "seriesuid,coordX,coordY,coordZ,"
@@ -50,14 +52,24 @@ def test_luna16_files_are_scored(inputs, tmp_path):
     ("name", "text", "fault"),
     [
         ("annotations", None, "No such file"),
-        ("annotations", "", "No columns"),
+        ("annotations", "", "is empty"),
         ("annotations", FILES["predictions"], "no column diameter_mm"),
-        ("predictions", FILES["predictions"] + "1.3,x,0,0,1\r\n", "row 4: coordX"),
+        ("predictions", FILES["predictions"] + "1.3,x,0,0,1\r\n", "line 5: coordX"),
         ("predictions", FILES["predictions"] + "1.2,1,2,3,4,5,6\r\n", "line 5"),
+        ("predictions", HEADER + "probability\r\n1.2,1,2,3,4,5\r\n", "line 2 has 6 cells, not 5"),
+        ("predictions", HEADER + "probability,coordX\r\n", "column coordX is there twice"),
+        ("predictions", FILES["predictions"].replace(",", ";"), "separated by semicolons"),
+        ("predictions", FILES["predictions"] + ",1,2,3,0.5\r\n", "line 5: seriesuid is empty"),
+        ("annotations", FILES["annotations"] + "1.2,0,0,0,10\r\n", "lines 2 and 4 are the same"),
+        ("annotations", FILES["annotations"] + "1.2,1,0,0,0\r\n", "line 4: diameter_mm is 0"),
+        ("excluded", FILES["excluded"] + "1.2,1,0,0,0\r\n", "line 3: diameter_mm is 0"),
         ("predictions", FILES["predictions"] + "1.9,1,0,0,1\r\n", "1 scan.*: 1.9"),
         ("excluded", FILES["excluded"] + "1.9,1,0,0,1\r\n", "1 scan.*: 1.9"),
         ("scans", "1.2\r\n", "not in the list of scans: 1.3"),
         ("scans", "seriesuid\r\n1.2\r\n1.3\r\n", "line 1 is a header"),
+        ("scans", "SeriesInstanceUID\r\n1.2\r\n1.3\r\n", "line 1 is a header"),
+        ("scans", "series_uid\r\n1.2\r\n1.3\r\n", "line 1 is a header"),
+        ("scans", "Scan\r\n1.2\r\n1.3\r\n", "line 1 is a header"),
         ("scans", "1.2\r\n1.3\r\n1.2\r\n", "listed twice: 1.2"),
         ("scans", "1.2,0\r\n", "2 columns"),
         ("scans", "", "no scan"),
@@ -74,6 +86,16 @@ def test_faults_name_the_file(inputs, tmp_path, name, text, fault):
     )
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_cells_are_stripped_in_every_table(inputs, tmp_path):
+    plain = froc_files(**inputs, output=tmp_path / "out", samples=5)
+    for path in inputs.values():
+        path.write_text(path.read_text().replace("1.", " 1.").replace("\n", " \n"))
+    spaced = froc_files(**inputs, output=tmp_path / "out", samples=5)
+    for content in (plain, spaced):
+        content.pop("stamp")
+    assert spaced == plain
 
 
 def write_cohort(folder, cohort):
@@ -155,6 +177,43 @@ def test_another_submission_is_compared_in_pairs(inputs, tmp_path):
     assert same["against"]["difference"]["interval"] == [0, 0]
 
 
+def test_the_hash_covers_options_and_folds(inputs, tmp_path):
+    folds = tmp_path / "folds.csv"
+    folds.write_text("seriesuid,subset\n1.2,0\n1.3,1\n1.40,1\n")
+    other = tmp_path / "other.csv"
+    other.write_text("seriesuid,subset\n1.2,1\n1.3,1\n1.40,0\n")
+    digests, readouts = [], []
+    for options in (
+        {},
+        {"readout": "next_vertex"},
+        {"samples": 6},
+        {"folds": folds},
+        {"folds": other},
+        {"against": inputs["predictions"]},
+    ):
+        froc_files(**(inputs | {"samples": 5} | options), output=tmp_path / "out")
+        table = pd.read_csv(tmp_path / "out/froc.csv")
+        digests += table["config"].unique().tolist()
+        readouts.append(table["readout"].unique().tolist())
+    assert len(digests) == len(set(digests)) == 6
+    assert readouts == [["challenge"], ["next_vertex"], *[["challenge"]] * 4]
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["a/p.csv"], ["p.csv"]),
+        (["a/p.csv", "a/q.csv"], ["p.csv", "q.csv"]),
+        (["x/a/p.csv", "x/b/p.csv"], ["a/p.csv", "b/p.csv"]),
+        (["a/full/p.csv", "b/full/p.csv"], ["a/full/p.csv", "b/full/p.csv"]),
+        (["p.csv", "old/p.csv"], ["p.csv", "old/p.csv"]),
+        (["a/p.csv", "a/p.csv"], ["p.csv", "p.csv"]),
+    ],
+)
+def test_submissions_of_one_name_are_told_apart_by_their_folders(paths, names):
+    assert told_apart([Path(path) for path in paths]) == names
+
+
 def test_ids_that_only_look_alike_are_an_error_with_examples_of_both(inputs, tmp_path):
     inputs["scans"].write_text("".join(f"{number:03}\n" for number in range(20, 30)))
     for name in ("annotations", "excluded"):
@@ -180,6 +239,7 @@ def test_scans_without_marks_are_counted_or_an_error(inputs, tmp_path):
         ("seriesuid,part\n1.2,0\n", "needs the columns seriesuid and subset"),
         ("seriesuid,subset\n1.2,one\n", "line 2: subset is not a number: 'one'"),
         ("seriesuid,fold\n1.2,0\n1.2,0\n", "scan 1.2 is listed more than once"),
+        ("seriesuid,fold\n1.2,0\n1.3,2\n1.40,2\n", r"the folds are \[0, 2\], not 0 to 1"),
     ],
 )
 def test_faults_of_the_folds(inputs, tmp_path, text, fault):

@@ -35,7 +35,8 @@ def test_the_hash_is_of_the_files_content(tmp_path):
     for path, text in zip(paths, ("one", "two"), strict=True):
         path.write_text(text)
     whole = "".join(hashlib.sha256(text).hexdigest() for text in (b"one", b"two"))
-    assert hash_files(paths) == hashlib.sha256(whole.encode()).hexdigest()[:12]
-    first = hash_files(paths)
+    assert hash_files(paths, {}) == hashlib.sha256(f"{whole}{{}}".encode()).hexdigest()[:12]
+    first = hash_files(paths, {})
     paths[1].write_text("tw0")
-    assert hash_files(paths) != first
+    assert hash_files(paths, {}) != first
+    assert hash_files(paths, {"bootstrap": 1}) != hash_files(paths, {"bootstrap": 2})

@@ -157,7 +157,7 @@ def test_broken_files(tmp_path, reading, groups):
     write_nodules(masks, csv, groups, table_of(reading, groups))
     text, raw = csv.read_text(), masks.read_bytes()
     masks.write_bytes(raw[:-30])
-    with pytest.raises(InputError, match=r"n\.npz: no file of nodule masks"):
+    with pytest.raises(InputError, match=r"n\.npz: damaged or cut short"):
         read_nodules(masks, csv)
     masks.write_bytes(raw)
     csv.write_text("".join(line for line in text.splitlines(True) if "below" not in line))
@@ -167,7 +167,7 @@ def test_broken_files(tmp_path, reading, groups):
     with pytest.raises(InputError, match=r"n\.csv: has no column diameter_mm"):
         read_nodules(masks, csv)
     csv.write_text("")
-    with pytest.raises(InputError, match=r"n\.csv: no table"):
+    with pytest.raises(InputError, match=r"n\.csv: damaged"):
         read_nodules(masks, csv)
     csv.write_text(text)
     masks.unlink()

@@ -51,7 +51,7 @@ def test_broken_files(paths, volume):
     raw = array.read_bytes()
     text = record.read_text()
     array.write_bytes(raw[:-1])
-    with pytest.raises(InputError, match=r"s\.npy: no array or cut short"):
+    with pytest.raises(InputError, match=r"s\.npy: damaged or cut short"):
         open_scan(array, record)
     np.save(array, volume.array[1:])
     with pytest.raises(InputError, match=r"s\.npy: has the shape \(4, 6, 7\)"):
@@ -60,7 +60,7 @@ def test_broken_files(paths, volume):
     with pytest.raises(InputError, match=r"s\.npy: voxels of type float64"):
         open_scan(array, record)
     array.write_bytes(b"")
-    with pytest.raises(InputError, match=r"s\.npy: no array"):
+    with pytest.raises(InputError, match=r"s\.npy: damaged"):
         open_scan(array, record)
     array.unlink()
     with pytest.raises(InputError, match=r"s\.npy: No such file"):

@@ -66,7 +66,8 @@ def fold_folder(root: Path, fold: int, scans: list[str], rows: list[str]) -> Pat
     folder.mkdir()
     tables = [prediction_table(uid, two_candidates(), GRID, 8, fold)[0] for uid in rows]
     write_predictions(tables, folder / "predictions.csv")
-    write_json(folder / "predictions.json", {"scans": scans})
+    counts = {uid: 2 * rows.count(uid) for uid in scans}
+    write_json(folder / "predictions.json", {"scans": scans, "candidates": counts})
     return folder
 
 

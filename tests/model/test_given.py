@@ -22,9 +22,11 @@ def weights(tmp_path: Path) -> Path:
     return tmp_path / "a.pt"
 
 
-def check(weights: Path, branches: Any = BRANCHES, fold: int = 2, **changes: Any) -> Any:
+def check(
+    weights: Path, branches: Any = BRANCHES, fold: int = 2, model: Any = None, **changes: Any
+) -> Any:
     output = weights.with_name("given.json")
-    check_given(weights, branches, fold, PREPROCESS | changes, output)
+    check_given(weights, branches, fold, PREPROCESS | changes, model, output)
     return read_json(output)
 
 
@@ -40,6 +42,7 @@ def test_what_was_given_is_noted(weights: Path, caplog: pytest.LogCaptureFixture
         "imported_from": None,
     }
     assert not caplog.text
+    assert check(weights, model={"width": 0.1})["model"] == {"width": 0.1}
     assert check(weights, branches=["ncs"])["branches"] == BRANCHES  # a stage may use a part
 
 
@@ -52,6 +55,10 @@ def test_what_was_given_is_noted(weights: Path, caplog: pytest.LogCaptureFixture
         (
             {"branches": ["ncs", "dfps", "sr"]},
             "has the branches ncs, dfps, but the stage that it is given for has sr too",
+        ),
+        (
+            {"model": {"width": 0.2}},
+            "is a network of {'width': 0.1}, but the config's section model says {'width': 0.2}",
         ),
     ],
 )

@@ -15,7 +15,7 @@ from nodulenet.files import InputError, sha256
 from nodulenet.inference.predict import margin_of, predict_array
 from nodulenet.model import NoduleNet
 from nodulenet.model.backbone import Features
-from nodulenet.model.released import check_frame, converted
+from nodulenet.model.released import check_frame, converted, import_weights
 from nodulenet.model.weights import load_weights
 
 PLACES = {
@@ -232,3 +232,24 @@ def test_the_shipped_list_is_the_given_one(nodulenet_data: Path) -> None:
     if not given.exists():
         pytest.skip(f"{given.name} is not at hand")
     assert published.read_list() == published.read_list(given)
+
+
+def test_files_that_torch_cannot_load_are_explained(tmp_path: Path) -> None:
+    path = tmp_path / "a.ckpt"
+    torch.save({"epoch": 1, "state_dict": {"a": torch.zeros(3)}}, path)
+    whole = path.read_bytes()
+    torch.save({"epoch": Path}, path)
+    odd = path.read_bytes()
+    for content, fault in (
+        (b"", "is empty"),
+        (b"hello world", "is no torch file"),
+        (bytes(100), "is no torch file"),
+        (whole[:-100], "not a readable torch file, cut short or damaged: "),
+        (odd, "not a readable torch file: holds more than tensors and plain values"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(InputError) as error:
+            import_weights(path, tmp_path / "weights.pt")
+        assert str(error.value).startswith(f"{path}: {fault}")
+        assert "weights_only" not in str(error.value)
+        assert len(str(error.value).splitlines()) == 1

@@ -4,64 +4,18 @@ import copy
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
+from small_training import SETTINGS, tensors, write_cohort
 
-from nodulenet.cohort.folds import write_folds
-from nodulenet.cohort.manifest import COLUMNS, COUNTS, SHAPE, write_manifest
 from nodulenet.files import InputError
-from nodulenet.imaging import Volume, write_scan
 from nodulenet.model import NoduleNet
 from nodulenet.model.weights import Provenance, load_weights, save_weights
 from nodulenet.training import train as train_module
 from nodulenet.training import train_stage
 
-ENDINGS = {"volume": ".npy", "mask": "_mask.npy", "record": ".json"}
-NUMBERS = (*COUNTS, *SHAPE)
-SETTINGS: dict[str, Any] = {
-    "preprocess": {"pad_value": 170},
-    "model": {"width": 0.1, "dfps_features": "enc2"},
-    "ncs": {"negatives": 50},
-    "dfps": {},
-    "sr": {},
-    "targets": {"margin_total": 8},
-    "augment": {"scale": [0.9, 1.1], "random_crops": 0.5},
-    "train": {
-        "stages": {
-            "ncs": {"epochs": 3, "branches": ["ncs"]},
-            "full": {"after": "ncs", "epochs": 1, "branches": ["ncs", "dfps", "sr"]},
-        },
-        "evaluate": ["full"],
-        "batch": 2,
-        "crop": 32,
-        "device": "cpu",
-        "amp": False,
-    },
-}
-
-
-def write_cohort(root: Path, nodules: bool = True) -> tuple[Path, Path]:
-    """Three scans of noise, the first two with a bright cube each, and their tables."""
-    rows = []
-    for k in range(3):
-        uid = f"1.{k}"
-        image = np.random.default_rng(k).integers(0, 60, (36, 40, 44)).astype(np.uint8)
-        labels = np.zeros(image.shape, np.uint8)
-        if nodules and k < 2:
-            labels[12:20, 14:22, 16 + k : 24 + k] = 1
-            image[labels > 0] = 200
-        paths = {name: f"{uid}{end}" for name, end in ENDINGS.items()}
-        volume = Volume(image, np.eye(4))
-        files = [root / paths[name] for name in ("volume", "record", "mask")]
-        write_scan(*files, volume, labels, {"status": "ok"})
-        rows.append({"series_uid": uid, "patient_id": uid, "status": "ok", "fold": k % 2} | paths)
-    table = pd.DataFrame(rows)
-    write_folds(table[["series_uid", "patient_id", "fold"]], root / "folds.tsv")
-    empty = {name: 0 if name in NUMBERS else "" for name in COLUMNS if name not in table}
-    write_manifest(table.assign(**empty)[list(COLUMNS)], root / "manifest.tsv")
-    return root / "manifest.tsv", root / "folds.tsv"
+CPU = torch.device("cpu")
 
 
 def files(folder: Path | None) -> dict[str, Path]:
@@ -70,10 +24,6 @@ def files(folder: Path | None) -> dict[str, Path]:
 
 def run(cohort: tuple[Path, Path], stage: str, output: Path, parent: Path | None = None) -> None:
     train_stage(*cohort, 1, stage, SETTINGS, files(parent), output, threads=1)
-
-
-def tensors(path: Path) -> dict[str, torch.Tensor]:
-    return torch.load(path / "weights.pt", weights_only=True)["state_dict"]
 
 
 def test_a_killed_stage_resumes_and_ends_with_the_same_weights(
@@ -111,7 +61,7 @@ def test_a_later_stage_starts_from_the_weights_and_momentum_before(tmp_path: Pat
     cohort = write_cohort(tmp_path)
     run(cohort, "ncs", tmp_path / "ncs")
     net, optimiser = train_module.start(
-        SETTINGS, train_module.read_optimisation(SETTINGS["train"]), files(tmp_path / "ncs")
+        SETTINGS, train_module.read_optimisation(SETTINGS["train"]), files(tmp_path / "ncs"), CPU
     )
     before = tensors(tmp_path / "ncs")
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
@@ -145,22 +95,26 @@ def test_a_checkpoint_of_other_settings_is_not_resumed(
 @pytest.mark.parametrize(
     "content", [b"PK\x03\x04 cut short", {"state_dict": []}, {"momentum": None}, {"history": ...}]
 )
-def test_a_corrupt_checkpoint_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: Any
+def test_a_corrupt_checkpoint_is_set_aside_and_the_stage_starts_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, content: Any
 ) -> None:
     cohort = write_cohort(tmp_path)
     checkpoint = tmp_path / "ncs" / "checkpoint.pt"
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", lambda *_a, **_k: None)  # the finished stage keeps it
         run(cohort, "ncs", tmp_path / "ncs")
+    whole = (tmp_path / "ncs/weights.pt").read_bytes()
     if isinstance(content, bytes):
         checkpoint.write_bytes(content)
     else:
         held = torch.load(checkpoint, weights_only=True) | content
         torch.save({key: value for key, value in held.items() if value is not ...}, checkpoint)
-    fault = r"checkpoint\.pt.*delete it to start the stage anew"
-    with pytest.raises(InputError, match=fault):
-        run(cohort, "ncs", tmp_path / "ncs")
+    run(cohort, "ncs", tmp_path / "ncs")
+    assert f"{checkpoint}: " in caplog.text
+    assert "set aside as" in caplog.text
+    assert (tmp_path / "ncs/weights.pt").read_bytes() == whole
+    assert checkpoint.with_name("checkpoint.pt.corrupt").exists()
+    assert not checkpoint.exists()
 
 
 def test_a_training_set_without_nodules_is_an_error(tmp_path: Path) -> None:
@@ -186,7 +140,7 @@ def test_a_parent_of_another_size_is_refused(tmp_path: Path) -> None:
     save_weights(NoduleNet(width=0.2), provenance, tmp_path / "weights.pt")
     optimisation = train_module.read_optimisation(SETTINGS["train"])
     with pytest.raises(InputError, match=r"weights\.pt: is a network of .*0\.2.*model says .*0\.1"):
-        train_module.start(SETTINGS, optimisation, {"weights": tmp_path / "weights.pt"})
+        train_module.start(SETTINGS, optimisation, {"weights": tmp_path / "weights.pt"}, CPU)
 
 
 def test_given_weights_start_a_stage_without_momentum(tmp_path: Path) -> None:
@@ -195,7 +149,7 @@ def test_given_weights_start_a_stage_without_momentum(tmp_path: Path) -> None:
     save_weights(net, provenance, tmp_path / "weights.pt")
     optimisation = train_module.read_optimisation(SETTINGS["train"])
     parent = {"weights": tmp_path / "weights.pt"}
-    started, optimiser = train_module.start(SETTINGS, optimisation, parent)
+    started, optimiser = train_module.start(SETTINGS, optimisation, parent, CPU)
     held = net.state_dict()
     assert all(torch.equal(value, held[name]) for name, value in started.state_dict().items())
     assert not optimiser.state

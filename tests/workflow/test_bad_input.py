@@ -43,7 +43,7 @@ def with_train(**changes: Any) -> dict[str, Any]:
         (with_train(batch="4"), "config.yaml: train.batch: '4' is not of type 'integer'"),
         (with_train(evaluate=["ful"]), "config.yaml: train.evaluate: there is no stage 'ful'"),
         (
-            with_train(stages={"full": {**STAGES["full"], "after": "nsc"}}),
+            with_train(stages={**STAGES, "full": {**STAGES["full"], "after": "nsc"}}),
             "config.yaml: train.stages.full.after: there is no stage 'nsc'",
         ),
         (
@@ -64,7 +64,7 @@ def with_train(**changes: Any) -> dict[str, Any]:
         ),
         (
             {"weights": {"full": {"fold0": "none.pt"}}},
-            "config.yaml: weights.full.fold0: none.pt does not exist",
+            "config.yaml: weights.full.fold0: there is no file none.pt",
         ),
         (
             {"weights": {"full": {"1": "scans.tsv"}}},
@@ -73,7 +73,12 @@ def with_train(**changes: Any) -> dict[str, Any]:
         (
             with_train(stages={**STAGES, "ncs_only": STAGES["ncs"]})
             | {"weights": {"ncs_only": {"fold0": "scans.tsv"}}},
-            "config.yaml: weights.ncs_only: no stage of train.evaluate needs it",
+            "config.yaml: weights.ncs_only.fold0: no stage of train.evaluate needs it",
+        ),
+        (
+            with_train(evaluate=["full"])
+            | {"weights": {"full": {"fold0": "scans.tsv"}, "ncs": {"fold0": "scans.tsv"}}},
+            "config.yaml: weights.ncs.fold0: no stage of train.evaluate needs it",
         ),
     ],
 )
@@ -153,6 +158,9 @@ def test_the_shipped_configs_plan_a_run(fresh: Path) -> None:
     assert {job for job in jobs if job.startswith("train")} == {
         f"train stage {stage} without fold {fold}" for stage in stages for fold in range(6)
     }
+    (fresh / "data/luna16").mkdir()
+    for name in ("annotations.csv", "annotations_excluded.csv", "seriesuids.csv"):
+        (fresh / "data/luna16" / name).touch()
     jobs = running.plan(fresh, "--configfile", "luna16.yaml", "--config", "scans=scans.tsv")
     assert {job for job in jobs if job.startswith("train")} == {
         f"train stage {stage} without fold {fold}"

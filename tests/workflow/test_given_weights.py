@@ -19,14 +19,18 @@ USED = {
     "draw detections of stage full",
     "draw the FROC curves",
     "draw the histogram of Dice",
+    "compare the evaluated stages with full",
+    "compare the readers of every nodule",
 }
 
 
 def give(clone: Path, stage: str) -> None:
-    """Put the weights of fold 0 aside, delete the fold, and give them in the config."""
+    """Put fold 0's weights aside, delete it, give them in the config; evaluate `full` alone."""
     shutil.move(clone / RESULTS / "fold0" / stage / "weights.pt", clone / "given.pt")
     shutil.rmtree(clone / RESULTS / "fold0")
-    tiny.write_config(clone, tiny.CONFIG | {"weights": {stage: {"fold0": "given.pt"}}})
+    train = tiny.CONFIG["train"] | {"evaluate": ["full"]}
+    weights = {stage: {"fold0": "given.pt"}}
+    tiny.write_config(clone, tiny.CONFIG | {"train": train, "weights": weights})
 
 
 def test_a_given_fold_is_predicted_and_not_trained(first_run: Path, finished: Path) -> None:

@@ -22,7 +22,8 @@ from nodulenet.files import InputError
 class NoLungs(InputError):
     pass
 
-with logged(SimpleNamespace(log=[{log!r}], threads=3)):
+job = SimpleNamespace(log=[{log!r}], threads=3, output=["results/a/volumes/1.2.npy"])
+with logged(job):
     print("out")
     os.write(2, b"err\\n")
     assert os.environ["NUMBA_NUM_THREADS"] == "3"
@@ -35,10 +36,11 @@ with logged(SimpleNamespace(log=[{log!r}], threads=3)):
     [
         ("pass", 0, ""),
         ("raise NoLungs('scan 1.2: no lungs')", 1, "error: scan 1.2: no lungs (log: {log})\n"),
+        ("raise ValueError('two\\nlines')", 1, "error: ValueError: two lines (log: {log})\n"),
         (
             "raise OSError(28, 'No space left on device', 'x.npy')",
             1,
-            "error: OSError: [Errno 28] No space left on device: 'x.npy' (log: {log})\n",
+            "error: x.npy: No space left on device (log: {log})\n",
         ),
     ],
 )

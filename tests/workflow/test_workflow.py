@@ -11,14 +11,8 @@ import pandas as pd
 import psutil
 import running
 import tiny
-import torch
 
 RESULTS = "results/tiny"
-
-
-def same_weights(a: Path, b: Path) -> bool:
-    first, second = (torch.load(path, weights_only=True)["state_dict"] for path in (a, b))
-    return all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_all_targets(first_run: Path) -> None:
@@ -143,6 +137,7 @@ def test_another_stage_leaves_the_trained_ones_alone(finished: Path) -> None:
         "ncs_only": {"after": "ncs", "epochs": 1, "branches": ["ncs"]},
     }
     train["evaluate"] = ["full", "ncs_only"]
+    train["gpus"] = 2  # nor does another number of devices train them anew
     running.configure(finished, train=train)
     jobs = {job for job in running.plan(finished) if job.startswith("train")}
     assert jobs == {f"train stage ncs_only without fold {k}" for k in (0, 1)}
@@ -166,7 +161,7 @@ def test_a_killed_training_resumes_to_the_same_weights(first_run: Path, finished
     log = (finished / "logs/tiny/train/fold0_full.log").read_text()
     assert "resumed after" in log
     uninterrupted = first_run / target
-    assert same_weights(finished / target, uninterrupted)
+    assert running.same_weights(finished / target, uninterrupted)
     epochs = pd.read_csv(stage / "history.csv")["epoch"].tolist()
     assert epochs == list(range(epochs[0], epochs[0] + len(epochs)))
     assert epochs == pd.read_csv(uninterrupted.parent / "history.csv")["epoch"].tolist()

@@ -1,0 +1,141 @@
+"""CSV tables in the LUNA16 challenge's formats: one reader, with the same checks, for all."""
+
+import bz2
+import csv
+import gzip
+import io
+import lzma
+import math
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from nodulenet.files import InputError
+
+DAMAGED = (ValueError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+DIAMETER = "diameter_mm"
+
+
+def read_cells(path: Path, columns: Sequence[str] = (), delimiter: str = ",") -> pd.DataFrame:
+    """Read a CSV with a header, all cells as stripped text; the index holds the line numbers.
+
+    The first of `columns` names the series. The file may be packed: .gz, .bz2, .xz or .zip.
+    Raises `InputError` naming file and line when a column of `columns` is missing, any is there
+    twice, a row has not as many cells as the header, or the series of a row is empty.
+    """
+    rows = list(read_rows(path, delimiter))
+    if not rows:
+        raise InputError(f"{path}: is empty")
+    (_, head), *body = rows
+    missing = [name for name in columns if name not in head]
+    if missing:
+        raise InputError(f"{path}: no column {', '.join(missing)}{_separator(head, delimiter)}")
+    if doubled := [name for name in head if head.count(name) > 1]:
+        raise InputError(f"{path}: column {doubled[0]} is there twice")
+    for line, row in body:
+        if len(row) != len(head):
+            raise InputError(f"{path}: line {line} has {len(row)} cells, not {len(head)}")
+    lines, cells = [line for line, _ in body], [row for _, row in body]
+    table = pd.DataFrame(cells, index=pd.Index(lines, dtype=int), columns=head, dtype=str)
+    for name in columns[:1]:
+        for line in table.index[table[name] == ""][:1]:
+            raise InputError(f"{path}: line {line}: {name} is empty")
+    return table
+
+
+def read_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+    """Line number and stripped cells of every row that is not blank. Raises `InputError`."""
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
+    try:
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if len(cells) > 1 or any(cells):
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise InputError(f"{path}: line {reader.line_num}: no CSV: {error}") from error
+
+
+def read_text(path: Path) -> str:
+    """The text (UTF-8) of a file, unpacked as its suffix says. Raises `InputError`."""
+    if path.suffix in (".zst", ".tar", ".tgz", ".7z"):
+        raise InputError(f"{path}: {path.suffix} is not read here: unpack it, or pack it as .gz")
+    unpack = {
+        ".gz": gzip.decompress,
+        ".bz2": bz2.decompress,
+        ".xz": lzma.decompress,
+        ".zip": _only_member,
+    }.get(path.suffix, bytes)
+    try:
+        packed = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    try:
+        return unpack(packed).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a table in CSV: {error}") from error
+    except (OSError, *DAMAGED) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: damaged, or no {path.suffix} file: {reason}") from error
+
+
+def with_numbers(table: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.DataFrame:
+    """The table of `read_cells` with finite numbers in place of the text of `columns`.
+
+    Raises `InputError` naming file and line.
+    """
+    numbers = {name: _numbers(table[name], path) for name in columns}
+    return table.assign(**numbers)
+
+
+def check_nodules(table: pd.DataFrame, path: Path, doubled: bool = True) -> None:
+    """Raise `InputError` naming the line of a nodule of diameter 0, which no mark could hit.
+
+    And, if `doubled`, of one at the place of an earlier one of its series, which would count
+    twice. table: seriesuid, coordX, coordY, coordZ, diameter_mm; the index holds the lines.
+    """
+    for line in table.index[table[DIAMETER] == 0][:1]:
+        raise InputError(f"{path}: line {line}: {DIAMETER} is 0; negative means unknown")
+    place = ["seriesuid", "coordX", "coordY", "coordZ"]
+    if not doubled:
+        return
+    for line in table.index[table.duplicated(place)][:1]:
+        same = table[(table[place] == table.loc[line, place]).all(axis=1)]
+        raise InputError(f"{path}: lines {same.index[0]} and {line} are the same nodule")
+
+
+def _numbers(cells: pd.Series, path: Path) -> np.ndarray:
+    texts = cells.to_numpy(object)
+    try:
+        numbers = texts.astype(float)
+    except ValueError:
+        numbers = np.array([_number(cell) for cell in texts])
+    for wrong in np.flatnonzero(~np.isfinite(numbers))[:1]:
+        where = f"{path}: line {cells.index[wrong]}"
+        raise InputError(f"{where}: {cells.name} {cells.iloc[wrong]!r} is not a number")
+    return numbers
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return math.nan
+
+
+def _only_member(packed: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        names = archive.namelist()
+        if len(names) != 1:
+            raise ValueError(f"holds {len(names)} files, not one")
+        return archive.read(names[0])
+
+
+def _separator(head: Sequence[str], delimiter: str) -> str:
+    """A hint where the header is cut at another sign."""
+    other = next((sign for sign in (";", "\t", ",") if sign in head[0] and sign != delimiter), "")
+    names = {";": "semicolons", "\t": "tabs", ",": "commas"}
+    return f": its cells are separated by {names[other]}" if other else ""

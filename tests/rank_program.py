@@ -1,0 +1,44 @@
+"""What the tests of distributed training run in processes of their own."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nodulenet.files import InputError
+from nodulenet.training import train as train_module
+from nodulenet.training.distributed import Rank
+
+
+def break_second(rank: Rank, device: torch.device, how: str) -> None:
+    """The first process waits for the second, which fails."""
+    if rank.number == 0:
+        torch.distributed.all_reduce(torch.zeros(1, device=device))
+    elif how == "fault":
+        raise InputError("a.tsv: a fault")
+    else:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_in_third_epoch(job: dict[str, Any]) -> None:
+    """Train, but the second process ends without a word at the start of its third epoch."""
+    real, seen = train_module.one_epoch, []
+
+    def one_epoch(*arguments: Any) -> Any:
+        seen.append(1)
+        if os.environ["SLURM_PROCID"] == "1" and len(seen) == 3:
+            os._exit(9)
+        return real(*arguments)
+
+    train_module.one_epoch = one_epoch
+    paths = [Path(job[name]) for name in ("manifest", "folds")]
+    output = Path(job["output"])
+    train_module.train_stage(*paths, 1, "full", job["settings"], {}, output, threads=1)
+
+
+if __name__ == "__main__":
+    die_in_third_epoch(json.loads(Path(sys.argv[1]).read_text()))

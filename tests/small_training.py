@@ -1,0 +1,61 @@
+"""Three tiny scans to train on, and the settings of a quick training."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from nodulenet.cohort.folds import write_folds
+from nodulenet.cohort.manifest import COLUMNS, COUNTS, SHAPE, write_manifest
+from nodulenet.imaging import Volume, write_scan
+
+ENDINGS = {"volume": ".npy", "mask": "_mask.npy", "record": ".json"}
+NUMBERS = (*COUNTS, *SHAPE)
+SETTINGS: dict[str, Any] = {
+    "preprocess": {"pad_value": 170},
+    "model": {"width": 0.1, "dfps_features": "enc2"},
+    "ncs": {"negatives": 50},
+    "dfps": {},
+    "sr": {},
+    "targets": {"margin_total": 8},
+    "augment": {"scale": [0.9, 1.1], "random_crops": 0.5},
+    "train": {
+        "stages": {
+            "ncs": {"epochs": 3, "branches": ["ncs"]},
+            "full": {"after": "ncs", "epochs": 1, "branches": ["ncs", "dfps", "sr"]},
+        },
+        "evaluate": ["full"],
+        "batch": 2,
+        "crop": 32,
+        "device": "cpu",
+        "amp": False,
+    },
+}
+
+
+def write_cohort(root: Path, nodules: bool = True) -> tuple[Path, Path]:
+    """Three scans of noise, the first two with a bright cube each, and their tables."""
+    rows = []
+    for k in range(3):
+        uid = f"1.{k}"
+        image = np.random.default_rng(k).integers(0, 60, (36, 40, 44)).astype(np.uint8)
+        labels = np.zeros(image.shape, np.uint8)
+        if nodules and k < 2:
+            labels[12:20, 14:22, 16 + k : 24 + k] = 1
+            image[labels > 0] = 200
+        paths = {name: f"{uid}{end}" for name, end in ENDINGS.items()}
+        volume = Volume(image, np.eye(4))
+        files = [root / paths[name] for name in ("volume", "record", "mask")]
+        write_scan(*files, volume, labels, {"status": "ok"})
+        rows.append({"series_uid": uid, "patient_id": uid, "status": "ok", "fold": k % 2} | paths)
+    table = pd.DataFrame(rows)
+    write_folds(table[["series_uid", "patient_id", "fold"]], root / "folds.tsv")
+    empty = {name: 0 if name in NUMBERS else "" for name in COLUMNS if name not in table}
+    write_manifest(table.assign(**empty)[list(COLUMNS)], root / "manifest.tsv")
+    return root / "manifest.tsv", root / "folds.tsv"
+
+
+def tensors(path: Path) -> dict[str, torch.Tensor]:
+    return torch.load(path / "weights.pt", weights_only=True)["state_dict"]

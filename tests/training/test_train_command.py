@@ -1,0 +1,58 @@
+"""`nodulenet train`: a stage outside the workflow."""
+
+import copy
+import re
+from pathlib import Path
+
+import pytest
+import small_training
+import torch
+import yaml
+
+from nodulenet.cli import main
+from nodulenet.training import train_stage
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    small_training.write_cohort(tmp_path)
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(small_training.SETTINGS, sort_keys=False))
+    return path
+
+
+def test_stages_are_trained_as_in_the_workflow(config: Path, tmp_path: Path) -> None:
+    over = tmp_path / "over.yaml"
+    over.write_text("train: {lr: 0.02}")
+    for stage in ("ncs", "full"):
+        words = ["--config", str(config), str(over), "--fold", "1", "--stage", stage]
+        assert main(["train", str(tmp_path), *words, "--threads", "1"]) == 0
+    settings = copy.deepcopy(small_training.SETTINGS)
+    settings["train"]["lr"] = 0.02
+    tables = (tmp_path / "manifest.tsv", tmp_path / "folds.tsv")
+    train_stage(*tables, 1, "ncs", settings, {}, tmp_path / "ncs", threads=1)
+    mine, its = (small_training.tensors(tmp_path / name) for name in ("ncs", "fold1/ncs"))
+    assert all(torch.equal(mine[name], its[name]) for name in mine)
+    assert (tmp_path / "fold1/full/weights.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "stage", "message"),
+    [
+        ("{}", "later", "'later' is none of ncs, full"),
+        ("train: {batc: 3}", "ncs", "over.yaml: not the settings of a training: .*'batc'"),
+        ("train: [", "ncs", "over.yaml: not valid YAML: "),
+        ("[1]", "ncs", "over.yaml: holds no sections"),
+        ("ncs: 3", "ncs", "over.yaml: there is no section ncs in 2 files"),
+    ],
+)
+def test_faults_are_one_line(
+    config: Path, capsys: pytest.CaptureFixture[str], content: str, stage: str, message: str
+) -> None:
+    over = config.with_name("over.yaml")
+    over.write_text(content)
+    words = ["--config", str(config), str(over), "--fold", "1", "--stage", stage]
+    assert main(["train", str(config.parent), *words]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("nodulenet: ")
+    assert re.search(message, line)
