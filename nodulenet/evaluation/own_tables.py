@@ -28,9 +28,7 @@ def parse_together(files: Sequence[bytes], columns: Sequence[str]) -> pd.DataFra
     if b'"' in body or body.count(b",") != lines * head.count(b","):
         return None
     try:
-        table = pd.read_csv(
-            io.BytesIO(head + body), dtype={columns[0]: str}, float_precision="round_trip"
-        )
+        table = pd.read_csv(io.BytesIO(head + body), dtype={columns[0]: str})
         check_columns(table, columns, "table")
     except (ValueError, InputError):
         return None
