@@ -32,6 +32,7 @@ include: "rules/figures.smk"
 localrules:
     all,
     artefacts,
+    check_weights,
     manifest,
     folds,
     concat,

@@ -12,6 +12,7 @@ from pathlib import Path
 from nodulenet import __version__
 from nodulenet.cli_compare import add_compare_annotations, add_compare_excluded
 from nodulenet.cli_doctor import add_doctor
+from nodulenet.cli_predict import add_predict
 from nodulenet.cli_train import add_train
 from nodulenet.files import InputError, replacing
 
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands; each sets `run`, a function of the parsed options."""
     parser = argparse.ArgumentParser(
-        prog="nodulenet", description="Lung nodules of LIDC-IDRI: annotations, counts and scores."
+        prog="nodulenet",
+        description="Lung nodules of LIDC-IDRI: annotations, counts, scores and findings.",
     )
     parser.add_argument("--version", action="version", version=f"nodulenet {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
@@ -49,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_compare_annotations(commands)
     add_compare_excluded(commands)
     add_froc(commands)
+    add_predict(commands)
     add_import_weights(commands)
     add_train(commands)
     add_doctor(commands)

@@ -29,10 +29,10 @@ def examples(values: Sequence[str], of: int | None = None) -> str:
 
 
 class CorruptArtefact(InputError):
-    """A file that this package wrote and that is damaged now: cut short, flipped, or half gone.
+    """A file that this package wrote and that is damaged now: cut short, flipped, or gone.
 
-    files: what to set aside so that a rerun makes it again: the damaged file, and where one step
-    makes several, the one of them that the next step waits for.
+    files: what to set aside: the damaged file and, last, what to ask the workflow for to have it
+    again; where one step makes several files, that is the one that the next step waits for.
     """
 
     def __init__(self, message: str, *files: Path | str) -> None:
@@ -45,7 +45,7 @@ def own_artefact(path: Path | str, *aside: Path | str) -> Iterator[None]:
     """Reading `path`, a file of the package's own: a fault in it becomes a `CorruptArtefact`.
 
     aside: what to set aside for it, by default the file alone. A damaged file makes its parser
-    raise anything. A file that is missing or cannot be opened is an `InputError` that names it.
+    raise anything. A file that is there and cannot be opened is an `InputError` that names it.
     """
     files = aside or (path,)
     try:
@@ -59,13 +59,16 @@ def own_artefact(path: Path | str, *aside: Path | str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and _cannot_open(error):
             raise InputError(f"{path}: {error.strerror}") from error
+        if isinstance(error, FileNotFoundError):
+            raise CorruptArtefact(f"{path}: {error.strerror}", *files) from error
         reason = " ".join(str(error).split())[:REASON_LENGTH] or type(error).__name__
         raise CorruptArtefact(f"{path}: damaged or cut short: {reason}", *files) from error
 
 
 def _cannot_open(error: BaseException | None) -> bool:
     """Whether the system refused a file, rather than a parser its content (a seek gone wrong)."""
-    return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
+    told = (None, errno.EINVAL, errno.ENOENT)
+    return isinstance(error, OSError) and error.errno not in told
 
 
 def set_aside(path: Path | str) -> Path | None:
@@ -128,7 +131,7 @@ def write_json(path: Path | str, content: Any) -> None:
 def read_json(path: Path | str) -> dict[str, Any]:
     """Read an object of JSON that this package wrote.
 
-    Raises `InputError` naming the file when it is missing, `CorruptArtefact` when it is malformed.
+    Raises `CorruptArtefact` naming the file when it is missing or malformed.
     """
     with own_artefact(path):
         try:

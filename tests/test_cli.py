@@ -77,7 +77,7 @@ def test_index_then_consensus(folder, capsys):
 
 def test_index_with_a_table_of_nodules(folder, capsys):
     nodules = folder / "nodules.csv"
-    nodules.write_text("seriesuid,coordX,coordY,coordZ,diameter_mm\n1.3,0,0,0,5\n")
+    nodules.write_text("seriesuid,coordX,coordY,coordZ,diameter_mm\n1.2,9,0,0,5\n1.3,0,0,0,5\n")
     assert run(INDEX.replace("@xml", "@nodules.csv"), folder) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"matched 1.2 (1.2): {folder / 'ct' / 'a.mhd'}, {nodules}",

@@ -27,10 +27,12 @@ ORDER = (
     "evaluation",
     "demo",
     "plots",
+    "findings",
     "doctor",
     "cli_compare",
     "cli_train",
     "cli_doctor",
+    "cli_predict",
     "cli",
 )
 MODULES = sorted((ROOT / "nodulenet").rglob("*.py"))

@@ -62,8 +62,9 @@ def told(error: Exception, job: Any) -> str:
     if isinstance(error, CorruptArtefact):
         own = [path for path in error.files if is_result(path, job)]
         aside = [str(place) for place in map(set_aside, own) if place]
-        rerun = f"; moved to {', '.join(aside)}: run again to have it made anew" if aside else ""
-        return f"{error}{rerun}"
+        moved = f"; moved to {', '.join(aside)}" if aside else ""
+        again = f"; ask snakemake for {own[-1]}, then run as before" if own else ""
+        return f"{error}{moved}{again}"
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
     return str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"

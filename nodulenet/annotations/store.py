@@ -22,8 +22,8 @@ def write_reading(reading: Reading, path: Path | str) -> None:
 def read_reading(path: Path | str) -> Reading:
     """Read what `write_reading` wrote.
 
-    Raises `InputError` naming the file when it is missing, `CorruptArtefact` naming the fault when
-    it is not JSON or does not hold a whole reading.
+    Raises `CorruptArtefact` naming the file and the fault when it is missing, is not JSON or does
+    not hold a whole reading.
     """
     with own_artefact(path):
         return _reading(path, read_json(path))

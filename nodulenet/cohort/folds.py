@@ -85,7 +85,7 @@ def write_folds(table: pd.DataFrame, path: Path | str) -> None:
 def read_folds(path: Path | str) -> pd.DataFrame:
     """Read folds.tsv (series_uid, patient_id, fold as int).
 
-    Raises `InputError` naming the file when it is missing, `CorruptArtefact` when it is damaged.
+    Raises `CorruptArtefact` naming the file when it is missing or damaged.
     """
     with own_artefact(path):
         table = read_text_table(Path(path))

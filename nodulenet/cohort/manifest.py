@@ -98,8 +98,8 @@ def write_manifest(manifest: pd.DataFrame, path: Path | str) -> None:
 
 def read_manifest(path: Path | str) -> pd.DataFrame:
     """Read manifest.tsv; counts and shape as int, all else as text, paths as they stand
-    (relative to the manifest's folder). Raises `InputError` naming the file when it is missing,
-    `CorruptArtefact` naming the fault when it is damaged.
+    (relative to the manifest's folder). Raises `CorruptArtefact` naming the file when it is missing
+    or damaged.
     """
     with own_artefact(path):
         return _manifest(Path(path))

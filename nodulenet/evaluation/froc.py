@@ -60,6 +60,19 @@ def froc_curve(outcomes: Outcomes) -> tuple[NDArray[np.float64], NDArray[np.floa
     return _curve(outcomes.scan, outcomes.hit, last, outcomes.nodules, weight, np.inf)
 
 
+def operating_thresholds(
+    outcomes: Outcomes, rate: NDArray[np.float64], at: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """For each rate of `at` the lowest probability of a mark with at most so many false positives.
+
+    rate: of `froc_curve`. NaN where even the highest probability has more, and where there is
+    no mark.
+    """
+    distinct = outcomes.probability[last_of_equal(outcomes.probability)]
+    place = np.searchsorted(rate, at, side="right") - 1
+    return np.append(np.nan, distinct)[place]
+
+
 def read_curve(
     rate: NDArray[np.float64], recall: NDArray[np.float64], at: NDArray, readout: Readout
 ) -> NDArray[np.float64]:

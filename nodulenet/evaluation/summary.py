@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nodulenet.evaluation.bootstrap import CURVE_RATES, Difference, Interval
-from nodulenet.evaluation.froc import RATES, Froc, read_curve
+from nodulenet.evaluation.froc import RATES, Froc, operating_thresholds, read_curve
 
 COUNTS = ("nodules", "found", "false_positives", "on_excluded", "scans")
 
@@ -15,6 +15,7 @@ COUNTS = ("nodules", "found", "false_positives", "on_excluded", "scans")
 def summarize(result: Froc, interval: Interval) -> dict[str, Any]:
     """Plain values for JSON; what is undefined without nodules is None.
 
+    `thresholds` are the lowest probabilities with at most the rates' false positives a scan.
     `interval` is that of the CPM, `sensitivity_interval` those of the seven operating points,
     `curve` holds sensitivity and interval at 97 rates from 1/8 to 8, for a figure.
     """
@@ -25,6 +26,7 @@ def summarize(result: Froc, interval: Interval) -> dict[str, Any]:
         "interval": _plain(interval.cpm),
         "rates": RATES.tolist(),
         "sensitivity": _plain(result.sensitivity),
+        "thresholds": _plain(operating_thresholds(events, result.rate, RATES)),
         "sensitivity_interval": _plain(interval.sensitivity),
         "nodules": int(events.nodules.sum()),
         "found": events.found,

@@ -142,8 +142,17 @@ def is_dicom(path: Path) -> bool:
         raise InputError(f"{path}: {error.strerror}") from error
 
 
+def dicom_files(folder: Path) -> list[Path]:
+    """The DICOM files of a folder, sorted, without the directory of a medium (DICOMDIR)."""
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.is_file() and path.name.upper() != "DICOMDIR" and is_dicom(path)
+    ]
+
+
 def _chosen(folder: Path, series_uid: str | None) -> list[Slice]:
-    files = [path for path in sorted(folder.iterdir()) if path.is_file() and is_dicom(path)]
+    files = dicom_files(folder)
     if not files:
         raise InputError(f"{folder}: holds no DICOM file")
     headers = [read_header(path, series_uid) for path in files]

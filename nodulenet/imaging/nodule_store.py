@@ -75,8 +75,8 @@ def read_nodules(
 ) -> tuple[list[Nodule], pd.DataFrame]:
     """The masks of all groups as (label, mask, offset (z, y, x)) and the table of findings.
 
-    Label 0 is a group below the level. Raises `InputError` naming a missing file, and
-    `CorruptArtefact` naming one that is malformed, or both where they do not belong together.
+    Label 0 is a group below the level. Raises `CorruptArtefact` naming the file that is
+    missing or malformed, or both where they do not belong together.
     """
     with own_artefact(table_path):
         table = _read_table(Path(table_path))
@@ -97,7 +97,7 @@ def read_nodules(
 def read_readers(masks_path: Path | str) -> list[ReaderMask]:
     """The readers' masks of all groups of a scan, by group and session, in the scan's grid.
 
-    Raises `InputError` naming the file that is missing, `CorruptArtefact` naming a malformed one.
+    Raises `CorruptArtefact` naming the file when it is missing or malformed.
     """
     with own_artefact(masks_path):
         arrays = _read_arrays(masks_path, READER_ARRAYS)

@@ -28,3 +28,14 @@ def from_standard(array: NDArray, turn: Turn) -> NDArray:
     """An array in standard orientation, turned back to its scan's, in C order."""
     order, flips = turn
     return np.ascontiguousarray(np.flip(array, flips).transpose(np.argsort(order)))
+
+
+def standard(volume: Volume) -> tuple[Volume, Turn]:
+    """The volume turned as `to_standard` does, with the affine of the turned array."""
+    array, _, (order, flips) = to_standard(volume)
+    affine = volume.affine.copy()
+    affine[:3, :3] = volume.affine[:3, list(order)]
+    for axis in flips:
+        affine[:3, 3] += affine[:3, axis] * (array.shape[axis] - 1)
+        affine[:3, axis] *= -1
+    return Volume(array, affine), (order, flips)

@@ -44,7 +44,7 @@ def open_scan(
 ) -> tuple[NDArray, NDArray[np.float64], dict[str, Any]]:
     """Memory-map a stored array (volume or labels) with the affine and record beside it.
 
-    Raises `InputError` naming a missing file, and `CorruptArtefact` naming one that is damaged, of
+    Raises `CorruptArtefact` naming the file that is missing or damaged, of
     another type than uint8 or uint16 (z, y, x), or array and record that do not belong together.
     """
     record = read_json(record_path)

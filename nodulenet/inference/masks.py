@@ -52,7 +52,7 @@ def write_masks(masks: Mapping[int, CroppedMask], path: Path) -> None:
 def read_masks(path: Path) -> dict[int, CroppedMask]:
     """Read what `write_masks` wrote.
 
-    Raises `InputError` naming a missing file, and `CorruptArtefact` naming one that is damaged: its
+    Raises `CorruptArtefact` naming a file that is missing or damaged: its
     folder is to be set aside, since the workflow makes the folder again and no file of it alone.
     """
     with own_artefact(path, path.parent):

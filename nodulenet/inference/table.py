@@ -85,7 +85,7 @@ def write_predictions(tables: Sequence[pd.DataFrame], path: Path) -> None:
 def read_predictions(path: Path) -> pd.DataFrame:
     """Read predictions.csv.
 
-    Raises `InputError` naming the file when it is missing, `CorruptArtefact` when it is damaged.
+    Raises `CorruptArtefact` naming the file when it is missing or damaged.
     """
     with own_artefact(path):
         table = pd.read_csv(path, dtype={"seriesuid": str})

@@ -52,8 +52,7 @@ def save_tensors(content: Mapping[str, Any], path: Path) -> None:
 def load_tensors(path: Path) -> dict[str, Any]:
     """Read what `save_tensors` wrote; nothing but tensors and plain types is ever unpickled.
 
-    Raises `InputError` naming a missing file, `CorruptArtefact` naming one that is damaged or holds
-    anything else.
+    Raises `CorruptArtefact` naming a file that is missing, damaged or holds anything else.
     """
     with own_artefact(path):
         try:

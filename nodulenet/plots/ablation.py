@@ -44,7 +44,7 @@ def plot_ablation(table: Path, output: Path) -> None:
 
 
 def read_ablation(path: Path) -> pd.DataFrame:
-    """Read ablation.csv. Raises `InputError` naming the file, `CorruptArtefact` if it is none."""
+    """Read ablation.csv. Raises `CorruptArtefact` if it is missing or none."""
     with own_artefact(path):
         table = pd.read_csv(path)
         missing = [column for column in COLUMNS if column not in table]

@@ -42,7 +42,7 @@ def plot_segmentation(csvs: Mapping[str, Path], readers: Path, output: Path) -> 
 
 
 def read_scores(path: Path) -> pd.DataFrame:
-    """Read segmentation.csv. Raises `InputError` naming it, `CorruptArtefact` if it is none."""
+    """Read segmentation.csv. Raises `CorruptArtefact` if it is missing or none."""
     with own_artefact(path):
         table = pd.read_csv(path)
         missing = [column for column in ("dice", "found") if column not in table]

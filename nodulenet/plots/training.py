@@ -44,7 +44,7 @@ def plot_training(histories: Mapping[str, Path], output: Path) -> None:
 
 
 def read_history(path: Path) -> pd.DataFrame:
-    """Read history.csv. Raises `InputError` naming the file, `CorruptArtefact` if it is none."""
+    """Read history.csv. Raises `CorruptArtefact` if it is missing or none."""
     with own_artefact(path):
         table = pd.read_csv(path)
         missing = [column for column in ("epoch", *TITLES) if column not in table]

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nodulenet.files import CorruptArtefact, InputError, own_artefact, set_aside, sha256
+from nodulenet.files import CorruptArtefact, own_artefact, set_aside, sha256
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.weights import load_tensors, save_tensors
 
@@ -78,13 +78,10 @@ def resume(path: Path, mark: str, net: NoduleNet, optimiser: torch.optim.SGD) ->
         net.load_state_dict(before[0])
         optimiser.state.clear()
         set_momentum(net, optimiser, before[1])
-        place = set_aside(path)
-        log.warning("%s; set aside as %s, the stage starts from its beginning", error, place)
+        # Of several processes of one training one sets it aside; the others find it gone.
+        set_aside(path)
+        log.warning("%s; set aside, the stage starts from its beginning", error)
         return []
-    except InputError:
-        if path.exists():
-            raise
-        return []  # another process of this training has just set it aside
 
 
 def _loaded(path: Path, mark: str, net: NoduleNet, optimiser: torch.optim.SGD) -> History:

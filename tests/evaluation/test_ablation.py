@@ -143,5 +143,5 @@ def test_files_that_are_something_else_are_named(compared, tmp_path):
         compare(cohort, tmp_path, ("odd.json", "odd.json"))
     (tmp_path / "good.json").write_text('{"segmentation": null}')
     (tmp_path / "reader_pairs.json").write_text("{}")
-    with pytest.raises(InputError, match=r"reader_pairs\.json: no reader_pairs\.json"):
+    with pytest.raises(InputError, match=r"reader_pairs\.json: damaged or cut short"):
         compare(cohort, tmp_path, ("good.json", "good.json"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from naive_froc import NO_MARKS, NONE, cohorts, findings, marked, naive_froc
 
 from nodulenet.evaluation import bootstrap, froc, paired_bootstrap
-from nodulenet.evaluation.froc import froc_curve, read_curve
+from nodulenet.evaluation.froc import RATES, froc_curve, operating_thresholds, read_curve
 from nodulenet.evaluation.matching import match_marks
 from nodulenet.files import InputError
 
@@ -257,3 +257,25 @@ def test_without_nodules_everything_is_undefined():
     result = froc(NONE, NONE, marked(("a", 0, 0, 0, 0.5)), ["a"])
     assert np.isnan(result.cpm)
     assert np.isnan(bootstrap(result).cpm).all()
+
+
+def test_operating_thresholds_by_hand():
+    """Two scans: false positives at 0.9, 0.6, 0.6 and 0.2, a hit at 0.8. One false positive is
+    1/2 a scan, three are 3/2, four are 2.
+    """
+    marks = marked(
+        ("a", 50, 0, 0, 0.9),
+        ("a", 0, 0, 0, 0.8),
+        ("b", 50, 0, 0, 0.6),
+        ("b", 90, 0, 0, 0.6),
+        ("b", 20, 0, 0, 0.2),
+    )
+    result = froc(findings(("a", 0, 0, 0, 6)), NONE, marks, ["a", "b"])
+    found = operating_thresholds(result.outcomes, result.rate, RATES)
+    np.testing.assert_equal(found, [np.nan, np.nan, 0.8, 0.8, 0.2, 0.2, 0.2])
+    # what the threshold keeps has no more false positives a scan than asked for
+    for rate, threshold in zip(RATES, found, strict=True):
+        false = ((marks["probability"] >= threshold) & (marks.index != 1)).sum()
+        assert false / 2 <= rate
+    empty = froc(findings(("a", 0, 0, 0, 6)), NONE, NO_MARKS, ["a", "b"])
+    assert np.isnan(operating_thresholds(empty.outcomes, empty.rate, RATES)).all()

@@ -19,7 +19,7 @@ from nodulenet.annotations import Mark, Reading, Roi, Session, read_reading, wri
 from nodulenet.annotations.consensus import Group
 from nodulenet.cohort import read_folds, read_manifest
 from nodulenet.cohort.annotate import leave_out
-from nodulenet.files import CorruptArtefact, InputError, read_json, set_aside
+from nodulenet.files import CorruptArtefact, read_json, set_aside
 from nodulenet.imaging import findings_table, read_nodules, write_nodules
 from nodulenet.imaging.store import open_scan
 from nodulenet.inference.masks import read_masks
@@ -56,7 +56,8 @@ def test_a_rerun_makes_what_was_damaged(first_run: Path, finished: Path) -> None
     told = faults(running.fail(finished, f"{RESULTS}/full/segmentation.csv"))
     assert len(told) == 1
     assert told[0].startswith(f"error: {RESULTS}/fold0/full/masks/{scan}.npz: damaged or cut short")
-    assert f"; moved to {RESULTS}/fold0/full/masks.corrupt: run again" in told[0]
+    masks = f"{RESULTS}/fold0/full/masks"
+    assert f"; moved to {masks}.corrupt; ask snakemake for {masks}, then run as before" in told[0]
     assert not (results / "fold0/full/masks").exists()
 
     cut(results / f"volumes/{scan}.npy")
@@ -68,9 +69,19 @@ def test_a_rerun_makes_what_was_damaged(first_run: Path, finished: Path) -> None
     volumes = f"{RESULTS}/volumes/{scan}"
     assert len(told) == 2
     assert told[0].startswith(f"error: {RESULTS}/fold0/ncs/momentum.pt: ")
-    assert f"; moved to {RESULTS}/fold0/ncs/momentum.pt.corrupt: run again" in told[0]
+    assert f"; moved to {RESULTS}/fold0/ncs/momentum.pt.corrupt; ask" in told[0]
     assert told[1].startswith(f"error: {volumes}.npy: damaged or cut short: ")
-    assert f"; moved to {volumes}.npy.corrupt, {volumes}.json.corrupt: run again" in told[1]
+    assert (
+        f"; moved to {volumes}.npy.corrupt, {volumes}.json.corrupt;"
+        f" ask snakemake for {volumes}.json, then run as before"
+    ) in told[1]
+    # Asked for it, Snakemake sees that the record is what it was, and trains nothing again for it.
+    running.run(finished, f"{volumes}.json")
+    jobs = running.plan(finished)
+    assert not any(word in job for job in jobs for word in ("preprocess", "manifest", "folds"))
+    assert {job for job in jobs if job.startswith("train")} == {
+        f"train stage {stage} without fold 0" for stage in ("ncs", "full")
+    }
 
     reading = results / f"annotations/{scan}.json"
     flip(reading, reading.read_bytes().index(b'"sessions"'))
@@ -80,6 +91,7 @@ def test_a_rerun_makes_what_was_damaged(first_run: Path, finished: Path) -> None
     assert len(told) == 1
     assert told[0].startswith(f"error: {RESULTS}/annotations/{scan}.json: not valid JSON")
     assert reading.with_name(f"{reading.name}.corrupt").exists()
+    running.run(finished, f"{RESULTS}/nodules/{scan}.npz")
 
     running.run(finished)
     expected, found = (artefacts.tree(folder / RESULTS) for folder in (first_run, finished))
@@ -153,9 +165,8 @@ def test_no_damage_ends_in_anything_but_a_corrupt_artefact(tmp_path: Path, name:
     # A flip within a number or a name cannot be told from another number or name.
     assert refused > FLIPS // 8
     path.unlink()
-    with pytest.raises(InputError, match=f"{path.name}: No such file") as caught:
+    with pytest.raises(CorruptArtefact, match=f"{path.name}: No such file"):
         read(path)
-    assert not isinstance(caught.value, CorruptArtefact)
 
 
 def test_a_table_of_predictions_cut_at_a_line_is_noticed(tmp_path: Path) -> None:
@@ -209,3 +220,7 @@ def test_given_weights_are_not_moved(finished: Path) -> None:
         load_weights(given)
     assert told(caught.value, job) == f"{given}: holds a list, not a table of tensors"
     assert given.exists()
+    given.unlink()
+    with pytest.raises(CorruptArtefact) as caught:
+        load_weights(given)
+    assert told(caught.value, job) == f"{given}: No such file or directory"

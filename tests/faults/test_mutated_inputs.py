@@ -24,7 +24,9 @@ TRIALS = Path(__file__).with_name("trials.py")
 SERIES = tiny.SERIES[0]
 HEADER = 352  # bytes of a NIfTI header
 SETTINGS = {
-    "consensus": {"level": 3, "iou_threshold": 0.4, "z": "nearest"},
+    "consensus": {
+        "protocol": "nodulenet", "merge": "union", "level": 3, "iou_threshold": 0.4, "z": "nearest",
+    },
     "preprocess": {
         "resample": True, "grid": "world", "hu_window": [-1200, 600], "pad_value": 170, "margin": 5,
     },

@@ -40,7 +40,7 @@ def slurm_run(nodes: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) 
     clone = tmp_path_factory.mktemp("slurm")
     train = running.clone(clone)["train"]
     train["stages"]["full"]["epochs"] = EPOCHS
-    running.configure(clone, train=train)
+    running.configure(clone, train=train | {"evaluate": ["full"]})
     process = running.start(clone, *BY_SLURM)
     try:
         cancel_training(clone, process)
@@ -91,7 +91,8 @@ def test_every_rule_but_the_small_ones_is_a_job(slurm_run: Run) -> None:
     trained = {f"rule_train_wildcards_{k}_{stage}" for k in (0, 1) for stage in ("ncs", "full")}
     predicted = {f"rule_predict_wildcards_{k}_full" for k in (0, 1)}
     scored = {"rule_evaluate_wildcards_full", "rule_plot_gallery_wildcards_full"}
-    assert set(slurm_run.jobs) == {GROUP} | trained | predicted | scored
+    compared = {"rule_reader_pairs", "rule_ablation"}
+    assert set(slurm_run.jobs) == {GROUP} | trained | predicted | scored | compared
 
 
 def test_the_scans_of_a_group_are_one_job(slurm_run: Run) -> None:

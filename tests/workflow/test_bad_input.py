@@ -137,15 +137,17 @@ def test_a_bad_scan_fails_or_is_left_out(fresh: Path) -> None:
     assert kept.stat().st_mtime_ns == before
 
 
-def test_a_corrupt_checkpoint_is_named(finished: Path) -> None:
+def test_a_corrupt_checkpoint_is_set_aside(first_run: Path, finished: Path) -> None:
     stage = finished / RESULTS / "fold0/full"
     (stage / "weights.pt").unlink()
     (stage / "checkpoint.pt").write_bytes(b"PK not a checkpoint")
-    printed = running.fail(finished, f"{RESULTS}/fold0/full/weights.pt")
-    faults = [line for line in printed.splitlines() if line.startswith("error: ")]
-    assert len(faults) == 1
-    assert "fold0/full/checkpoint.pt: " in faults[0]
-    assert (finished / RESULTS / "fold0/ncs/weights.pt").exists()
+    running.run(finished, f"{RESULTS}/fold0/full/weights.pt")
+    assert (stage / "checkpoint.pt.corrupt").exists()
+    told = (finished / "logs/tiny/train/fold0_full.log").read_text()
+    assert "WARNING" in told
+    assert "fold0/full/checkpoint.pt: " in told
+    weights = f"{RESULTS}/fold0/full/weights.pt"
+    assert running.same_weights(first_run / weights, finished / weights)
 
 
 def test_the_shipped_configs_plan_a_run(fresh: Path) -> None:

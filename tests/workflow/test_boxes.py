@@ -26,6 +26,7 @@ def test_a_cohort_without_outlines(first_run: Path) -> None:
     assert sorted(path.name for path in (results / "figures").iterdir()) == [
         "ablation.svg",
         "froc.svg",
+        "timings.svg",
         "training_fold0.svg",
         "training_fold1.svg",
     ]

@@ -21,6 +21,8 @@ USED = {
     "draw the histogram of Dice",
     "compare the evaluated stages with full",
     "compare the readers of every nodule",
+    "gather the time and memory of all jobs",
+    "draw where the time went",
 }
 
 

@@ -1,0 +1,188 @@
+"""`nodulenet predict`: every CT of an input, one after the other."""
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+from tqdm import tqdm
+
+from nodulenet.files import InputError
+
+
+def add_predict(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser's commands."""
+    text = "find and outline the lung nodules of a CT, for research, not for diagnosis"
+    parser = commands.add_parser("predict", help=text, description=text)
+    parser.add_argument(
+        "input",
+        type=Path,
+        metavar="INPUT",
+        help="folder of a DICOM series or of whole studies, or a .mhd, .mha, .nii, .nii.gz or"
+        " .nrrd file",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="PT",
+        help="weights.pt of a stage; of several (a cohort's folds) the probabilities are averaged",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder to write into"
+    )
+    parser.add_argument(
+        "--series", metavar="UID", help="the series to take, where the input has several"
+    )
+    parser.add_argument(
+        "--threshold",
+        type=threshold,
+        default=0.5,
+        metavar="P|RATEfp",
+        help="least probability of a finding; or false positives a scan, such as 1fp or 1/8fp,"
+        " as read from the FROC beside the weights (default: 0.5)",
+    )
+    add_machine_options(parser)
+    parser.set_defaults(run=run_predict)
+
+
+def add_machine_options(parser: argparse.ArgumentParser) -> None:
+    """How the networks are run."""
+    parser.add_argument(
+        "--tta", action="store_true", help="average eight mirror images: 16 times the work"
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--tile",
+        type=tile_side,
+        metavar="VOXELS",
+        help="side of overlapping tiles, a multiple of 16 above 64, where memory is short",
+    )
+    parser.add_argument(
+        "--pad-value",
+        type=grey_value,
+        default=170,
+        metavar="GREY",
+        help="grey value beyond the volume: 0 for the published weights (default: 170)",
+    )
+
+
+def threshold(text: str) -> float | Fraction:
+    """The parsed --threshold."""
+    from nodulenet.findings.threshold import parse_threshold
+
+    try:
+        return parse_threshold(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text} is neither a probability nor a rate such as 1fp"
+        ) from error
+
+
+def tile_side(text: str) -> int:
+    """A multiple of 16 that leaves a core between the halos of a tile."""
+    value = int(text)
+    if value <= 64 or value % 16:
+        raise argparse.ArgumentTypeError(f"{text} is not a multiple of 16 above 64")
+    return value
+
+
+def grey_value(text: str) -> int:
+    """A whole number from 0 to 255."""
+    value = int(text)
+    if not 0 <= value <= 255:
+        raise argparse.ArgumentTypeError(f"{text} is not in 0 to 255")
+    return value
+
+
+def run_predict(options: argparse.Namespace) -> None:
+    """Predict every CT series of the input; several go into a folder each, named by series.
+
+    Raises `InputError` at the first fault in what was asked for; a fault in one of several
+    series is printed, and raised at the end.
+    """
+    from nodulenet.findings.detector import load_detector
+    from nodulenet.findings.predict import STAGES, predict_scan
+    from nodulenet.findings.scans import find_scans
+    from nodulenet.findings.threshold import find_threshold
+
+    started = time.monotonic()
+    scans, passed = find_scans(options.input, options.series)
+    for line in passed:
+        print(f"passed over {line}", file=sys.stderr)
+    check_writable(options.output)
+    least = find_threshold(options.threshold, options.weights)
+    detector = load_detector(
+        options.weights,
+        options.device,
+        least.probability,
+        tta=options.tta,
+        tile=options.tile,
+        pad_value=options.pad_value,
+    )
+    failed = []
+    for number, scan in enumerate(scans, 1):
+        folder = options.output / scan.series_uid if len(scans) > 1 else options.output
+        name = f"scan {number} of {len(scans)}"
+        try:
+            with progress(name, STAGES + detector.passes) as advance:
+                content = predict_scan(scan, detector, least, folder, advance)
+        except InputError as error:
+            if len(scans) == 1:
+                raise
+            failed.append(scan)
+            print(f"not predicted: {' '.join(str(error).split())}", file=sys.stderr)
+            continue
+        for note in content["notes"]:
+            print(f"note: {note}", file=sys.stderr)
+        print(f"{scan.series_uid}: {len(content['findings'])} findings in {folder}")
+    print(f"{time.monotonic() - started:.0f} s, {memory_text()}")
+    if failed:
+        raise InputError(
+            f"{options.input}: {len(failed)} of {len(scans)} series could not be predicted"
+        )
+
+
+def check_writable(folder: Path) -> None:
+    """Make the output folder. Raises `InputError` where nothing can be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def progress(name: str, total: int) -> Iterator[Callable[[str], None]]:
+    """Yield a function to call with the name of each step: a bar on a terminal, else lines."""
+    with tqdm(total=total, desc=name, unit="step", disable=None) as bar:
+        last = ""
+
+        def advance(what: str) -> None:
+            nonlocal last
+            if not bar.disable:
+                bar.set_postfix_str(what)
+                bar.update()
+            elif what != last:
+                print(f"{name}: {what}", file=sys.stderr, flush=True)
+            last = what
+
+        yield advance
+
+
+def memory_text() -> str:
+    """The most memory that this process has had, and that of its GPU if it used one."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    text = f"at most {peak / 1e9:.2f} GB of memory"
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        text += f", {torch.cuda.max_memory_allocated() / 1e9:.2f} GB on the GPU"
+    return text

@@ -1,0 +1,195 @@
+"""The findings' measurements as a DICOM structured report: TID 1500, a group a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nodulenet import __version__
+from nodulenet.findings.dicom_seg import MANUFACTURER, Tracked
+from nodulenet.findings.measure import Finding
+from nodulenet.imaging import Volume
+
+if TYPE_CHECKING:
+    from highdicom.seg import Segmentation
+    from highdicom.sr import (
+        ComprehensiveSR,
+        ImageRegion,
+        Measurement,
+        ObservationContext,
+        PlanarROIMeasurementsAndQualitativeEvaluations,
+        ReferencedSegment,
+        TrackingIdentifier,
+        VolumetricROIMeasurementsAndQualitativeEvaluations,
+    )
+    from pydicom.dataset import Dataset
+
+    Group = (
+        PlanarROIMeasurementsAndQualitativeEvaluations
+        | VolumetricROIMeasurementsAndQualitativeEvaluations
+    )
+
+SERIES_NUMBER = 9802
+CIRCLE_DECIMALS = 3
+
+
+def build_report(
+    headers: Sequence[Dataset],
+    findings: Sequence[Finding],
+    tracked: Sequence[Tracked],
+    scan: Volume,
+    segmentation: Segmentation | None,
+) -> ComprehensiveSR:
+    """A measurement report with a group for each finding, tracked as in the segmentation.
+
+    A finding with a mask refers to its segment and has volume, diameter, longest axis, mean HU
+    and certainty (the probability in percent); one without is a circle of its diameter in the
+    nearest slice, with diameter and certainty. scan: gives that slice and the circle's place.
+    """
+    from highdicom.sr import ComprehensiveSR, MeasurementReport
+    from pydicom.sr.codedict import codes
+    from pydicom.uid import generate_uid
+
+    groups: list[Group] = []
+    segment = 0
+    for finding, name in zip(findings, tracked, strict=True):
+        if segmentation is not None and finding.mask is not None:
+            segment += 1
+            seen = np.flatnonzero(finding.mask.mask.any(axis=(1, 2))) + finding.mask.offset[0]
+            reference = _segment(segmentation, segment, [headers[z] for z in seen.tolist()])
+            groups.append(_segment_group(finding, name, reference))
+        else:
+            groups.append(_circle_group(finding, name, scan, headers))
+    report = MeasurementReport(
+        observation_context=_observer(),
+        procedure_reported=codes.LN.CTUnspecifiedBodyRegion,
+        imaging_measurements=groups,
+        referenced_images=list(headers),
+    )
+    evidence = [*headers, *([] if segmentation is None else [segmentation])]
+    return ComprehensiveSR(
+        evidence=evidence,
+        content=report,
+        series_instance_uid=generate_uid(),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=generate_uid(),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        is_complete=True,
+        series_description="nodulenet: measurements (research)",
+    )
+
+
+def _observer() -> ObservationContext:
+    from highdicom.sr import (
+        DeviceObserverIdentifyingAttributes,
+        ObservationContext,
+        ObserverContext,
+    )
+    from pydicom.sr.codedict import codes
+    from pydicom.uid import generate_uid
+
+    device = DeviceObserverIdentifyingAttributes(
+        uid=generate_uid(entropy_srcs=[MANUFACTURER, __version__]),
+        name=MANUFACTURER,
+        manufacturer_name=MANUFACTURER,
+        model_name=f"{MANUFACTURER} {__version__}",
+    )
+    return ObservationContext(
+        observer_device_context=ObserverContext(
+            observer_type=codes.DCM.Device, observer_identifying_attributes=device
+        )
+    )
+
+
+def _segment_group(
+    finding: Finding, tracked: Tracked, reference: ReferencedSegment
+) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
+    from highdicom.sr import FindingSite, VolumetricROIMeasurementsAndQualitativeEvaluations
+    from pydicom.sr.codedict import codes
+
+    return VolumetricROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking(tracked),
+        referenced_segment=reference,
+        finding_type=codes.SCT.Nodule,
+        finding_sites=[FindingSite(codes.SCT.Lung)],
+        measurements=_measurements(finding),
+    )
+
+
+def _segment(
+    segmentation: Segmentation, number: int, slices: Sequence[Dataset]
+) -> ReferencedSegment:
+    """A reference to a segment and the slices it lies in.
+
+    highdicom's `from_segmentation` fails where there is one segment alone: its number is then
+    not in the frames but in what they share.
+    """
+    from highdicom.sr import ReferencedSegment, SourceImageForSegmentation
+
+    return ReferencedSegment(
+        sop_class_uid=segmentation.SOPClassUID,
+        sop_instance_uid=segmentation.SOPInstanceUID,
+        segment_number=number,
+        source_images=[
+            SourceImageForSegmentation(header.SOPClassUID, header.SOPInstanceUID)
+            for header in slices
+        ],
+    )
+
+
+def _circle_group(
+    finding: Finding, tracked: Tracked, scan: Volume, headers: Sequence[Dataset]
+) -> PlanarROIMeasurementsAndQualitativeEvaluations:
+    from highdicom.sr import FindingSite, PlanarROIMeasurementsAndQualitativeEvaluations
+    from pydicom.sr.codedict import codes
+
+    return PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking(tracked),
+        referenced_region=_circle(finding, scan, headers),
+        finding_type=codes.SCT.Nodule,
+        finding_sites=[FindingSite(codes.SCT.Lung)],
+        measurements=_measurements(finding),
+    )
+
+
+def _tracking(tracked: Tracked) -> TrackingIdentifier:
+    from highdicom.sr import TrackingIdentifier
+
+    return TrackingIdentifier(uid=tracked.uid, identifier=tracked.name)
+
+
+def _circle(finding: Finding, scan: Volume, headers: Sequence[Dataset]) -> ImageRegion:
+    """The finding's circle in the nearest slice; DICOM counts from the first pixel's corner."""
+    from highdicom.sr import GraphicTypeValues, ImageRegion, SourceImageForRegion
+
+    z, y, x = scan.to_voxel(finding.position).tolist()
+    header = headers[int(np.clip(round(z), 0, len(headers) - 1))]
+    radius = finding.diameter_mm / 2 / scan.spacing[2]
+    points = np.array([[x + 0.5, y + 0.5], [x + 0.5 + radius, y + 0.5]])
+    return ImageRegion(
+        graphic_type=GraphicTypeValues.CIRCLE,
+        graphic_data=points.round(CIRCLE_DECIMALS),
+        source_image=SourceImageForRegion(header.SOPClassUID, header.SOPInstanceUID),
+    )
+
+
+def _measurements(finding: Finding) -> list[Measurement]:
+    from highdicom.sr import Measurement
+    from pydicom.sr.codedict import codes
+
+    values = [
+        (codes.SCT.Volume, finding.volume_mm3, codes.UCUM.CubicMillimeter, None),
+        (codes.SCT.Diameter, finding.diameter_mm, codes.UCUM.Millimeter, None),
+        (codes.SCT.LongAxis, finding.long_axis_mm, codes.UCUM.Millimeter, None),
+        (codes.DCM.AttenuationCoefficient, finding.mean_hu, codes.UCUM.HounsfieldUnit,
+         codes.SCT.Mean),
+        (codes.DCM.CertaintyOfFinding, 100 * finding.probability, codes.UCUM.Percent, None),
+    ]  # fmt: skip
+    return [
+        Measurement(name=name, value=round(value, 3), unit=unit, derivation=derivation)
+        for name, value, unit, derivation in values
+        if value is not None
+    ]

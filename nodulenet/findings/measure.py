@@ -1,0 +1,161 @@
+"""From the candidates of a network to findings: which they are, where, and how large."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from nodulenet.imaging import Volume, restore_mask
+from nodulenet.imaging.orientation import standard
+from nodulenet.inference.masks import CroppedMask
+
+if TYPE_CHECKING:  # it needs torch, which measuring does not
+    from nodulenet.inference.scan import ScanPrediction
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """A nodule that the network found, numbered by falling probability.
+
+    position: LPS (x, y, z) in mm of the centre of its box; diameter_mm: the box's largest side.
+    mask: in the grid of the scan, None where the network gives none. Of the mask: volume_mm3,
+    the diameter of the ball of that volume, the longest line in one axial slice, the mean HU.
+    """
+
+    number: int
+    position: NDArray[np.float64]
+    diameter_mm: float
+    probability: float
+    ncs_probability: float
+    dfps_probability: float | None
+    mask: CroppedMask | None = None
+    volume_mm3: float | None = None
+    equivalent_diameter_mm: float | None = None
+    long_axis_mm: float | None = None
+    mean_hu: float | None = None
+
+
+def find_findings(
+    prediction: "ScanPrediction",
+    grid: Volume,
+    scan: Volume,
+    margin_total: float,
+    least: float,
+) -> tuple[list[Finding], list[str]]:
+    """The findings of a scan by falling probability, and a line for everything worth a note.
+
+    A finding is a candidate whose decoded box survived the second suppression and whose
+    probability, the mean of both branches, is at least `least`. One whose mask fell because it
+    overlaps a better one's is the same place and no finding of its own. grid: the preprocessed
+    volume that the prediction is of; scan: the CT in HU that the masks are put back into.
+    margin_total: voxels that the network's boxes are larger than the nodules.
+    """
+    first, second = prediction.ncs_probability, prediction.dfps_probability
+    probability = first if second is None else (first + second) / 2
+    boxes = prediction.ncs_boxes if prediction.dfps_boxes is None else prediction.dfps_boxes
+    rows = np.flatnonzero(prediction.kept & (probability >= least))
+    rows = rows[np.argsort(-probability[rows], kind="stable")]
+    alone = [row for row in rows.tolist() if not fell(row, boxes[row], prediction.masks)]
+    notes = []
+    if len(alone) < len(rows):
+        notes.append(
+            f"{len(rows) - len(alone)} further candidates have a mask that overlaps a finding's:"
+            " the same place, not listed again"
+        )
+    found = [
+        Finding(
+            number=number,
+            position=grid.to_world(boxes[row, :3]),
+            diameter_mm=float((np.maximum(boxes[row, 3:] - margin_total, 1) * grid.spacing).max()),
+            probability=float(probability[row]),
+            ncs_probability=float(first[row]),
+            dfps_probability=None if second is None else float(second[row]),
+            mask=restored(prediction.masks.get(row), grid, scan),
+        )
+        for number, row in enumerate(alone, 1)
+    ]
+    labels = paint(found, scan.array.shape)
+    measured = [measure(finding, labels, scan) for finding in found]
+    if prediction.masks:
+        notes += [f"finding {f.number} has no mask" for f in measured if f.mask is None]
+    return measured, notes
+
+
+def fell(row: int, box: NDArray[np.float32], masks: dict[int, CroppedMask]) -> bool:
+    """Whether a candidate without a mask lies, with its box (6,), on another one's mask."""
+    if row in masks:
+        return False
+    low = np.ceil(box[:3] - box[3:] / 2).astype(int)
+    high = np.floor(box[:3] + box[3:] / 2).astype(int) + 1
+    for other in masks.values():
+        start = np.maximum(low - other.offset, 0)
+        end = np.maximum(high - other.offset, 0)
+        if other.mask[tuple(map(slice, start, end))].any():
+            return True
+    return False
+
+
+def restored(mask: CroppedMask | None, grid: Volume, scan: Volume) -> CroppedMask | None:
+    """A mask of the preprocessed grid in the scan's; None if nothing is left there."""
+    if mask is None:
+        return None
+    shape: tuple[int, int, int] = scan.array.shape
+    array, offset = restore_mask(mask.mask, mask.offset, grid.affine, scan.affine, shape)
+    return CroppedMask(array, offset) if array.size else None
+
+
+def paint(
+    findings: Sequence[Finding], shape: tuple[int, ...], *, from_one: bool = False
+) -> NDArray[np.uint16]:
+    """Labels (z, y, x): the finding's number, or with from_one its place in the list from 1.
+
+    A voxel that several share is that of the first, the more probable one.
+    """
+    labels = np.zeros(shape, np.uint16)
+    for place, finding in reversed(list(enumerate(findings, 1))):
+        if finding.mask is not None:
+            label = place if from_one else finding.number
+            labels[box_of(finding.mask)][finding.mask.mask] = label
+    return labels
+
+
+def box_of(mask: CroppedMask) -> tuple[slice, ...]:
+    """Where a mask lies in its volume."""
+    return tuple(slice(a, a + n) for a, n in zip(mask.offset, mask.mask.shape, strict=True))
+
+
+def measure(finding: Finding, labels: NDArray[np.uint16], scan: Volume) -> Finding:
+    """The finding with the mask of its own voxels alone, measured in the scan (HU)."""
+    if finding.mask is None:
+        return finding
+    box = box_of(finding.mask)
+    own = labels[box] == finding.number
+    if not own.any():
+        return replace(finding, mask=None)
+    volume = float(own.sum() * abs(np.linalg.det(scan.affine[:3, :3])))
+    return replace(
+        finding,
+        mask=CroppedMask(own, finding.mask.offset),
+        volume_mm3=volume,
+        equivalent_diameter_mm=(6 * volume / np.pi) ** (1 / 3),
+        long_axis_mm=long_axis(own, scan.affine),
+        mean_hu=float(scan.array[box][own].mean(dtype=np.float64)),
+    )
+
+
+def long_axis(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> float:
+    """The longest line in mm between two corners of a mask's voxels in one axial slice."""
+    turned, _ = standard(Volume(mask, affine))
+    longest = 0.0
+    for plane in turned.array:
+        if plane.any():
+            y, x = np.nonzero(plane)
+            corners = [np.stack([y + a, x + b], 1) for a in (0, 1) for b in (0, 1)]
+            points = np.unique(np.concatenate(corners), axis=0) * turned.spacing[1:]
+            hull = cv2.convexHull(points.astype(np.float32))[:, 0].astype(float)
+            apart = np.linalg.norm(hull[:, None] - hull[None], axis=2)
+            longest = max(longest, float(apart.max()))
+    return longest

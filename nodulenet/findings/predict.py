@@ -1,0 +1,160 @@
+"""From one CT to its findings, and the files that tell of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nodulenet import __version__
+from nodulenet.files import InputError, replacing, write_json
+from nodulenet.findings.detector import Detector
+from nodulenet.findings.dicom_seg import build_segmentation, missing_tag, track
+from nodulenet.findings.dicom_sr import build_report
+from nodulenet.findings.measure import Finding, find_findings, paint
+from nodulenet.findings.overview import plot_overview
+from nodulenet.findings.page import RESEARCH, write_page
+from nodulenet.findings.scans import Scan, slice_headers
+from nodulenet.findings.table import finding_rows, write_table
+from nodulenet.findings.threshold import Threshold
+from nodulenet.imaging import (
+    NoLungs,
+    Volume,
+    preprocess,
+    read_volume,
+    segment_lungs,
+    write_volume,
+)
+from nodulenet.imaging.orientation import standard, to_standard
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+
+OUTPUTS = (
+    *("findings.csv", "findings.json", "masks.nii.gz", "seg.dcm", "sr.dcm"),
+    *("overview.png", "report.html"),
+)
+STAGES = 5  # steps of `predict_scan` beside the network's passes
+
+
+def predict_scan(
+    scan: Scan,
+    detector: Detector,
+    threshold: Threshold,
+    output: Path,
+    advance: Callable[[str], object] = lambda what: None,
+) -> dict[str, Any]:
+    """Predict one CT and write OUTPUTS into the folder `output`; gives findings.json's content.
+
+    The scan is turned to the axes that networks are trained on (z up, y back, x left) and the
+    masks are turned back. seg.dcm and sr.dcm are written for DICOM alone, masks.nii.gz by a
+    network that segments; what is missing, and why, is in the notes. advance: called with the
+    name of each step. Raises `InputError` naming the scan and the fault.
+    """
+    advance("reading")
+    own = read_volume(scan.path, scan.series_uid)
+    turned, turn = standard(own)
+    advance("lungs")
+    try:
+        lungs = segment_lungs(turned)
+    except NoLungs as error:
+        raise InputError(f"{scan.path}: series {scan.series_uid}: {error}") from error
+    advance("preprocessing")
+    grid = preprocess(turned, lungs, **detector.preprocess)
+    prediction = detector.predict(grid.array, lambda: advance("network"))
+    advance("masks")
+    findings, notes = find_findings(
+        prediction, grid, own, detector.margin_total, threshold.probability
+    )
+    advance("writing")
+    clear(output)
+    headers = slice_headers(scan) if scan.is_dicom else None
+    labels = paint(findings, own.array.shape)
+    if any(finding.mask is not None for finding in findings):
+        write_volume(Volume(labels, own.affine), output / "masks.nii.gz")
+    else:
+        notes.append("no masks.nii.gz: no finding has a mask")
+    if headers:
+        notes += write_dicom(headers, findings, own, detector, output)
+    seen = to_standard(Volume(labels, own.affine))[0]
+    plot_overview(scan.series_uid, findings, turned, lungs, seen, output / "overview.png")
+    rows = finding_rows(scan.series_uid, findings, own, headers)
+    write_table(rows, output / "findings.csv")
+    content = describe(scan, own, detector, threshold, rows, notes)
+    made = [name for name in OUTPUTS if (output / name).exists()]
+    content["files"] = [*made, "findings.json", "report.html"]
+    write_json(output / "findings.json", content)
+    page = output / "report.html"
+    write_page(content, findings, turned, seen, turn, output / "overview.png", page)
+    return content
+
+
+def clear(output: Path) -> None:
+    """Make the folder; remove what an earlier run wrote and this one may not."""
+    output.mkdir(parents=True, exist_ok=True)
+    for name in OUTPUTS:
+        (output / name).unlink(missing_ok=True)
+
+
+def write_dicom(
+    headers: Sequence[Dataset],
+    findings: Sequence[Finding],
+    scan: Volume,
+    detector: Detector,
+    output: Path,
+) -> list[str]:
+    """Write seg.dcm and sr.dcm as far as there are findings; a line for each that is not."""
+    lacking = missing_tag(headers)
+    if lacking or not findings:
+        reason = f"a slice has no {lacking}" if lacking else "there is no finding"
+        return [f"no seg.dcm and no sr.dcm: {reason}"]
+    hashes = "".join(weights["sha256"] for weights in detector.weights)
+    fingerprint = hashlib.sha256(hashes.encode()).hexdigest()
+    tracked = track(findings)
+    try:
+        segmentation = build_segmentation(headers, findings, tracked, fingerprint)
+        report = build_report(headers, findings, tracked, scan, segmentation)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        return [f"no seg.dcm and no sr.dcm: the slices' headers do not allow it: {reason}"]
+    objects = {"seg.dcm": segmentation, "sr.dcm": report}
+    for name, dataset in objects.items():
+        if dataset is not None:
+            with replacing(output / name) as temporary:
+                dataset.save_as(temporary)
+    return [] if segmentation is not None else ["no seg.dcm: no finding has a mask"]
+
+
+def describe(
+    scan: Scan,
+    own: Volume,
+    detector: Detector,
+    threshold: Threshold,
+    rows: list[dict[str, Any]],
+    notes: list[str],
+) -> dict[str, Any]:
+    """The content of findings.json: what was run on what, and the findings."""
+    return {
+        "version": __version__,
+        "research": RESEARCH,
+        "made": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "input": str(scan.path),
+        "series_uid": scan.series_uid,
+        "patient_id": scan.patient_id,
+        "scan": {
+            "shape": list(own.array.shape),
+            "spacing_mm": own.spacing.tolist(),
+            "affine": own.affine.tolist(),
+        },
+        "weights": list(detector.weights),
+        "preprocess": dict(detector.preprocess),
+        "lungs": "segmented by nodulenet",
+        "inference": dict(detector.settings),
+        "threshold": asdict(threshold),
+        "findings": rows,
+        "notes": notes,
+    }

@@ -1,0 +1,82 @@
+"""findings.csv: one row a finding, LUNA16's columns first."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from nodulenet.files import replacing
+from nodulenet.findings.measure import Finding
+from nodulenet.imaging import Volume
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+COLUMNS = (
+    *("seriesuid", "coordX", "coordY", "coordZ", "probability", "diameter_mm"),
+    *("finding", "volume_mm3", "equivalent_diameter_mm", "long_axis_mm", "mean_hu"),
+    *("ncs_probability", "dfps_probability"),
+    *("slice", "row", "column", "imageX", "imageY", "imageZ"),
+    *("instance_number", "sop_instance_uid"),
+)
+MILLIMETRES = 3
+DIGITS = {
+    **dict.fromkeys(("coordX", "coordY", "coordZ", "diameter_mm"), MILLIMETRES),
+    **dict.fromkeys(("equivalent_diameter_mm", "long_axis_mm"), MILLIMETRES),
+    **dict.fromkeys(("imageX", "imageY", "imageZ"), MILLIMETRES),
+    **dict.fromkeys(("probability", "ncs_probability", "dfps_probability"), 6),
+    **dict.fromkeys(("volume_mm3", "mean_hu", "row", "column"), 2),
+}
+
+
+def finding_rows(
+    series_uid: str,
+    findings: Sequence[Finding],
+    scan: Volume,
+    headers: Sequence["Dataset"] | None = None,
+) -> list[dict[str, Any]]:
+    """One dictionary of plain values a finding; None where there is no value.
+
+    coord: the position in LPS mm. slice: the number, from 1, of the scan's slice (first axis of
+    its array) nearest to it; row and column: the pixel there, from 0 at the centre of the first
+    one; image: LPS position in mm of that slice's first pixel (ImagePositionPatient). headers: of
+    a DICOM series' slices, for the slice's InstanceNumber and SOPInstanceUID.
+    """
+    rows = []
+    for finding in findings:
+        z, y, x = scan.to_voxel(finding.position).tolist()
+        at = int(np.clip(round(z), 0, scan.array.shape[0] - 1))
+        header = headers[at] if headers else None
+        values: dict[str, Any] = {
+            "seriesuid": series_uid,
+            **dict(zip(("coordX", "coordY", "coordZ"), finding.position.tolist(), strict=True)),
+            "finding": finding.number,
+            **{name: getattr(finding, name) for name in COLUMNS if hasattr(finding, name)},
+            **{"slice": at + 1, "row": y, "column": x},
+            **dict(
+                zip(
+                    ("imageX", "imageY", "imageZ"), scan.to_world(np.array([at, 0, 0])), strict=True
+                )
+            ),
+            "instance_number": None if header is None else header.get("InstanceNumber"),
+            "sop_instance_uid": None if header is None else str(header.SOPInstanceUID),
+        }
+        rows.append({name: plain(values[name], DIGITS.get(name)) for name in COLUMNS})
+    return rows
+
+
+def plain(value: Any, digits: int | None) -> Any:
+    """A value as JSON has it, numbers rounded."""
+    if value is None or isinstance(value, str):
+        return value
+    return int(value) if digits is None else round(float(value), digits)
+
+
+def write_table(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Write findings.csv; without findings its header alone."""
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table["instance_number"] = table["instance_number"].astype("Int64")
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False)

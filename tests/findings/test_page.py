@@ -1,0 +1,101 @@
+"""overview.png and report.html: what they hold, and that the page works in a browser."""
+
+import base64
+import re
+import shutil
+import subprocess
+
+import cv2
+import numpy as np
+import pytest
+
+from nodulenet.findings.cuts import LEAST_HALF_MM, cut_block, three_cuts
+from nodulenet.findings.measure import Finding
+from nodulenet.findings.page import RESEARCH, slice_numbers
+from nodulenet.imaging import Volume
+
+AFFINE = np.array([[0, 0, 1, 0], [0, 2, 0, 0], [4, 0, 0, 0], [0, 0, 0, 1.0]])
+
+
+def test_block_and_cuts_by_hand():
+    """A bright voxel one to the left, front and head of the centre shows there in each cut."""
+    hu = np.full((20, 40, 60), -1350, np.int16)
+    labels = np.zeros(hu.shape, np.uint16)
+    z, y, x = 3, 20, 30
+    hu[z + 1, y - 2, x + 4] = 150
+    labels[z + 1, y - 2, x + 4] = 5
+    finding = Finding(5, np.array([30.0, 40, 12]), 4.0, 0.9, 0.9, 0.9)
+    block = cut_block(finding, Volume(hu, AFFINE), labels)
+    half = (5, 10, 20)
+    assert block.image.shape == tuple(2 * n + 1 for n in half)
+    assert [n * s for n, s in zip(half, (4, 2, 1), strict=True)] == [LEAST_HALF_MM] * 3
+    assert block.first == (z - 5, y - 10, x - 20)
+    place = (5 + 1, 10 - 2, 20 + 4)
+    assert np.argwhere(block.mask).tolist() == [list(place)]
+    assert np.argwhere(block.image).tolist() == [list(place)]
+    assert block.image[place] == 255
+    axial, coronal, sagittal = three_cuts(block)
+    assert np.argwhere(axial.mask).tolist() == [[place[1], place[2]]]
+    assert axial.spacing == (2, 1)
+    # the head is above: row 0 is the highest slice
+    assert np.argwhere(coronal.mask).tolist() == [[10 - place[0], place[2]]]
+    assert np.argwhere(sagittal.image).tolist() == [[10 - place[0], place[1]]]
+    assert sagittal.spacing == (4, 2)
+
+
+def test_slice_numbers_of_the_scan():
+    assert slice_numbers(4, 30, ((0, 1, 2), ())) == (5, 1)
+    # turned round: index 4 of 30 slices is the scan's 26th
+    assert slice_numbers(4, 30, ((0, 1, 2), (0, 2))) == (26, -1)
+    assert slice_numbers(4, 30, ((2, 1, 0), ())) == (0, 0)
+
+
+def test_overview_has_a_strip_a_finding(predicted):
+    picture = cv2.imread(str(predicted.output / "overview.png"))
+    assert picture.shape[1] == 2000
+    assert picture.shape[0] == pytest.approx(200 * (4.6 + 0.5 + 2.1 * 2), abs=2)
+    blue, green, red = (picture[..., k].astype(int) for k in range(3))
+    orange = (abs(red - 230) < 12) & (abs(green - 159) < 12) & (blue < 12)
+    sky = (abs(red - 86) < 12) & (abs(green - 180) < 12) & (abs(blue - 233) < 12)
+    above = slice(0, round(200 * 4.6))
+    assert orange[above].sum() > 500
+    assert sky[above].sum() == 0
+    assert sky[above.stop :].sum() > 500
+
+
+def test_page_is_self_contained_and_states_where_it_comes_from(predicted):
+    page = (predicted.output / "report.html").read_text()
+    assert RESEARCH in page
+    assert re.findall(r'(?:src|href)="(?!data:)', page) == []
+    assert "http" not in page
+    assert "ab" * 32 in page
+    assert "margin 5" in page
+    assert "$" not in re.sub(r"base64,[^\")]*", "", page)
+    (overview,) = re.findall(r'<img[^>]*src="data:image/png;base64,([^"]*)"', page)
+    assert base64.b64decode(overview) == (predicted.output / "overview.png").read_bytes()
+    strips = re.findall(r"url\(data:image/png;base64,([^)]*)\)", page)
+    assert len(strips) == 4
+    images = [
+        cv2.imdecode(np.frombuffer(base64.b64decode(s), np.uint8), cv2.IMREAD_UNCHANGED)
+        for s in strips
+    ]
+    for image, outline in zip(images[::2], images[1::2], strict=True):
+        assert outline.shape == (4 * image.shape[0], 4 * image.shape[1], 4)
+        assert outline[..., 3].any()
+
+
+def test_sliders_move_in_a_browser(predicted):
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("Chromium is not installed")
+    switches = ("--headless", "--no-sandbox", "--disable-gpu", "--dump-dom")
+    url = (predicted.output / "report.html").as_uri()
+    done = subprocess.run(
+        [browser, *switches, url], capture_output=True, text=True, check=True, timeout=120
+    )
+    # The script has said which slice each slider shows: the finding's own.
+    said = re.findall(r"<output>(\d+), z (-?[\d.]+) mm</output>", done.stdout)
+    rows = predicted.content["findings"]
+    assert [int(number) for number, _ in said] == [row["slice"] for row in rows]
+    assert [float(z) for _, z in said] == pytest.approx([row["imageZ"] for row in rows], abs=0.06)
+    assert done.stdout.count("background-position") == 4
