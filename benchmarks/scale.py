@@ -130,9 +130,11 @@ def write_marks(folder: Path, marks: pd.DataFrame) -> None:
     ).reindex(columns=list(COLUMNS), fill_value=12.345)
     for fold in range(FOLDS):
         part = folder / f"fold{fold}/full"
-        write_predictions([marks[marks["fold"] == fold]], part / "predictions.csv")
-        own = scans.index[scans == fold].tolist()
-        write_json(part / "predictions.json", {"scans": own})
+        own = marks[marks["fold"] == fold]
+        write_predictions([own], part / "predictions.csv")
+        series = scans.index[scans == fold].tolist()
+        counts = own["seriesuid"].value_counts().reindex(series, fill_value=0).to_dict()
+        write_json(part / "predictions.json", {"scans": series, "candidates": counts})
 
 
 def make_manifest(folder: Path) -> None:

@@ -10,6 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 from small_cohort import AFFINE, NODULES, SHAPE, ball, build, world
 
+from nodulenet.cohort.timings import COLUMNS as TIMING_COLUMNS
+from nodulenet.cohort.timings import write_timings
 from nodulenet.evaluation import evaluate_stage
 from nodulenet.evaluation.inputs import ScoredScan
 from nodulenet.files import InputError
@@ -21,6 +23,7 @@ from nodulenet.plots import (
     plot_froc,
     plot_gallery,
     plot_segmentation,
+    plot_timings,
     plot_training,
 )
 from nodulenet.plots.ablation import caption as ablation_caption
@@ -28,6 +31,7 @@ from nodulenet.plots.ablation import draw_scores, label
 from nodulenet.plots.cases import choose, cut_case, cuts, window
 from nodulenet.plots.froc import caption, draw_stage, result_sets
 from nodulenet.plots.segmentation import draw_histogram
+from nodulenet.plots.timings import draw_memory, draw_scans, draw_time
 from nodulenet.plots.training import draw_column
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -303,3 +307,36 @@ def test_a_window_beyond_the_array_is_zero():
     expected[1:, :1, :1] = array[:2, 2:, 2:]
     np.testing.assert_array_equal(out, expected)
     assert not window(array, np.array([5, 0, 0]), 3).any()
+
+
+def timings(*rows):
+    return pd.DataFrame(rows, columns=list(TIMING_COLUMNS))
+
+
+def test_timings_are_drawn_by_rule_and_by_scan(tmp_path):
+    table = timings(
+        ["preprocess", "1.2", "", 30.0, 20.0, 300.0],
+        ["preprocess", "1.3", "", 10.0, 8.0, 500.0],
+        ["preprocess", "1.4", "", 20.0, 8.0, 100.0],
+        ["train", "", "fold0_full", 3540.0, 3564.0, 900.0],
+        ["manifest", "", "", 1.0, np.nan, np.nan],
+    )
+    time, memory, scans = Figure().subplots(3)
+    draw_time(time, table)
+    assert [text.get_text() for text in time.get_yticklabels()] == [
+        "manifest (1)",
+        "preprocess (3)",
+        "train (1)",
+    ]
+    assert time.lines[0].get_xdata().tolist() == [1, 60, 3540]
+    assert time.get_title() == "sum over jobs: 1 h wall, 1 h CPU"
+    draw_memory(memory, table)
+    assert [line.get_xdata()[-2:].tolist() for line in memory.lines] == [[300, 900], [500, 900]]
+    draw_scans(scans, table[table["series_uid"] != ""], "seconds", "s")
+    assert scans.lines[0].get_xydata().tolist() == [[0, 10], [50, 20], [100, 30]]
+    assert legend(scans) == ["preprocess: median 20, most 30 s"]
+    for name, rows in (("whole", table), ("few", table[3:]), ("none", table[:0])):
+        write_timings(rows, tmp_path / f"{name}.tsv")
+        plot_timings(tmp_path / f"{name}.tsv", tmp_path / f"{name}.svg")
+        text = (tmp_path / f"{name}.svg").read_text()
+        assert ElementTree.fromstring(text).tag.endswith("svg")

@@ -195,6 +195,17 @@ def test_rules_do_not_import_the_package() -> None:
         assert not re.search(r"^\s*(import|from)\s+nodulenet", path.read_text(), re.M), path
 
 
+def test_every_rule_but_those_that_gather_is_measured() -> None:
+    for path in (ROOT / "rules").glob("*.smk"):
+        for rule in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
+            logs = re.findall(r' log:\n +"(.+)\.log"', rule)
+            assert len(logs) == 1, rule
+            # Beside each other by name: the table of timings takes the end of the log too.
+            name = logs[0].replace("<logs>", "<benchmarks>").replace("/demo/", "/demo/benchmarks/")
+            expected = [] if path.name == "timings.smk" else [name]
+            assert re.findall(r' benchmark:\n +"(.+)\.tsv"', rule) == expected, rule
+
+
 def test_scripts_read_no_config() -> None:
     for path in (ROOT / "workflow_scripts").glob("*.py"):
         assert "snakemake.config" not in path.read_text(), path

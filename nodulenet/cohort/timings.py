@@ -32,15 +32,16 @@ def gather_timings(logs: Path | str, scans: Collection[str]) -> pd.DataFrame:
     missing in its row. A log or benchmark that was deleted is not missed: it is no result.
     """
     folder = Path(logs) / BENCHMARKS
-    rows = [timing(path, Path(logs)) for path in sorted(folder.rglob("*.tsv"))]
+    paths = sorted(folder.rglob("*.tsv"))
+    rows = [timing(path, Path(logs)) for path in paths]
     if not rows:
         log.warning("%s: holds no benchmark of a job", folder)
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame(rows, index=paths, columns=list(COLUMNS))
     known = table["series_uid"].isin({"", *scans})
     if not known.all():
         log.warning("%s: %d jobs of other scans left out", folder, (~known).sum())
-    for row in table[table["seconds"].isna()].to_dict("records"):
-        log.warning("%s: the benchmark of %s%s is damaged", *list(row.values())[:3])
+    for name in table.index[table["seconds"].isna()]:
+        log.warning("%s is damaged", name)
     return table[known].reset_index(drop=True)
 
 

@@ -49,7 +49,7 @@ def compare_stages(
     naming file and fault.
     """
     cohort = read_cohort(manifest, folds)
-    findings = {scan.series_uid: read_findings(scan) for scan in cohort}
+    findings = read_findings(cohort)
     protocol = settings["protocol"]
     truth = read_truths(protocol, cohort, findings, manifest, challenge)[0][0]
     curves = {}

@@ -19,7 +19,7 @@ def score_readers(manifest: Path, folds: Path, origin: Mapping[str, Any], output
     origin: consensus, level and config for the stamp. Raises `InputError` naming file and fault.
     """
     scored = [scan for scan in read_cohort(manifest, folds) if scan.nodules > 0]
-    table = compare_readers(scored, {scan.series_uid: read_findings(scan) for scan in scored})
+    table = compare_readers(scored, read_findings(scored))
     own = {"protocol": NODULENET, **origin}
     stamp = stamp_of(own, len(scored), sum(scan.nodules for scan in scored))
     write_table(stamped(table, stamp), output / "reader_pairs.csv")

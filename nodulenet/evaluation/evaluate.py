@@ -45,7 +45,7 @@ def evaluate_stage(
     """
     cohort = read_cohort(Path(manifest), Path(folds))
     table = read_predictions(Path(predictions), cohort)
-    findings = {scan.series_uid: read_findings(scan) for scan in cohort}
+    findings = read_findings(cohort)
     protocol = settings["protocol"]
     truths, counts = read_truths(protocol, cohort, findings, Path(manifest), challenge)
     sets = result_sets(table, str(predictions))

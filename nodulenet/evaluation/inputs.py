@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nodulenet.cohort.folds import read_folds
 from nodulenet.cohort.manifest import read_manifest
 from nodulenet.evaluation.luna16 import read_table
+from nodulenet.evaluation.own_tables import parse_together
 from nodulenet.evaluation.tables import (
     MARK_COLUMNS,
     POSITION,
@@ -71,18 +72,27 @@ def read_predictions(path: Path, cohort: Sequence[ScoredScan]) -> pd.DataFrame:
     Raises `InputError` when the table names a scan that the cohort lacks.
     """
     with own_artefact(path):
-        table = read_table(path, PREDICTION_COLUMNS)
+        table = parse_together([path.read_bytes()], PREDICTION_COLUMNS)
+        if table is None:
+            table = read_table(path, PREDICTION_COLUMNS)
     position = scan_positions(table, [scan.series_uid for scan in cohort], str(path))
     table["fold"] = np.array([scan.fold for scan in cohort])[position]
     table["row"] = table.groupby("fold").cumcount() + 1
     return table
 
 
-def read_findings(scan: ScoredScan) -> pd.DataFrame:
-    """One scan's findings with LUNA16's column seriesuid.
+def read_findings(cohort: Sequence[ScoredScan]) -> dict[str, pd.DataFrame]:
+    """The findings of each scan by its series, with LUNA16's column seriesuid.
 
-    Raises `InputError` when their nodules are not those that the manifest counts.
+    Raises `InputError` when a scan's nodules are not those that the manifest counts.
     """
+    together = _read_together(cohort)
+    if together is not None:
+        return together
+    return {scan.series_uid: _read_one(scan) for scan in cohort}
+
+
+def _read_one(scan: ScoredScan) -> pd.DataFrame:
     with own_artefact(scan.findings):
         table = read_table(scan.findings, FINDING_COLUMNS)
         if "kind" not in table:
@@ -94,6 +104,30 @@ def read_findings(scan: ScoredScan) -> pd.DataFrame:
                 f"{scan.findings}: nodules [{shown}], the manifest counts {scan.nodules} nodule(s)"
             )
     return table.astype({"label": int}).rename(columns={"series_uid": "seriesuid"})
+
+
+def _read_together(cohort: Sequence[ScoredScan]) -> dict[str, pd.DataFrame] | None:
+    """What `_read_one` gives of all scans; None where anything is amiss, which that names."""
+    try:
+        files = [scan.findings.read_bytes() for scan in cohort]
+    except OSError:
+        return None
+    table = parse_together(files, FINDING_COLUMNS)
+    if table is None or "kind" not in table:
+        return None
+    ends = np.cumsum([content.count(b"\n") - 1 for content in files]).tolist()
+    nodule = np.flatnonzero(table["kind"] == "nodule")
+    counts = np.bincount(np.searchsorted(ends, nodule, side="right"), minlength=len(cohort))
+    labels = [label for scan in cohort for label in range(1, scan.nodules + 1)]
+    if counts.tolist() != [scan.nodules for scan in cohort]:
+        return None
+    if table["label"].iloc[nodule].tolist() != labels:
+        return None
+    table = table.astype({"label": int}).rename(columns={"series_uid": "seriesuid"})
+    return {
+        scan.series_uid: table.iloc[start:end].reset_index(drop=True)
+        for scan, start, end in zip(cohort, [0, *ends[:-1]], ends, strict=True)
+    }
 
 
 def read_labels(scan: ScoredScan) -> NDArray:

@@ -103,17 +103,30 @@ def concat_predictions(folders: Sequence[Path], folds: Path, output: Path) -> No
     files of a fold are damaged or do not agree, so that a table cut short is noticed.
     """
     predicted: list[str] = []
-    tables = []
     for folder in map(Path, folders):
-        table, scans = read_fold(folder)
-        predicted += scans
-        tables.append(table)
+        predicted += read_fold(folder)
     check_scans(predicted, set(read_folds(folds).series_uid), folds)
-    write_predictions([table for table in tables if len(table)], output)
+    join_tables([Path(folder) / "predictions.csv" for folder in folders], output)
 
 
-def read_fold(folder: Path) -> tuple[pd.DataFrame, list[str]]:
-    """A fold's predictions and its scans. Raises `CorruptArtefact` where the two do not agree."""
+def join_tables(paths: Sequence[Path], output: Path) -> None:
+    """Write the rows of tables with the same header one after the other, as they stand.
+
+    Raises `InputError` naming a table with another header than the first.
+    """
+    with replacing(output) as temporary, temporary.open("w") as whole:
+        for number, path in enumerate(paths):
+            head, _, rows = path.read_text().partition("\n")
+            if not number:
+                first = head
+                whole.write(f"{head}\n")
+            if head != first:
+                raise InputError(f"{path}: not the columns of {paths[0]}")
+            whole.write(rows if rows.endswith("\n") else f"{rows}\n" * bool(rows))
+
+
+def read_fold(folder: Path) -> list[str]:
+    """The scans of a fold. Raises `CorruptArtefact` where its predictions do not agree."""
     summary, path = folder / "predictions.json", folder / "predictions.csv"
     record = read_json(summary)
     table = read_predictions(path)
@@ -128,7 +141,7 @@ def read_fold(folder: Path) -> tuple[pd.DataFrame, list[str]]:
                 raise InputError(
                     f"{path}: scan {scan}: {rows} rows, {summary} says {candidates[scan]}"
                 )
-    return table, scans
+    return scans
 
 
 def check_scans(predicted: Sequence[str], expected: set[str], folds: Path) -> None:

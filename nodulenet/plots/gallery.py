@@ -61,7 +61,7 @@ def read_cases(
     cohort = read_cohort(manifest, folds)
     scored = [scan for scan in cohort if scan.nodules > 0]
     table = read_predictions(predictions, cohort)
-    findings = {scan.series_uid: read_findings(scan) for scan in scored}
+    findings = read_findings(scored)
     folders = [Path(folder) for folder in masks]
     scores = score_segmentation(scored, findings, table, folders) if scored else None
     if scores is None:

@@ -48,7 +48,7 @@ def draw_time(axes: Axes, table: pd.DataFrame) -> None:
 
 def draw_memory(axes: Axes, table: pd.DataFrame) -> None:
     """Draw each rule's median and greatest peak of memory, the greatest on top."""
-    peaks = table.groupby("rule")["peak_mb"].agg(["median", "max"]).sort_values("max")
+    peaks = table.groupby("rule")["peak_mb"].agg(["median", "max"]).dropna().sort_values("max")
     rows = range(len(peaks))
     axes.hlines(rows, peaks["median"], peaks["max"], color=GREY, lw=1)
     axes.plot(peaks["median"], rows, ".", color=ORANGE, label="median job")

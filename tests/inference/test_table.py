@@ -87,6 +87,32 @@ def test_folds_are_joined_in_order_and_scans_without_candidates_are_fine(tmp_pat
     pd.testing.assert_frame_equal(joined, read_predictions(first / "predictions.csv"))
 
 
+def test_joined_rows_are_the_text_of_the_folds(tmp_path: Path) -> None:
+    first = fold_folder(tmp_path, 0, ["1.1"], ["1.1"])
+    second = fold_folder(tmp_path, 1, ["1.3"], ["1.3"])
+    # Without a newline at its end.
+    table = first / "predictions.csv"
+    table.write_text(table.read_text().rstrip("\n"))
+    folds = folds_table(tmp_path, ["1.1", "1.3"])
+    concat_predictions([first, second], folds, tmp_path / "all.csv")
+    lines = (tmp_path / "all.csv").read_text().splitlines()
+    parts = [(folder / "predictions.csv").read_text().splitlines() for folder in (first, second)]
+    assert lines == [*parts[0], *parts[1][1:]]
+    assert len(lines) == 5
+
+
+def test_a_fold_with_other_columns_is_an_error(tmp_path: Path) -> None:
+    first = fold_folder(tmp_path, 0, ["1.1"], ["1.1"])
+    second = fold_folder(tmp_path, 1, ["1.3"], ["1.3"])
+    path = second / "predictions.csv"
+    table = pd.read_csv(path, dtype=str)
+    table[table.columns[::-1]].to_csv(path, index=False)
+    folds = folds_table(tmp_path, ["1.1", "1.3"])
+    with pytest.raises(InputError, match=r"fold1/predictions\.csv: not the columns of"):
+        concat_predictions([first, second], folds, tmp_path / "all.csv")
+    assert not (tmp_path / "all.csv").exists()
+
+
 @pytest.mark.parametrize(
     ("scans", "fault"),
     [

@@ -29,6 +29,7 @@ def test_all_targets(first_run: Path) -> None:
         *(f"figures/{name}.svg" for name in ("froc", "dice", "training_fold0", "training_fold1")),
         *("figures/ablation.svg", "ablation.csv", "reader_pairs.csv"),
         "full/gallery.png",
+        "figures/timings.svg",
     ]
     assert [path for path in expected if not (results / path).stat().st_size] == []
     manifest = pd.read_csv(results / "manifest.tsv", sep="\t")
