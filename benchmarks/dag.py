@@ -45,7 +45,8 @@ def main() -> None:
     batch = f" --batch {options.batch}" if options.batch else ""
     work = f"`snakemake -n{batch}`, {options.scans} scans, {options.folds} folds, 5 stages"
     print(f"| {work} | {jobs} | {seconds:.1f} s | {cpu:.1f} s | {megabytes:.0f} MB |")
-    sys.exit(status)
+    if status:
+        sys.exit("the dry run failed")
 
 
 def parse() -> argparse.Namespace:
@@ -77,14 +78,17 @@ def write_cohort(folder: Path, scans: int, folds: int) -> None:
 def write_results(results: Path, scans: int, batch: str) -> None:
     """Write as empty files what the batches before this one make.
 
-    Snakemake cuts the sorted inputs of `manifest`: all scans' findings come before all volumes.
+    Snakemake cuts the sorted inputs of `manifest`: first all scans' findings, then all volumes, and
+    at the end the scan table. The first batches have one more where they cannot all be equal.
     """
     number, batches = map(int, batch.partition("=")[2].split("/"))
+    each, more = divmod(2 * scans + 1, batches)
+    done = each * (number - 1) + min(number - 1, more)
     series = sorted(f"1.2.826.{scan}" for scan in range(scans))
     jobs = [(kind, scan) for kind in MADE for scan in series]
     for name in ("annotations", *MADE):
         (results / name).mkdir(parents=True)
-    for kind, scan in jobs[: len(jobs) * (number - 1) // batches]:
+    for kind, scan in jobs[:done]:
         for pattern in MADE[kind]:
             (results / pattern.format(scan)).touch()
 
