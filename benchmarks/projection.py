@@ -79,7 +79,7 @@ def project(
     step, prediction = figures["crop"], figures["prediction"]
     predictions = scans * len(evaluated)
     rate = tflops * 1000 * HOUR
-    kept = figures["kept"]
+    kept, tables = figures["kept"], figures["tables"]
     stages = folds * len(config["train"]["stages"])
     return Projection(
         scans=scans,
@@ -90,7 +90,7 @@ def project(
         training_gpu=sum(number * step[name]["gflop"] for name, number in crops.items()) / rate,
         predicting=predictions * prediction["cpu_s"] / HOUR,
         predicting_gpu=predictions * prediction["gflop"] / rate,
-        gathering=scans * figures["tables"]["cpu_s"] / HOUR,
+        gathering=scans * (tables["cpu_s"] + len(evaluated) * tables["stage_cpu_s"]) / HOUR,
         gigabytes=(scans * kept["scan_mb"] + stages * kept["stage_mb"]) / 1000,
         files=scans * kept["scan_files"] + stages * kept["stage_files"],
     )

@@ -9,11 +9,15 @@ system that lies in memory has nothing to forget.
 import argparse
 import os
 import shutil
+import statistics
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +59,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
     parser.add_argument("--scans", type=int, default=30)
-    parser.add_argument("--shape", type=int, nargs=3, default=(320, 260, 340))
+    parser.add_argument("--shape", type=int, nargs=3, default=(286, 206, 296))
     return parser.parse_args()
 
 
@@ -93,9 +97,9 @@ def forget(folder: Path) -> None:
 
 
 def measure(folder: Path, scans: int) -> list[float]:
-    """Seconds to open a scan and to cut a crop, each first cold and then again; MB of a cold crop
-    that came from the disk."""
-    cut_all(open_all(folder, scans)[:1])  # compiles
+    """Median seconds to open a scan and to cut a crop, each first cold and then again; MB of a cold
+    crop that came from the disk."""
+    timed_cut(timed_open(folder, 1)[1])  # compiles
     forget(folder)
     cold, loaded = timed_open(folder, scans)
     before = bytes_read()
@@ -112,34 +116,30 @@ def bytes_read() -> int:
 
 
 def timed_open(folder: Path, scans: int) -> tuple[float, list[TrainingScan]]:
-    begin = time.perf_counter()
-    loaded = open_all(folder, scans)
-    return (time.perf_counter() - begin) / scans, loaded
+    """Open the scans as a training does."""
+    rows = [
+        {"series_uid": str(k), "volume": f"{k}.npy", "mask": f"{k}_mask.npy", "record": f"{k}.json"}
+        for k in range(scans)
+    ]
+    return in_turn([partial(load_scan, folder, row) for row in rows])
 
 
 def timed_cut(scans: list[TrainingScan]) -> float:
-    begin = time.perf_counter()
-    cut_all(scans)
-    return (time.perf_counter() - begin) / len(scans)
-
-
-def open_all(folder: Path, scans: int) -> list[TrainingScan]:
-    """The scans as a training opens them."""
-    return [
-        load_scan(
-            folder,
-            {"series_uid": str(k), "volume": f"{k}.npy", "mask": f"{k}_mask.npy"}
-            | {"record": f"{k}.json"},
-        )
-        for k in range(scans)
-    ]
-
-
-def cut_all(scans: list[TrainingScan]) -> None:
     """Cut the augmented crop of every scan's nodule, the same ones at every call."""
     rng = np.random.default_rng(0)
-    for number in range(len(scans)):
-        draw_sample(scans, Sample(number, 0), 128, Augmentation(), 170, rng)
+    samples = [Sample(number, 0) for number in range(len(scans))]
+    cuts = [partial(draw_sample, scans, k, 128, Augmentation(), 170, rng) for k in samples]
+    return in_turn(cuts)[0]
+
+
+def in_turn(calls: Sequence[Callable[[], Any]]) -> tuple[float, list[Any]]:
+    """Median seconds of the calls, and what they give."""
+    seconds, results = [], []
+    for call in calls:
+        begin = time.perf_counter()
+        results.append(call())
+        seconds.append(time.perf_counter() - begin)
+    return statistics.median(seconds), results
 
 
 if __name__ == "__main__":
