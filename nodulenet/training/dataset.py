@@ -59,13 +59,19 @@ def load_training_scans(manifest: Path, folds: Path, fold: int) -> list[Training
 
 def load_scan(root: Path, row: Mapping[Hashable, Any]) -> TrainingScan:
     """Find the nodules of the artefacts that a manifest row names, relative to `root`."""
-    files = [root / row[name] for name in ("volume", "mask", "record")]
-    shape = open_scan(files[0], files[2])[0].shape
-    boxes = find_nodules(files[1], files[2])
+    volume, mask, record = (root / row[name] for name in ("volume", "mask", "record"))
+    shape = open_scan(volume, record)[0].shape
+    boxes = find_nodules(mask, record)
     centres = [[(s.start + s.stop - 1) / 2 for s in box] for box in boxes]
     extents = [max(s.stop - s.start for s in box) for box in boxes]
     return TrainingScan(
-        row["series_uid"], *files, shape, np.reshape(centres, (-1, 3)), np.array(extents, float)
+        row["series_uid"],
+        volume,
+        mask,
+        record,
+        shape,
+        np.reshape(centres, (-1, 3)),
+        np.array(extents, float),
     )
 
 
