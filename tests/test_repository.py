@@ -29,10 +29,7 @@ ORDER = (
     "plots",
     "findings",
     "doctor",
-    "cli_compare",
-    "cli_train",
-    "cli_doctor",
-    "cli_predict",
+    "commands",
     "cli",
 )
 MODULES = sorted((ROOT / "nodulenet").rglob("*.py"))

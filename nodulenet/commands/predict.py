@@ -15,7 +15,7 @@ from tqdm import tqdm
 from nodulenet.files import InputError
 
 
-def add_predict(commands: argparse._SubParsersAction) -> None:
+def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser's commands."""
     text = "find and outline the lung nodules of a CT, for research, not for diagnosis"
     parser = commands.add_parser("predict", help=text, description=text)
@@ -49,7 +49,7 @@ def add_predict(commands: argparse._SubParsersAction) -> None:
         " as read from the FROC beside the weights (default: 0.5)",
     )
     add_machine_options(parser)
-    parser.set_defaults(run=run_predict)
+    parser.set_defaults(run=run)
 
 
 def add_machine_options(parser: argparse.ArgumentParser) -> None:
@@ -101,7 +101,7 @@ def grey_value(text: str) -> int:
     return value
 
 
-def run_predict(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Predict every CT series of the input; several go into a folder each, named by series.
 
     Raises `InputError` at the first fault in what was asked for; a fault in one of several

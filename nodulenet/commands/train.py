@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 
-def add_train(commands: argparse._SubParsersAction) -> None:
+def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser of `nodulenet`."""
     text = (
         "train one stage of one fold on what the workflow has prepared; started by torchrun or"
@@ -28,10 +28,10 @@ def add_train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--threads", type=int, default=4, metavar="N", help="threads of a process (default: 4)"
     )
-    parser.set_defaults(run=run_train)
+    parser.set_defaults(run=run)
 
 
-def run_train(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Train the stage."""
     import logging
 
