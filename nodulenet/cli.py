@@ -13,12 +13,14 @@ from nodulenet.commands import (
     compare_annotations,
     compare_excluded,
     consensus,
+    demo,
     doctor,
     froc,
     import_weights,
     index,
     predict,
     train,
+    workflow,
 )
 from nodulenet.files import InputError
 
@@ -28,15 +30,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         options.run(options)
+        return 0
     except InputError as error:
-        print(f"nodulenet: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
+        fault = " ".join(str(error).split())
     except OSError as error:
-        # A full disk reports no file name; what was being written is the output.
-        path = error.filename or options.output
-        print(f"nodulenet: {path}: {error.strerror or error}", file=sys.stderr)
-        return 1
-    return 0
+        # A full disk or a closed pipe reports no file name; what was being written is the output.
+        path = error.filename or vars(options).get("output", "standard output")
+        fault = f"{path}: {error.strerror or error}"
+    # After the error, and with it a bar that it has stopped, is gone: the bar ends its line.
+    print(f"nodulenet: {fault}", file=sys.stderr)
+    return 1
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -56,6 +59,8 @@ def build_parser() -> argparse.ArgumentParser:
     import_weights.add_parser(commands)
     train.add_parser(commands)
     doctor.add_parser(commands)
+    demo.add_parser(commands)
+    workflow.add_parser(commands)
     return parser
 
 

@@ -5,14 +5,11 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
-from tqdm import tqdm
-
 from nodulenet.files import InputError
+from nodulenet.progress import steps
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -131,7 +128,7 @@ def run(options: argparse.Namespace) -> None:
         folder = options.output / scan.series_uid if len(scans) > 1 else options.output
         name = f"scan {number} of {len(scans)}"
         try:
-            with progress(name, STAGES + detector.passes) as advance:
+            with steps(name, STAGES + detector.passes) as advance:
                 content = predict_scan(scan, detector, least, folder, advance)
         except InputError as error:
             if len(scans) == 1:
@@ -157,24 +154,6 @@ def check_writable(folder: Path) -> None:
             return
     except OSError as error:
         raise InputError(f"{folder}: cannot be written: {error.strerror}") from error
-
-
-@contextmanager
-def progress(name: str, total: int) -> Iterator[Callable[[str], None]]:
-    """Yield a function to call with the name of each step: a bar on a terminal, else lines."""
-    with tqdm(total=total, desc=name, unit="step", disable=None) as bar:
-        last = ""
-
-        def advance(what: str) -> None:
-            nonlocal last
-            if not bar.disable:
-                bar.set_postfix_str(what)
-                bar.update()
-            elif what != last:
-                print(f"{name}: {what}", file=sys.stderr, flush=True)
-            last = what
-
-        yield advance
 
 
 def memory_text() -> str:

@@ -4,6 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
+from nodulenet.progress import logging_beside_bars
+
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser of `nodulenet`."""
@@ -63,13 +65,14 @@ def run(options: argparse.Namespace) -> None:
         ) from error
     folder = options.output / f"fold{options.fold}"
     before = stages[options.stage].get("after")
-    train_stage(
-        options.output / "manifest.tsv",
-        options.output / "folds.tsv",
-        options.fold,
-        options.stage,
-        settings,
-        {name: folder / before / f"{name}.pt" for name in ("weights", "momentum") if before},
-        folder / options.stage,
-        options.threads,
-    )
+    with logging_beside_bars():
+        train_stage(
+            options.output / "manifest.tsv",
+            options.output / "folds.tsv",
+            options.fold,
+            options.stage,
+            settings,
+            {name: folder / before / f"{name}.pt" for name in ("weights", "momentum") if before},
+            folder / options.stage,
+            options.threads,
+        )
