@@ -10,7 +10,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import running
 import tiny
 
 ROOT = Path(__file__).parents[1]
@@ -45,11 +44,13 @@ def held_by(wheel: Path) -> set[str]:
         return {name for name in archive.namelist() if name.startswith("nodulenet/")}
 
 
-def run(command: Path, *arguments: str, cwd: Path, status: int = 0) -> str:
-    """Run a command of the environment as a person does who has no clone."""
+def run(*command: object, cwd: Path, status: int = 0, package: Path | None = None) -> str:
+    """Run a command, with the `package` of a clone in reach or, as without a clone, none."""
     known = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    if package:
+        known["PYTHONPATH"] = str(package)
     done = subprocess.run(
-        [command, *arguments], cwd=cwd, env=known, text=True, check=False,
+        list(map(str, command)), cwd=cwd, env=known, text=True, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert done.returncode == status, done.stdout
@@ -83,19 +84,18 @@ def test_a_wheel_made_of_the_source_distribution_is_the_same(wheel: Path, tmp_pa
 def test_the_tiny_tour_without_a_clone(environment: Path, tmp_path: Path) -> None:
     tiny.write_cohort(tmp_path)
     (tmp_path / "config.yaml").rename(tmp_path / "tiny.yaml")
-    tour = ("demo", "--cores", "2", "--", "--configfile", "tiny.yaml")
-    run(environment / "nodulenet", *tour, cwd=tmp_path)
+    nodulenet, snakemake = environment / "nodulenet", environment / "snakemake"
+    tour = ("demo", "--cores", 2, "--", "--configfile", "tiny.yaml")
+    run(nodulenet, *tour, cwd=tmp_path)
     froc = json.loads((tmp_path / "results/tiny/full/froc.json").read_text())
     assert froc["sets"]["ensemble"]["nodules"] == 4
     assert (tmp_path / "results/tiny/figures/timings.svg").stat().st_size
-    # The workflow lies in the environment, and its profile is found.
-    folder = Path(run(environment / "nodulenet", "workflow", cwd=tmp_path).strip())
+    folder = Path(run(nodulenet, "workflow", cwd=tmp_path).strip())
     assert folder.is_relative_to(environment.parent)
-    command = ("--snakefile", str(folder / "Snakefile"), "--configfile", "tiny.yaml", "-n")
-    assert "Nothing to be done" in run(environment / "snakemake", *command, cwd=tmp_path)
-    # The same digests decide in the clone.
-    command = ("--snakefile", str(ROOT / "Snakefile"), "--configfile", "tiny.yaml", "-n")
-    assert "Nothing to be done" in running.run(tmp_path, *command)
-    assert "no_such_file" in run(
-        environment / "nodulenet", *tour, "no_such_file", cwd=tmp_path, status=1
-    )
+    # The profile beside the installed Snakefile is found: --cores is asked for without it.
+    own = ("--configfile", "tiny.yaml", "--dry-run", "--snakefile")
+    assert "Nothing to be done" in run(snakemake, *own, folder / "Snakefile", cwd=tmp_path)
+    # The clone's rules find all of it up to date: the same digests, the same schemas.
+    clone = (sys.executable, "-m", "snakemake", *own, ROOT / "Snakefile")
+    assert "Nothing to be done" in run(*clone, cwd=tmp_path, package=ROOT)
+    assert "no_such_file" in run(nodulenet, *tour, "no_such_file", cwd=tmp_path, status=1)
