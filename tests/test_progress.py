@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,7 +35,7 @@ with logging_beside_bars():
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def in_a_pipe(*command: str) -> str:
@@ -48,6 +49,7 @@ def in_a_pipe(*command: str) -> str:
 def on_a_terminal(*command: str) -> str:
     """What a command writes to stderr when that is a terminal."""
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
     process = subprocess.Popen(
         [sys.executable, *command], env=environment(), stdout=subprocess.DEVNULL, stderr=theirs
     )

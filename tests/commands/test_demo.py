@@ -17,10 +17,10 @@ ROOT = Path(__file__).parents[2]
 FAKE = """
 import pathlib, sys, time
 print(*sys.argv[1:], sep="\\n", flush=True)
-print(pathlib.Path.cwd(), flush=True)
-if "--wait" not in sys.argv:
-    sys.exit(7)
 try:
+    print(pathlib.Path.cwd(), flush=True)
+    if "--wait" not in sys.argv:
+        sys.exit(7)
     time.sleep(60)
 except KeyboardInterrupt:
     print("jobs ended", flush=True)
