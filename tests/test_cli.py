@@ -314,7 +314,8 @@ def test_the_command_is_installed_and_tells_its_version():
 def test_usage_costs_no_heavy_import():
     code = (
         "import sys, nodulenet.cli as cli; cli.build_parser();"
-        "sys.exit(str([m for m in ('numpy', 'pandas', 'torch', 'cv2') if m in sys.modules]))"
+        "heavy = ('numpy', 'pandas', 'torch', 'cv2', 'tqdm');"
+        "sys.exit(str([m for m in heavy if m in sys.modules]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr == "[]\n"

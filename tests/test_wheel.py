@@ -49,8 +49,14 @@ def held_by(wheel: Path) -> set[str]:
 
 
 def run(*command: object, cwd: Path, status: int = 0, package: Path | None = None) -> str:
-    """Run a command, with the `package` of a clone in reach or, as without a clone, none."""
+    """Run a command, with the `package` of a clone in reach or, as without a clone, none.
+
+    Nor are the commands of the environment that the tests run in.
+    """
     known = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    own = Path(sys.executable).parent
+    places = os.environ["PATH"].split(os.pathsep)
+    known["PATH"] = os.pathsep.join(place for place in places if Path(place) != own)
     if package:
         known["PYTHONPATH"] = str(package)
     done = subprocess.run(

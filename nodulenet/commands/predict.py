@@ -9,7 +9,6 @@ from fractions import Fraction
 from pathlib import Path
 
 from nodulenet.files import InputError
-from nodulenet.progress import steps
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -108,6 +107,7 @@ def run(options: argparse.Namespace) -> None:
     from nodulenet.findings.predict import STAGES, predict_scan
     from nodulenet.findings.scans import find_scans
     from nodulenet.findings.threshold import find_threshold
+    from nodulenet.progress import steps
 
     started = time.monotonic()
     scans, passed = find_scans(options.input, options.series)

@@ -4,8 +4,6 @@ import argparse
 import os
 from pathlib import Path
 
-from nodulenet.progress import logging_beside_bars
-
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser of `nodulenet`."""
@@ -38,6 +36,7 @@ def run(options: argparse.Namespace) -> None:
     import logging
 
     from nodulenet.files import InputError
+    from nodulenet.progress import logging_beside_bars
     from nodulenet.training.distributed import LOG_FORMAT, rank_given
     from nodulenet.training.settings import (
         read_augmentation,
