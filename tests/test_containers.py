@@ -1,6 +1,7 @@
 """The container files, as far as they can be tried without a container."""
 
 import re
+import shutil
 import subprocess
 from fnmatch import fnmatch
 from pathlib import Path
@@ -15,6 +16,7 @@ APPTAINER = (ROOT / "envs/nodulenet.def").read_text()
 README = (ROOT / "README.md").read_text()
 WHEEL = f"nodulenet-{__version__}-py3-none-any.whl"
 FOLDER = "/opt/nodulenet"
+SYSTEM = ("apt-get update", "apt-get install -y --no-install-recommends libgomp1")
 
 
 def section(name: str) -> str:
@@ -23,8 +25,8 @@ def section(name: str) -> str:
 
 
 def docker_script(cuda: str) -> str:
-    (script,) = re.findall(r"^RUN (.*?[^\\])\n(?! )", DOCKER, re.M | re.S)
-    return f"CUDA={cuda}; cd {FOLDER}; {script}"
+    scripts = re.findall(r"^RUN (.*?[^\\])$", DOCKER, re.M | re.S)
+    return "\n".join([f"CUDA={cuda}; cd {FOLDER}", *scripts])
 
 
 def apptainer_script(cuda: str) -> str:
@@ -35,14 +37,30 @@ def apptainer_script(cuda: str) -> str:
 @pytest.mark.parametrize("cuda", ["no", "yes"])
 def test_what_is_installed_is_what_the_readme_installs(script, cuda, tmp_path):
     (tmp_path / WHEEL).touch()
-    said = 'pip() { printf "%s\\n" "pip $*"; }\nset -eu\n'
-    shell = said + script(cuda).replace(FOLDER, str(tmp_path))
-    done = subprocess.run(["sh", "-c", shell], check=True, capture_output=True, text=True)
+    # Nothing but these can be called.
+    for name in ("pip", "apt-get", "rm"):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@"\n')
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "ls").symlink_to(str(shutil.which("ls")))
+    shell = "set -eu\n" + script(cuda).replace(FOLDER, str(tmp_path))
+    environment = {"PATH": str(tmp_path)}
+    done = subprocess.run(
+        ["/bin/sh", "-c", shell], env=environment, check=True, capture_output=True, text=True
+    )
+    *system, removed, last = done.stdout.splitlines()
+    assert system == list(SYSTEM)
+    assert removed.startswith("rm -rf /var/lib/apt/lists/")
     (told,) = re.findall(r"^pip install .*whl$", README, re.M)
     cpu = "--extra-index-url https://download.pytorch.org/whl/cpu"
     assert cpu in README
     told = told.replace("nodulenet-*.whl", f"{WHEEL}[gpu]" if cuda == "yes" else f"{WHEEL} {cpu}")
-    assert done.stdout == told.replace("install", "install --no-cache-dir") + "\n"
+    assert last == told.replace("install", "install --no-cache-dir")
+
+
+@pytest.mark.skipif(shutil.which("apt-cache") is None, reason="not on Debian")
+def test_the_packages_of_the_system_exist():
+    for name in SYSTEM[-1].split("--no-install-recommends ")[1].split():
+        subprocess.run(["apt-cache", "show", name], check=True, capture_output=True)
 
 
 def test_what_is_copied_is_there():
