@@ -17,6 +17,7 @@ from nodulenet.model.released_settings import RELEASED
 ROOT = Path(__file__).parents[1]
 ORDER = (
     "files",
+    "progress",
     "annotations",
     "imaging",
     "cohort",
@@ -29,10 +30,7 @@ ORDER = (
     "plots",
     "findings",
     "doctor",
-    "cli_compare",
-    "cli_train",
-    "cli_doctor",
-    "cli_predict",
+    "commands",
     "cli",
 )
 MODULES = sorted((ROOT / "nodulenet").rglob("*.py"))
@@ -204,6 +202,16 @@ def test_every_rule_but_those_that_gather_is_measured() -> None:
             name = logs[0].replace("<logs>", "<benchmarks>").replace("/demo/", "/demo/benchmarks/")
             expected = [] if path.name == "timings.smk" else [name]
             assert re.findall(r' benchmark:\n +"(.+)\.tsv"', rule) == expected, rule
+
+
+def test_messages_name_the_scan_fold_and_stage() -> None:
+    for path in (ROOT / "rules").glob("*.smk"):
+        for rule in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
+            (log,) = re.findall(r' log:\n +"(.+)\.log"', rule)
+            (message,) = re.findall(r' message:\n +"(.+)"', rule)
+            assert set(re.findall(r"{(\w+)}", log)) == set(
+                re.findall(r"{wildcards\.(\w+)}", message)
+            ), rule
 
 
 def test_scripts_read_no_config() -> None:

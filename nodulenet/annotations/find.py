@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from nodulenet.annotations.lidc_xml import ct_series_uid, read_lidc_xml
 from nodulenet.files import InputError
+from nodulenet.progress import track
 
 CXR_REASON = "a chest X-ray reading"
 
@@ -25,7 +26,7 @@ def find_readings(folder: Path | str) -> tuple[dict[str, Path], list[tuple[Path,
         raise InputError(f"{folder}: no such folder")
     found: dict[str, Path] = {}
     passed: list[tuple[Path, str]] = []
-    for path in _xml_files(folder):
+    for path in track(_xml_files(folder), "look for annotations", "files"):
         if path.name.startswith("."):
             passed.append((path, "a hidden file, perhaps of a run that was killed"))
             continue

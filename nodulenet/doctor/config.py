@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nodulenet.doctor.finding import INSTALL, Finding
+from nodulenet.doctor.finding import Finding, install
 from nodulenet.files import InputError
 
 MADE = "results/demo/source"
@@ -70,7 +70,7 @@ def check_table(config: dict[str, Any]) -> tuple[list[Finding], Table]:
 
         table = read_scan_table(path)
     except ImportError as error:
-        return [Finding("missing", "scan table", f"not read: {error}: {INSTALL}")], nothing
+        return [Finding("missing", "scan table", f"not read: {error}: {install()}")], nothing
     except InputError as error:
         return [Finding("missing", "scan table", f"{error}: mend the table")], nothing
     files = [(kind, file) for kind in KINDS for file in table[kind] if file]

@@ -12,7 +12,7 @@ from nodulenet.doctor.config import (
     read_config,
     section,
 )
-from nodulenet.doctor.finding import INSTALL, Finding
+from nodulenet.doctor.finding import Finding, install
 from nodulenet.doctor.machine import (
     bytes_below,
     bytes_needed,
@@ -53,12 +53,12 @@ def find_config(configfiles: Sequence[Path]) -> tuple[dict[str, Any], list[Findi
     base = Path("config.yaml")
     paths = [*([base] if base.exists() else []), *configfiles]
     if not paths:
-        text = "no config.yaml here: to check its paths too, call this where the Snakefile is"
+        text = "no config.yaml here: to check its paths too, call this where it is, or name one"
         return {}, [Finding("optional", "config", text)]
     try:
         config = read_config(paths)
     except ImportError as error:
-        return {}, [Finding("missing", "config", f"not read: {error}: {INSTALL}")]
+        return {}, [Finding("missing", "config", f"not read: {error}: {install()}")]
     except InputError as error:
         return {}, [Finding("missing", "config", f"{error}: mend it, or name another")]
     return config, [Finding("ok", "config", ", ".join(map(str, paths)))]

@@ -1,10 +1,12 @@
 """What one check found."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 State = Literal["ok", "optional", "missing"]
-INSTALL = "pip install -c envs/constraints.txt -e ."
+WORKFLOW = Path(__file__).parents[1] / "workflow"
+"""What a wheel carries beside the modules; a clone has it at its root."""
 
 
 @dataclass(frozen=True)
@@ -18,3 +20,14 @@ class Finding:
     state: State
     name: str
     text: str
+
+
+def install(extra: str = "") -> str:
+    """The command that installs what is missing: in a clone, or beside the wheel that is there."""
+    wheel = WORKFLOW.is_dir()
+    name = "nodulenet" if wheel else "."
+    what = f'"{name}[{extra}]"' if extra else name
+    constraints = Path("envs/constraints.txt")
+    if wheel:
+        return f"pip install -c {WORKFLOW / constraints} {what}"
+    return f"pip install -c {constraints} -e {what}"

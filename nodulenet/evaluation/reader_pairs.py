@@ -9,6 +9,7 @@ import pandas as pd
 from nodulenet.evaluation.inputs import ScoredScan
 from nodulenet.evaluation.mask_scores import SCORES, compare_masks
 from nodulenet.evaluation.scan_masks import ScanMasks, read_scan_masks
+from nodulenet.progress import track
 
 CONSENSUS = "consensus"
 COLUMNS = ("series_uid", "fold", "label", "diameter_mm", "reader", "against", *SCORES)
@@ -24,7 +25,7 @@ def compare_readers(
     one nodule. Raises `InputError` as `read_scan_masks`.
     """
     rows: list[dict[str, Any]] = []
-    for scan in scored:
+    for scan in track(scored, "compare readers", "scans"):
         own = findings[scan.series_uid]
         diameters = own.loc[own["kind"] == "nodule", "diameter_mm"].tolist()
         place = {"series_uid": scan.series_uid, "fold": scan.fold}

@@ -13,6 +13,7 @@ from nodulenet.evaluation.mask_scores import NO_MASK, SCORES, compare_masks
 from nodulenet.evaluation.scan_masks import ScanMasks, read_scan_masks
 from nodulenet.files import InputError
 from nodulenet.inference.masks import CroppedMask, read_masks
+from nodulenet.progress import track
 
 COLUMNS = ("series_uid", "fold", "label", "diameter_mm", *SCORES, "found", "row")
 READER_COLUMNS = ("series_uid", "fold", "label", "reader", *SCORES, "found")
@@ -45,7 +46,8 @@ def score_segmentation(
     rows_of = {series: set(rows["row"]) for series, rows in predictions.groupby("seriesuid")}
     nodules: list[dict[str, Any]] = []
     readers: list[dict[str, Any]] = []
-    for scan, path in zip(scored, paths, strict=True):
+    pairs = zip(scored, paths, strict=True)
+    for scan, path in track(pairs, "score masks", "scans", len(paths)):
         cropped = read_masks(path)
         strange = set(cropped) - rows_of.get(scan.series_uid, set())
         if strange:

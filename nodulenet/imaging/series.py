@@ -10,6 +10,7 @@ from nodulenet.files import InputError, require_uid
 from nodulenet.imaging.dicom import Slice, is_dicom, read_header
 from nodulenet.imaging.readers import IMAGE_SUFFIXES, header_reader, header_series_uid
 from nodulenet.imaging.volume_data import check_data, meta_header
+from nodulenet.progress import track
 
 DOTTED = re.compile(r"[0-9]+(\.[0-9]+)+")
 Unusable = tuple[Path, str]
@@ -38,7 +39,7 @@ def find_series(folder: Path | str) -> tuple[list[FoundSeries], list[Unusable]]:
         raise InputError(f"{folder}: no such folder")
     found: list[FoundSeries] = []
     unusable: list[Unusable] = []
-    for place, subfolders, names in os.walk(folder):
+    for place, subfolders, names in track(os.walk(folder), "look for images", "folders"):
         subfolders.sort()
         files = [Path(place, name) for name in sorted(names) if not name.lower().endswith(".xml")]
         images = [path for path in files if path.name.lower().endswith(IMAGE_SUFFIXES)]

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from nodulenet.cohort import read_folds, read_manifest
 from nodulenet.files import write_json
@@ -26,6 +25,7 @@ from nodulenet.model.given import check_preprocess
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.settings import Branch, DfpsSettings, SrSettings
 from nodulenet.model.weights import Provenance, load_weights
+from nodulenet.progress import track
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def predict_on(
     name = f"fold {fold} {provenance.stage}"
     tables: list[pd.DataFrame] = []
     done = 0
-    for row in tqdm(rows, desc=name, unit="scan", disable=None):
+    for row in track(rows, name, "scans", every=None):
         uid = str(row["series_uid"])
         volume, affine, record = open_scan(
             manifest.parent / row["volume"], manifest.parent / row["record"]

@@ -1,13 +1,12 @@
 """Training of one stage on one fold: from the manifest to weights."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from nodulenet.files import InputError
 from nodulenet.model.device import to_device
@@ -21,6 +20,7 @@ from nodulenet.model.weights import (
     save_tensors,
     save_weights,
 )
+from nodulenet.progress import track
 from nodulenet.training.checkpoint import (
     History,
     fingerprint,
@@ -190,15 +190,11 @@ def run_epochs(
     optimisation = read_optimisation(settings["train"])
     micro, first = micro_batch(optimisation, rank), rank.number == 0
     writer = new_events(output / "tensorboard", history) if first else None
-    progress = tqdm(
-        range(len(history), stage.epochs),
-        desc=f"fold {fold} {stage.name}",
-        initial=len(history),
-        total=stage.epochs,
-        unit="epoch",
-        disable=None if first else True,
-    )
-    for epoch in progress:
+    epochs: Iterable[int] = range(len(history), stage.epochs)
+    if first:
+        name, done = f"fold {fold} {stage.name}", len(history)
+        epochs = track(epochs, name, "epochs", stage.epochs, done=done, every=None)
+    for epoch in epochs:
         # Ablations that share a trunk see the same crops: the seed counts epochs, not stages.
         seed = [optimisation.seed, fold, stage.before + epoch]
         lr = learning_rate(optimisation.lr, stage, epoch)
@@ -213,7 +209,6 @@ def run_epochs(
         if writer:
             save_checkpoint(output / "checkpoint.pt", mark, net, optimiser, history)
             add_events(writer, history[-1])
-            progress.set_postfix(loss=f"{result.loss:.3f}")
             log.info("fold %d %s epoch %d: %s", fold, stage.name, epoch, told(history[-1]))
     if writer:
         writer.close()

@@ -14,7 +14,7 @@ import yaml
 
 from nodulenet import cli
 from nodulenet.doctor import config as config_checks
-from nodulenet.doctor import examine, machine, packages, probe
+from nodulenet.doctor import examine, finding, machine, packages, probe
 from nodulenet.doctor.finding import Finding
 from nodulenet.files import InputError
 
@@ -215,6 +215,13 @@ def test_the_device(folder, monkeypatch, gpus, cuda, device, driver, state, told
     assert torch.text.startswith("2.13.0, built ")
     assert (found.state, gpu) == (state, bool(gpus) and device != "cpu")
     assert told in found.text
+
+
+def test_beside_a_wheel_the_advice_needs_no_clone(monkeypatch, tmp_path):
+    monkeypatch.setattr(finding, "WORKFLOW", tmp_path)
+    told = f"pip install -c {tmp_path}/envs/constraints.txt"
+    assert finding.install() == f"{told} nodulenet"
+    assert finding.install("gpu") == f'{told} "nodulenet[gpu]"'
 
 
 def test_numba_cuda(monkeypatch):

@@ -5,17 +5,13 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-
-from tqdm import tqdm
 
 from nodulenet.files import InputError
 
 
-def add_predict(commands: argparse._SubParsersAction) -> None:
+def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser's commands."""
     text = "find and outline the lung nodules of a CT, for research, not for diagnosis"
     parser = commands.add_parser("predict", help=text, description=text)
@@ -49,7 +45,7 @@ def add_predict(commands: argparse._SubParsersAction) -> None:
         " as read from the FROC beside the weights (default: 0.5)",
     )
     add_machine_options(parser)
-    parser.set_defaults(run=run_predict)
+    parser.set_defaults(run=run)
 
 
 def add_machine_options(parser: argparse.ArgumentParser) -> None:
@@ -101,7 +97,7 @@ def grey_value(text: str) -> int:
     return value
 
 
-def run_predict(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Predict every CT series of the input; several go into a folder each, named by series.
 
     Raises `InputError` at the first fault in what was asked for; a fault in one of several
@@ -111,6 +107,7 @@ def run_predict(options: argparse.Namespace) -> None:
     from nodulenet.findings.predict import STAGES, predict_scan
     from nodulenet.findings.scans import find_scans
     from nodulenet.findings.threshold import find_threshold
+    from nodulenet.progress import steps
 
     started = time.monotonic()
     scans, passed = find_scans(options.input, options.series)
@@ -131,7 +128,7 @@ def run_predict(options: argparse.Namespace) -> None:
         folder = options.output / scan.series_uid if len(scans) > 1 else options.output
         name = f"scan {number} of {len(scans)}"
         try:
-            with progress(name, STAGES + detector.passes) as advance:
+            with steps(name, STAGES + detector.passes) as advance:
                 content = predict_scan(scan, detector, least, folder, advance)
         except InputError as error:
             if len(scans) == 1:
@@ -157,24 +154,6 @@ def check_writable(folder: Path) -> None:
             return
     except OSError as error:
         raise InputError(f"{folder}: cannot be written: {error.strerror}") from error
-
-
-@contextmanager
-def progress(name: str, total: int) -> Iterator[Callable[[str], None]]:
-    """Yield a function to call with the name of each step: a bar on a terminal, else lines."""
-    with tqdm(total=total, desc=name, unit="step", disable=None) as bar:
-        last = ""
-
-        def advance(what: str) -> None:
-            nonlocal last
-            if not bar.disable:
-                bar.set_postfix_str(what)
-                bar.update()
-            elif what != last:
-                print(f"{name}: {what}", file=sys.stderr, flush=True)
-            last = what
-
-        yield advance
 
 
 def memory_text() -> str:

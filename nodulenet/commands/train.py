@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 
-def add_train(commands: argparse._SubParsersAction) -> None:
+def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser of `nodulenet`."""
     text = (
         "train one stage of one fold on what the workflow has prepared; started by torchrun or"
@@ -28,14 +28,15 @@ def add_train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--threads", type=int, default=4, metavar="N", help="threads of a process (default: 4)"
     )
-    parser.set_defaults(run=run_train)
+    parser.set_defaults(run=run)
 
 
-def run_train(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Train the stage."""
     import logging
 
     from nodulenet.files import InputError
+    from nodulenet.progress import logging_beside_bars
     from nodulenet.training.distributed import LOG_FORMAT, rank_given
     from nodulenet.training.settings import (
         read_augmentation,
@@ -63,13 +64,14 @@ def run_train(options: argparse.Namespace) -> None:
         ) from error
     folder = options.output / f"fold{options.fold}"
     before = stages[options.stage].get("after")
-    train_stage(
-        options.output / "manifest.tsv",
-        options.output / "folds.tsv",
-        options.fold,
-        options.stage,
-        settings,
-        {name: folder / before / f"{name}.pt" for name in ("weights", "momentum") if before},
-        folder / options.stage,
-        options.threads,
-    )
+    with logging_beside_bars():
+        train_stage(
+            options.output / "manifest.tsv",
+            options.output / "folds.tsv",
+            options.fold,
+            options.stage,
+            settings,
+            {name: folder / before / f"{name}.pt" for name in ("weights", "momentum") if before},
+            folder / options.stage,
+            options.threads,
+        )

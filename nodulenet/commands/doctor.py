@@ -1,4 +1,4 @@
-"""The command `doctor`."""
+"""`nodulenet doctor`: whether what a run needs is there."""
 
 import argparse
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from nodulenet.files import InputError
 
 
-def add_doctor(commands: argparse._SubParsersAction) -> None:
+def add_parser(commands: argparse._SubParsersAction) -> None:
     text = "check that what a run needs is there, and say what to do about what is missing"
     more = (
         "Each line begins with ok, missing or optional (a run goes on without it). Exit status 1 if"
@@ -21,10 +21,10 @@ def add_doctor(commands: argparse._SubParsersAction) -> None:
         metavar="YAML",
         help="config files over config.yaml, as for snakemake",
     )
-    parser.set_defaults(run=run_doctor)
+    parser.set_defaults(run=run)
 
 
-def run_doctor(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     from nodulenet.doctor import examine
 
     missing = 0

