@@ -27,7 +27,9 @@ ORDER = (
     "evaluation",
     "demo",
     "plots",
+    "pages",
     "findings",
+    "report",
     "doctor",
     "cli_compare",
     "cli_train",
@@ -36,7 +38,16 @@ ORDER = (
     "cli",
 )
 MODULES = sorted((ROOT / "nodulenet").rglob("*.py"))
-WITHOUT_TORCH = ("annotations", "cohort.steps", "demo", "evaluation", "plots", "doctor", "cli")
+WITHOUT_TORCH = (
+    "annotations",
+    "cohort.steps",
+    "demo",
+    "evaluation",
+    "plots",
+    "report",
+    "doctor",
+    "cli",
+)
 IMPORT_NAMES = {
     "opencv-python-headless": "cv2",
     "pyyaml": "yaml",
