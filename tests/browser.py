@@ -49,7 +49,8 @@ def open_page(browser: Any, path: Path, width: int = 1280, height: int = 900) ->
     """
     browser.get_log("browser")
     browser.get_log("performance")
-    browser.set_window_size(width, height)
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.get(path.as_uri())
     assert browser.get_log("browser") == []
     broken = (

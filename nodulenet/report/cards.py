@@ -21,7 +21,7 @@ from nodulenet.report.tables import number
 
 RATE = 1.0
 MOST_FALSE = 100
-LEAST_HALF_MM = 25.0
+LEAST_HALF_MM = 20.0
 UNMARKED, BELOW, FALSE = "unmarked", "below", "false"
 NODULES = ("seriesuid", "nodule", *POSITION, "diameter_mm", "found", "probability", "mark",
            "false_positives_per_scan", "nearest_mark_mm")  # fmt: skip

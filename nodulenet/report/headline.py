@@ -8,6 +8,7 @@ import pandas as pd
 
 from nodulenet.evaluation.stamp import GIVEN
 from nodulenet.evaluation.truth import LUNA16
+from nodulenet.plots.froc import result_sets
 from nodulenet.report.sources import About, result
 from nodulenet.report.tables import Table, count, number, rate_text, with_interval
 
@@ -43,7 +44,11 @@ def headline(
     scored = result(froc)
     low, high = (number(end) for end in scored["interval"])
     dice = (froc["segmentation"] or {}).get("dice_found")
-    facts = [f"{scored['found']} of {count(scored['nodules'], 'nodule')} were hit by a mark"]
+    at_one = dict(zip(scored["rates"], scored["sensitivity"], strict=True))[1]
+    facts = [
+        f"sensitivity at 1 false positive a scan: {number(at_one)}",
+        f"{scored['found']} of {count(scored['nodules'], 'nodule')} were hit by a mark",
+    ]
     if dice is not None:
         facts.append(f"mean Dice of the nodules found: {number(dice)}")
     if "all_scans" in froc:
@@ -143,11 +148,14 @@ def caveats(about: About, frocs: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def sensitivity_table(frocs: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Sensitivity at the seven rates, CPM and counts of every stage and result set."""
+    """Sensitivity at the seven rates, CPM and counts of every stage and result set.
+
+    Without a second branch the ensemble is the candidates' own.
+    """
     rates = result(next(iter(frocs.values())))["rates"]
     rows = []
     for stage, froc in frocs.items():
-        for name, scored in froc["sets"].items():
+        for name, scored in result_sets(froc).items():
             cpm = with_interval(scored["cpm"], *scored["interval"])
             cells = (number(value) for value in scored["sensitivity"])
             found = f"{scored['found']} of {scored['nodules']}"

@@ -1,4 +1,9 @@
 "use strict";
+// On paper nothing is folded away.
+addEventListener("beforeprint", () => {
+  for (const part of document.querySelectorAll("details")) part.open = true;
+});
+
 // The gallery: which cards are shown, and in which order. Without this script all are shown.
 const form = document.getElementById("filters");
 if (form) {

@@ -47,11 +47,15 @@ def reset(browser):
     return shown(browser)
 
 
-@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_opens_quietly_at_every_width(browser, path, width):
     open_page(browser, path, width)
     wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert browser.execute_script(wide) <= 0
+    narrowest = (
+        "return Math.min(...[...document.querySelectorAll('.text')].map(c => c.offsetWidth))"
+    )
+    assert browser.execute_script("document.querySelector('details').open = true;" + narrowest) > 60
     assert browser.execute_script("return typeof hostile") == "undefined"
     assert "synthetic" in browser.find_element("id", "synthetic").text.lower()
 

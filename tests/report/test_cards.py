@@ -41,7 +41,7 @@ def pixels(path):
     mask = np.zeros((200, 200), bool)
     for x, y, length in re.findall(r"M(\d+) (\d+)h(\d+)", path):
         mask[int(y) :, int(x) : int(x) + int(length)] ^= True
-    return int(mask[:, :51].sum())
+    return int(mask[:, :41].sum())
 
 
 def test_the_missed_nodule_and_both_false_positives(sources):
@@ -55,8 +55,8 @@ def test_the_missed_nodule_and_both_false_positives(sources):
     assert card.notes == ["consensus level 3", "no mark hits it; the nearest is 53.1 mm away"]
     assert pixels(card.picture.truth) == int(ball((30, 40, 45), 4)[30].sum())
     assert (card.picture.prediction, card.picture.circles) == ("", [])
-    # 25 mm to each side of the middle at 1 mm.
-    assert (card.picture.height, card.picture.bar) == (51, 10)
+    # 20 mm to each side of the middle at 1 mm.
+    assert (card.picture.height, card.picture.bar) == (41, 10)
     false, listed = false_cards(sources, froc, gallery)
     assert listed == 2
     assert [(card.series_uid, card.probability, card.fold) for card in false] == [
@@ -66,7 +66,7 @@ def test_the_missed_nodule_and_both_false_positives(sources):
     assert false[1].notes[1] == "the nearest nodule is 50.2 mm away"
     # Neither has a mask: a ball of the predicted 10 mm in the middle.
     assert [card.picture.prediction for card in false] == ["", ""]
-    assert false[1].picture.circles[0] == (25.5, 25.5, 5)
+    assert false[1].picture.circles[0] == (20.5, 20.5, 5)
     assert [card.level for card in false] == [None, None]
 
 
@@ -103,7 +103,7 @@ def test_a_listed_nodule_is_a_ball_and_has_no_level(tmp_path):
     (card,) = missed_cards(sources, froc, gallery)
     assert (card.position, card.level, card.diameter_mm) == ((-30, -40, -60), None, 9)
     assert card.notes == ["no mark hits it; the nearest is 53.1 mm away"]
-    assert card.picture.circles[0] == (25.5, 25.5, 4.5)
+    assert card.picture.circles[0] == (20.5, 20.5, 4.5)
     # The own consensus is outlined all the same.
     assert pixels(card.picture.truth) > 0
     assert [card.series_uid for card in false_cards(sources, froc, gallery)[0]] == ["s1"] * 3

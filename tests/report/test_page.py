@@ -83,9 +83,9 @@ def test_the_same_files_give_the_same_page(sources, tmp_path):
 def test_synthetic_images_are_said_to_be(sources, tmp_path):
     assert 'id="synthetic"' not in small_report.page(sources, tmp_path / "a.html")
     page = small_report.page(sources, tmp_path / "b.html", synthetic=3)
-    assert "The CT of this cohort is" in page
+    assert "The CT of this cohort is\nsimulated" in page
     page = small_report.page(sources, tmp_path / "c.html", synthetic=1)
-    assert "The CT of 1 of the 3 scans is" in page
+    assert "The CT of 1 of the 3 scans is\nsimulated" in page
 
 
 def test_no_string_of_the_data_becomes_html(tmp_path):
