@@ -11,7 +11,7 @@ from selenium.webdriver.common.keys import Keys
 
 from nodulenet.findings.cuts import LEAST_HALF_MM, cut_block, three_cuts
 from nodulenet.findings.measure import Finding
-from nodulenet.findings.page import RESEARCH, slice_numbers
+from nodulenet.findings.page import RESEARCH, slice_numbers, write_page
 from nodulenet.imaging import Volume
 
 AFFINE = np.array([[0, 0, 1, 0], [0, 2, 0, 0], [4, 0, 0, 0], [0, 0, 0, 1.0]])
@@ -82,6 +82,19 @@ def test_page_is_self_contained_and_states_where_it_comes_from(predicted):
     for image, outline in zip(images[::2], images[1::2], strict=True):
         assert outline.shape == (4 * image.shape[0], 4 * image.shape[1], 4)
         assert outline[..., 3].any()
+
+
+def test_no_string_of_a_scan_becomes_html(predicted, tmp_path):
+    hostile = "<script>x=1</script><img src=x onerror='x=1'>\"{{ 7 * 7 }}"
+    given = {"patient_id": hostile, "input": hostile, "notes": [hostile], "findings": []}
+    scan = Volume(np.zeros((1, 1, 1), np.int16), AFFINE)
+    labels = np.zeros((1, 1, 1), np.uint16)
+    overview, page = predicted.output / "overview.png", tmp_path / "report.html"
+    write_page(predicted.content | given, [], scan, labels, ((0, 1, 2), ()), overview, page)
+    text = page.read_text()
+    assert text.count("&lt;script&gt;x=1") == 3
+    assert text.count("<script>") == text.count("<img") == 1
+    assert "{{ 7 * 7 }}" in text
 
 
 def test_sliders_move_in_a_browser(predicted, browser):
