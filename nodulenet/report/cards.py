@@ -54,7 +54,8 @@ class Card:
 @dataclass(frozen=True, eq=False)
 class Gallery:
     """What cards are drawn from: the cohort's scans with their patients and findings, the stage's
-    predictions and folders of masks, and whether the nodules are those of the labels.
+    predictions and folders of masks (none: it does not segment), whether the nodules are those of
+    the labels, and whether readers outlined them.
     """
 
     scans: Mapping[str, ScoredScan]
@@ -187,9 +188,10 @@ def level_of(row: Mapping[Any, Any], gallery: Gallery) -> int | None:
 
 def mask_of(mark: int, series_uid: str, gallery: Gallery) -> CroppedMask | None:
     """The mask of a row (from 1) of predictions.csv; None where that row has none."""
+    if not gallery.masks:
+        return None
     row = gallery.predictions.iloc[mark - 1]
-    path = gallery.masks[int(row["fold"])] / f"{series_uid}.npz"
-    return read_masks(path).get(int(row["row"])) if path.exists() else None
+    return read_masks(gallery.masks[int(row["fold"])] / f"{series_uid}.npz").get(int(row["row"]))
 
 
 def is_labelled(froc: Mapping[str, Any]) -> bool:

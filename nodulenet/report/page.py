@@ -109,7 +109,7 @@ def about_scans(
         patients=patients,
         findings=findings,
         predictions=read_predictions(sources.predictions, cohort),
-        masks=sources.masks,
+        masks=sources.masks if froc["segmentation"] else (),
         labelled=is_labelled(froc),
         outlined=about.outlined,
     )

@@ -117,9 +117,12 @@ def test_a_cube_has_no_level(sources):
 
 
 def test_a_stage_without_masks_shows_balls(sources, tmp_path):
-    froc, gallery = gallery_of(sources, masks=[tmp_path, tmp_path])
+    froc, gallery = gallery_of(sources, masks=())
     false, _ = false_cards(sources, froc, gallery)
     assert all(card.picture.circles for card in false)
+    froc, gallery = gallery_of(sources, masks=[tmp_path, tmp_path])
+    with pytest.raises(InputError, match=r"s2\.npz: No such file"):
+        false_cards(sources, froc, gallery)
 
 
 def test_a_damaged_table_is_named(sources, tmp_path):
