@@ -113,7 +113,7 @@ def nodule_card(row: Mapping[Any, Any], gallery: Gallery) -> Card:
 
 def false_card(row: Mapping[Any, Any], place: int, gallery: Gallery) -> Card:
     """The card of a row of false_positives.csv, the `place`-th."""
-    notes = [f"{number(row['false_positives_per_scan'], 2)} false positives a scan from here on"]
+    notes = [f"{number(row['false_positives_per_scan'], 2)} false positives a scan down to here"]
     away = row["nearest_nodule_mm"]
     if pd.isna(away):
         notes.append("no nodule in the scan")

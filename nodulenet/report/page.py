@@ -137,8 +137,9 @@ def gallery_lines(
     total = froc["sets"]["ensemble"]["nodules"]
     unmarked = sum(card.kind == "unmarked" for card in nodules)
     lines = [
-        f"Missed: {len(nodules)} of {count(total, 'nodule')}, all shown. No mark hits {unmarked} of"
-        f" them; the others are found only beyond {RATE:g} false positive a scan.",
+        f"Missed with at most {RATE:g} false positive a scan: {len(nodules)} of"
+        f" {count(total, 'nodule')}, all shown. {unmarked} without any mark,"
+        f" {len(nodules) - unmarked} found with more false positives.",
         f"False positives: the {len(false)} most probable of the {listed} in"
         " false_positives.csv, which ends at 8 a scan.",
     ]

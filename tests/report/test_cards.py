@@ -62,7 +62,7 @@ def test_the_missed_nodule_and_both_false_positives(sources):
     assert [(card.series_uid, card.probability, card.fold) for card in false] == [
         ("s2", 0.95, 1), ("s1", 0.6, 1)
     ]  # fmt: skip
-    assert false[0].notes == ["0.33 false positives a scan from here on", "no nodule in the scan"]
+    assert false[0].notes == ["0.33 false positives a scan down to here", "no nodule in the scan"]
     assert false[1].notes[1] == "the nearest nodule is 50.2 mm away"
     # Neither has a mask: a ball of the predicted 10 mm in the middle.
     assert [card.picture.prediction for card in false] == ["", ""]
