@@ -120,6 +120,17 @@ def test_nothing_missed_and_no_false_positive(tmp_path):
     assert held.of("form") == held.of("article") == []
 
 
+def test_the_challenge_s_protocol_and_no_bootstrap(tmp_path, monkeypatch):
+    monkeypatch.setitem(small_report.SETTINGS, "bootstrap", 0)
+    sources = small_report.build(tmp_path, "luna16", fold1="full")
+    text = "".join(Elements(small_report.page(sources, tmp_path / "report.html")).text)
+    assert "Protocol luna16: the challenge's nodules" in text
+    assert "95 % interval" not in text
+    assert "Stage full: the weights of fold1 were given in the config" in text
+    assert "1 scan of the challenge's list not in the cohort" in text
+    assert text.count("False positive ") == 3
+
+
 def test_a_cohort_without_masks_outlines_or_training(sources, tmp_path):
     figures = {name: sources.figures[name] for name in ("froc", "ablation", "timings")}
     bare = {"froc": {"ncs": sources.froc["ncs"]}, "figures": figures}
