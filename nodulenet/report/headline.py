@@ -12,7 +12,7 @@ from nodulenet.plots.froc import result_sets
 from nodulenet.report.sources import About, result
 from nodulenet.report.tables import Table, count, number, rate_text, with_interval
 
-DECOUPLED = "NoduleNet (Tang, Zhang and Xie, MICCAI 2019), LIDC-IDRI in 6 folds"
+PAPER = "NoduleNet (Tang, Zhang and Xie, MICCAI 2019), LIDC-IDRI in 6 folds"
 # Figures that were published, for orientation: CPM under the challenge's protocol.
 CHALLENGE_CPM = {
     "DeepLung": "0.842",
@@ -20,7 +20,7 @@ CHALLENGE_CPM = {
     "MONAI RetinaNet": "0.936",
 }
 PUBLISHED_GAIN = "+0.103"
-PUBLISHED_DICE = {DECOUPLED: "0.83", "the same, measured by users of its weights": "0.72 to 0.74"}
+PUBLISHED_DICE = {PAPER: "0.83", "the same, measured by users of its weights": "0.72 to 0.74"}
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,11 @@ def published(about: About, froc: Mapping[str, Any], row: Mapping[Any, Any]) -> 
     """Published figures beside those of the stage; row: the stage's of ablation.csv."""
     scored = result(froc)
     rows = []
-    if list(about.branches[row["reference"]]) == ["ncs"] and pd.notna(row["difference"]):
+    whole, alone = (list(about.branches[row[name]]) for name in ("stage", "reference"))
+    if "sr" in whole and alone == ["ncs"] and pd.notna(row["difference"]):
         ends = (row["difference_low"], row["difference_high"])
         gain = with_interval(row["difference"], *ends, sign=True)
-        rows.append(("CPM less that of detection alone", DECOUPLED, PUBLISHED_GAIN, gain))
+        rows.append(("CPM less that of detection alone", PAPER, PUBLISHED_GAIN, gain))
     cpm = with_interval(scored["cpm"], *scored["interval"])
     if froc["protocol"] != LUNA16:
         cpm += f", protocol {froc['protocol']}"
@@ -108,8 +109,8 @@ def caveats(about: About, frocs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines = []
     if about.synthetic:
         lines.append(
-            "The published figures are of real CT, this cohort is synthetic: nothing here may be"
-            " held against them."
+            f"The published figures are of real CT, and {about.synthetic} of the scans here"
+            " synthetic: nothing here may be held against them."
         )
     if froc["protocol"] == LUNA16:
         if result(froc)["scans"] < froc["listed"]:
@@ -129,6 +130,18 @@ def caveats(about: About, frocs: Mapping[str, Mapping[str, Any]]) -> list[str]:
         )
     elif not any("sr" in branches for branches in about.branches.values()):
         lines.append("No evaluated stage segments, so there is no Dice.")
+    lines += given_lines(frocs)
+    if not about.synthetic:
+        lines.append(
+            "The published figures are of LIDC-IDRI as LUNA16 lists it. They compare only with the"
+            " same scans, the same consensus and networks that have not seen the patients."
+        )
+    return lines
+
+
+def given_lines(frocs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A sentence for each stage with weights that the config gives."""
+    lines = []
     for stage, one in frocs.items():
         if one["given_folds"]:
             names = ", ".join(
@@ -139,11 +152,6 @@ def caveats(about: About, frocs: Mapping[str, Mapping[str, Any]]) -> list[str]:
                 f"Stage {stage}: the weights of {names} were given in the config and not trained"
                 " here. If that network has seen these patients, the score says nothing."
             )
-    if not about.synthetic:
-        lines.append(
-            "The published figures are of LIDC-IDRI as LUNA16 lists it. They compare only with the"
-            " same scans, the same consensus and networks that have not seen the patients."
-        )
     return lines
 
 
