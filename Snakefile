@@ -60,6 +60,7 @@ rule artefacts:
 
 
 include: "rules/timings.smk"
+include: "rules/report.smk"
 
 
 rule all:
@@ -67,3 +68,4 @@ rule all:
     input:
         rules.artefacts.input,
         "<results>/figures/timings.svg",
+        "<results>/report.html",

@@ -3,9 +3,11 @@
 import os
 import shutil
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import browser as chromium
 import pytest
 import running
 
@@ -44,6 +46,16 @@ def lidc_scan(
         return unpacked[patient]
 
     return scan
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium driven by Selenium."""
+    try:
+        with chromium.running() as driver:
+            yield driver
+    except chromium.Unavailable as reason:
+        pytest.skip(str(reason))
 
 
 @pytest.fixture(scope="session")

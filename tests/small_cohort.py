@@ -2,7 +2,8 @@
 
 Scan s0 (fold 0): one nodule, found; a second one, missed. s1 (fold 1): one nodule, found, and an
 excluded finding. s2 (fold 1): no nodule. Two readers outlined each nodule, the first as the
-consensus is, the second a ball smaller by 1 voxel. World mm are voxels, shifted by -100 along every
+consensus is, the second a ball smaller by 1 voxel. The first nodule of a scan is of level 4, the
+second of level 3; predicted diameters are 10 mm. World mm are voxels, shifted by -100 along every
 axis.
 """
 
@@ -65,16 +66,20 @@ def write_one(folder, series):
         labels[ball(centre, radius)] = label
         noise[ball(centre, radius)] += 110
         findings.append(
-            {"kind": "nodule", "label": label, "diameter_mm": 2 * radius + 1} | world(centre)
+            {"kind": "nodule", "label": label, "level": 5 - label, "diameter_mm": 2 * radius + 1}
+            | world(centre)
         )
     for centre, radius in EXCLUDED[series]:
         noise[ball(centre, radius)] += 60
-        findings.append({"kind": "small", "label": 0, "diameter_mm": -1} | world(centre))
+        findings.append(
+            {"kind": "small", "label": 0, "level": 0, "diameter_mm": -1} | world(centre)
+        )
     columns = [
         "series_uid",
         "finding",
         "kind",
         "label",
+        "level",
         "coordX",
         "coordY",
         "coordZ",
@@ -116,7 +121,7 @@ def write_predictions(folder):
     for series, centre, decoded, probability, ncs, dfps, kept in MARKS:
         second = {f"dfps_{name}": value for name, value in world(decoded).items()}
         scores = {"probability": probability, "ncs_probability": ncs, "dfps_probability": dfps}
-        row = {"seriesuid": series, "kept": kept, "fold": FOLDS[series]}
+        row = {"seriesuid": series, "kept": kept, "fold": FOLDS[series], "diameter_mm": 10.0}
         rows.append(row | world(centre) | second | scores)
     (folder / "full").mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame(rows, columns=list(PREDICTION_COLUMNS))

@@ -28,13 +28,24 @@ ORDER = (
     "evaluation",
     "demo",
     "plots",
+    "pages",
     "findings",
+    "report",
     "doctor",
     "commands",
     "cli",
 )
 MODULES = sorted((ROOT / "nodulenet").rglob("*.py"))
-WITHOUT_TORCH = ("annotations", "cohort.steps", "demo", "evaluation", "plots", "doctor", "cli")
+WITHOUT_TORCH = (
+    "annotations",
+    "cohort.steps",
+    "demo",
+    "evaluation",
+    "plots",
+    "report",
+    "doctor",
+    "cli",
+)
 IMPORT_NAMES = {
     "opencv-python-headless": "cv2",
     "pyyaml": "yaml",

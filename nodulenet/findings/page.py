@@ -1,11 +1,8 @@
 """report.html: one self-contained page of a scan's findings."""
 
-import base64
 from collections.abc import Mapping, Sequence
-from html import escape
-from importlib.resources import files
+from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import cv2
@@ -18,6 +15,7 @@ from nodulenet.findings.measure import Finding
 from nodulenet.findings.overview import count_text
 from nodulenet.imaging import Volume
 from nodulenet.imaging.orientation import Turn
+from nodulenet.pages import data_uri, png, render
 
 RESEARCH = (
     "For research, not for diagnosis. The findings are the output of a computer program that is"
@@ -43,6 +41,29 @@ COLUMNS = {
 DIGITS = {"probability": 3, "finding": 0, "slice": 0, "instance_number": 0, "volume_mm3": 0}
 
 
+@dataclass(frozen=True)
+class Slider:
+    """The axial slices of a block on one strip, the outline on another; the strips as addresses.
+
+    width, height: of one slice, pixels of the page. last: index of the last slice, start: of the
+    first to be shown. first, by: number in the scan of slice 0 and how much the next one's differs
+    (0, 0 where the scan has no axial slices); z, step: the same of its position in mm.
+    """
+
+    number: int
+    probability: float
+    image: str
+    outline: str
+    width: int
+    height: int
+    last: int
+    start: int
+    first: int
+    by: int
+    z: float
+    step: float
+
+
 def write_page(
     content: Mapping[str, Any],
     findings: Sequence[Finding],
@@ -57,20 +78,20 @@ def write_page(
     scan (HU) and labels: turned as `standard` does, by `turn`. overview: the picture to hold.
     """
     count = len(content["findings"])
-    summary = f"Series {content['series_uid']}: {count_text(count)}, {threshold_text(content)}."
     shown = findings[:MOST_SLIDERS]
-    cells = "".join(f"<th>{escape(title)}</th>" for title in COLUMNS.values())
-    page = Template((files("nodulenet.findings") / "page.html").read_text()).substitute(
-        series=escape(content["series_uid"]),
-        research=escape(RESEARCH),
-        summary=escape(summary),
-        columns=cells,
-        rows="\n".join(map(table_row, content["findings"])),
-        overview=base64.b64encode(overview.read_bytes()).decode(),
-        sliders_note=escape(sliders_text(count, len(shown))),
-        sliders="\n".join(slider(f, cut_block(f, scan, labels), scan, turn) for f in shown),
-        facts="\n".join(fact_rows(content)),
-        notes="\n".join(f"<li>{escape(note)}</li>" for note in content["notes"] or ["none"]),
+    page = render(
+        "nodulenet.findings",
+        "page",
+        series=content["series_uid"],
+        research=RESEARCH,
+        summary=f"Series {content['series_uid']}: {count_text(count)}, {threshold_text(content)}.",
+        columns=list(COLUMNS.values()),
+        rows=[table_row(row) for row in content["findings"]],
+        overview=data_uri(overview.read_bytes(), "png"),
+        sliders_note=sliders_text(count, len(shown)),
+        sliders=[slider(f, cut_block(f, scan, labels), scan, turn) for f in shown],
+        facts=facts_of(content),
+        notes=content["notes"] or ["none"],
     )
     with replacing(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -88,38 +109,31 @@ def sliders_text(count: int, shown: int) -> str:
     return text if shown == count else f"{text} The {shown} most probable findings are shown."
 
 
-def table_row(row: Mapping[str, Any]) -> str:
+def table_row(row: Mapping[str, Any]) -> list[str]:
     """A row of the table; a dash where there is no value."""
-    texts = [
+    return [
         "-" if row[name] is None else f"{row[name]:.{DIGITS.get(name, 1)}f}" for name in COLUMNS
     ]
-    return "<tr>" + "".join(f"<td>{text}</td>" for text in texts) + "</tr>"
 
 
-def slider(finding: Finding, block: Block, scan: Volume, turn: Turn) -> str:
-    """A figure with the axial slices of a block on one strip, and the outline on another."""
+def slider(finding: Finding, block: Block, scan: Volume, turn: Turn) -> Slider:
+    """The slices of a finding's block, with what they are in the scan."""
     count, rows, columns = block.image.shape
     _, tall, wide = block.spacing * PIXELS_PER_MM
-    start = block.centre[0]
-    size = f"width:{columns * wide:.0f}px;height:{rows * tall:.0f}px"
-    z = scan.to_world(np.add(block.first, (0, *block.centre[1:])))[2]
-    number, by = slice_numbers(block.first[0], scan.array.shape[0], turn)
-    counting = f'data-number="{number}" data-by="{by}"'
-    layers = "".join(
-        f'<div class="{name}" style="background-image:url(data:image/png;base64,{data})"></div>'
-        for name, data in (
-            ("image", png(block.image.reshape(count * rows, columns))),
-            ("outline", png(outline_strip(block.mask))),
-        )
-    )
-    probability = f"Finding {finding.number}, probability {finding.probability:.2f}"
-    return (
-        f'<figure class="finding" id="finding{finding.number}">'
-        f'<div class="slices" style="{size}">{layers}</div>'
-        f'<input type="range" min="0" max="{count - 1}" value="{start}"'
-        f' {counting} data-z="{z:.3f}" data-step="{scan.affine[2, 0]:.5f}"'
-        f' aria-label="slice of finding {finding.number}">'
-        f"<figcaption>{probability}, slice <output></output></figcaption></figure>"
+    first, by = slice_numbers(block.first[0], scan.array.shape[0], turn)
+    return Slider(
+        number=finding.number,
+        probability=finding.probability,
+        image=png(block.image.reshape(count * rows, columns)),
+        outline=png(outline_strip(block.mask)),
+        width=round(columns * wide),
+        height=round(rows * tall),
+        last=count - 1,
+        start=block.centre[0],
+        first=first,
+        by=by,
+        z=float(scan.to_world(np.add(block.first, (0, *block.centre[1:])))[2]),
+        step=float(scan.affine[2, 0]),
     )
 
 
@@ -144,15 +158,9 @@ def outline_strip(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return strip
 
 
-def png(image: NDArray[np.uint8]) -> str:
-    """An image as PNG in base 64."""
-    _, data = cv2.imencode(".png", image)
-    return base64.b64encode(data.tobytes()).decode()
-
-
-def fact_rows(content: Mapping[str, Any]) -> list[str]:
-    """What was run on what, as rows of a table."""
-    facts = {
+def facts_of(content: Mapping[str, Any]) -> dict[str, str]:
+    """What was run on what."""
+    return {
         "nodulenet": content["version"],
         "made": content["made"],
         "input": content["input"],
@@ -173,7 +181,6 @@ def fact_rows(content: Mapping[str, Any]) -> list[str]:
         "threshold": threshold_text(content),
         "files": ", ".join(content["files"]),
     }
-    return [f"<tr><th>{escape(k)}</th><td>{escape(str(v))}</td></tr>" for k, v in facts.items()]
 
 
 def pairs(settings: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from nodulenet.imaging.nodule_store import (
 )
 from nodulenet.imaging.preprocess import preprocess
 from nodulenet.imaging.readers import read_geometry, read_volume, write_volume
+from nodulenet.imaging.scanner import read_scanner
 from nodulenet.imaging.series import FoundSeries, find_series
 from nodulenet.imaging.store import open_scan, write_scan
 from nodulenet.imaging.volume import Volume, blank
@@ -35,6 +36,7 @@ __all__ = [
     "read_geometry",
     "read_nodules",
     "read_readers",
+    "read_scanner",
     "read_volume",
     "resample_mask",
     "restore_mask",

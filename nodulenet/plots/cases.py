@@ -1,9 +1,7 @@
 """Nodules for the gallery: which to show, and the cuts through them."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,26 +46,28 @@ def choose(scores: pd.DataFrame, count: int) -> dict[str, pd.DataFrame]:
 
 def cut_case(
     scan: ScoredScan,
-    nodule: Mapping[Any, Any],
     centre_mm: NDArray[np.float64],
+    half_mm: float,
+    label: int | None,
     mask: CroppedMask | None,
-    probability: float | None,
+    title: str,
 ) -> Case:
-    """Cut the cube around a nodule at `centre_mm` (LPS); beyond the volume it is black."""
+    """Cut the cube around a place (LPS, mm) that reaches `half_mm` to each side of it, and at least
+    18 voxels; beyond the volume it is black.
+
+    label: the nodule whose voxels are the truth, None for all nodules; mask: the prediction.
+    """
     array, affine, _ = open_scan(scan.volume, scan.record)
-    centre = np.round(Volume(array, affine).to_voxel(centre_mm)).astype(int)
+    centre = np.round(Volume(array, affine).to_voxel(centre_mm)).astype(np.int64)
     spacing = float(np.linalg.norm(affine[:3, :3], axis=0).mean())
-    half = max(LEAST_HALF_SIDE, math.ceil(0.9 * nodule["diameter_mm"] / spacing))
-    low = centre - half
-    found = np.zeros((2 * half + 1,) * 3, bool)
+    half = max(LEAST_HALF_SIDE, math.ceil(half_mm / spacing))
+    low, side = centre - half, 2 * half + 1
+    found = np.zeros((side,) * 3, bool)
     if mask is not None:
-        found = window(mask.mask, low - mask.offset, 2 * half + 1)
-    image = window(array, low, 2 * half + 1)
-    truth = window(read_labels(scan), low, 2 * half + 1) == nodule["label"]
-    title = f"…{scan.series_uid[-10:]}  nodule {nodule['label']}  {nodule['diameter_mm']:.0f} mm"
-    title += (
-        "\nmissed" if probability is None else f"\np {probability:.2f}  Dice {nodule['dice']:.2f}"
-    )
+        found = window(mask.mask, low - mask.offset, side)
+    image = window(array, low, side)
+    labels = window(read_labels(scan), low, side)
+    truth = labels > 0 if label is None else labels == label
     image, truth, found = (towards_lps(part, affine) for part in (image, truth, found))
     return Case(image, truth, found, title)
 
@@ -88,16 +88,20 @@ def towards_lps(array: NDArray, affine: NDArray[np.float64]) -> NDArray:
     return np.flip(array, tuple(against))
 
 
-def cuts(case: Case) -> list[tuple[NDArray, NDArray, NDArray]]:
-    """Axial, coronal and sagittal cut (image, truth, prediction), each where the nodule is largest.
+def cuts(
+    case: Case, through: NDArray[np.bool_] | None = None
+) -> list[tuple[NDArray, NDArray, NDArray]]:
+    """Axial, coronal and sagittal cut (image, truth, prediction), each where `through`, a mask of
+    the cube, is largest: by default the truth or, where that has no voxel, the prediction.
 
-    A nodule without a voxel is cut through the middle of the cube.
+    Without any voxel the cube is cut through its middle.
     """
-    shown = case.truth if case.truth.any() else case.prediction
+    if through is None:
+        through = case.truth if case.truth.any() else case.prediction
     middle = case.image.shape[0] // 2
     planes = []
     for axis in range(3):
-        area = shown.sum(axis=tuple(other for other in range(3) if other != axis))
+        area = through.sum(axis=tuple(other for other in range(3) if other != axis))
         at = int(area.argmax()) if area.any() else middle
         parts = (case.image, case.truth, case.prediction)
         image, truth, prediction = (np.take(part, at, axis) for part in parts)

@@ -87,12 +87,15 @@ def read_case(
     own = findings[scan.series_uid]
     own = own[(own["kind"] == "nodule") & (own["label"] == nodule["label"])]
     centre = own[list(POSITION)].to_numpy(float)[0]
-    if not nodule["found"]:
-        return cut_case(scan, nodule, centre, None, None)
-    mask = read_masks(masks[scan.fold] / f"{scan.series_uid}.npz")[int(nodule["row"])]
-    here = (predictions["fold"] == scan.fold) & (predictions["row"] == nodule["row"])
-    probability = float(predictions.loc[here, "probability"].iloc[0])
-    return cut_case(scan, nodule, centre, mask, probability)
+    mask, said = None, "missed"
+    if nodule["found"]:
+        mask = read_masks(masks[scan.fold] / f"{scan.series_uid}.npz")[int(nodule["row"])]
+        here = (predictions["fold"] == scan.fold) & (predictions["row"] == nodule["row"])
+        probability = float(predictions.loc[here, "probability"].iloc[0])
+        said = f"p {probability:.2f}  Dice {nodule['dice']:.2f}"
+    label, diameter = nodule["label"], nodule["diameter_mm"]
+    title = f"…{scan.series_uid[-10:]}  nodule {label}  {diameter:.0f} mm\n{said}"
+    return cut_case(scan, centre, 0.9 * diameter, label, mask, title)
 
 
 def draw_group(figure: SubFigure, cases: Sequence[Case], rows: int) -> None:

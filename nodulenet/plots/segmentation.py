@@ -1,5 +1,6 @@
 """How the Dice of the nodules is spread."""
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from nodulenet.files import InputError, own_artefact
 from nodulenet.plots.style import BLACK, BLUE, GREY, VERMILION, drawing, note
 
 MISSED_AT = -0.18
+LETTERS_PER_INCH = 14
 BINS = np.linspace(0, 1, 21).tolist()
 
 
@@ -27,7 +29,8 @@ def plot_segmentation(csvs: Mapping[str, Path], readers: Path, output: Path) -> 
     bar = between_readers(Path(readers))
     shown = {name: table for name, table in tables.items() if len(table)}
     without = [name for name in tables if name not in shown]
-    with drawing(Path(output), 1 + 3.3 * max(len(shown), 1), 3.4) as figure:
+    width = 1 + 3.3 * max(len(shown), 1)
+    with drawing(Path(output), width, 3.4) as figure:
         panels = figure.subplots(1, max(len(shown), 1), sharey=True, squeeze=False)[0]
         for axes, (name, table) in zip(panels, shown.items(), strict=False):
             draw_histogram(axes, name, table, bar)
@@ -38,7 +41,8 @@ def plot_segmentation(csvs: Mapping[str, Path], readers: Path, output: Path) -> 
         text = "Dice in the grid of the preprocessed volume" + (
             f"; without masks: {', '.join(without)}" if without else ""
         )
-        figure.supxlabel(text, fontsize=9)
+        lines = textwrap.wrap(text, int(LETTERS_PER_INCH * width))
+        figure.supxlabel("\n".join(lines), fontsize=8.5)
 
 
 def read_scores(path: Path) -> pd.DataFrame:

@@ -8,10 +8,11 @@ TIMINGS = ["seconds", "samples_per_s", "data_wait_s", "step_s"]
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """The artefacts below a folder, but for TensorBoard's events, the table and figure of what the
-    jobs took, and what a kill left behind.
+    """The artefacts below a folder, but for TensorBoard's events, what shows the time that the jobs
+    took (table, figure, report), and what a kill left behind.
     """
-    paths = [path for path in folder.rglob("*") if path.is_file() and path.stem != "timings"]
+    timed = ("timings", "report")
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.stem not in timed]
     wanted = [p for p in paths if "tensorboard" not in p.parts and not p.name.startswith(".")]
     return {str(path.relative_to(folder)): artefact(path) for path in wanted}
 

@@ -12,7 +12,7 @@ from pydicom.uid import (
 )
 
 from nodulenet.files import InputError
-from nodulenet.imaging import find_series, read_geometry, read_volume
+from nodulenet.imaging import find_series, read_geometry, read_scanner, read_volume
 
 AXIAL = (1, 0, 0, 0, 1, 0)
 C, S = np.cos(0.3), np.sin(0.3)
@@ -221,3 +221,21 @@ def test_real_scans(lidc_scan, patient, slices):
     image = sitk.ReadImage([str(Path(name)) for name in names])
     assert np.array_equal(sitk.GetArrayViewFromImage(image), volume.array)
     assert np.allclose(image.GetOrigin(), volume.affine[:3, 3])
+
+
+def test_the_scanner_is_what_the_first_slice_of_the_series_names(tmp_path, write_slice):
+    pixels = np.zeros((2, 2), np.int16)
+    tags = {"Manufacturer": " GE ", "ManufacturerModelName": "LightSpeed"}
+    write_slice(tmp_path / "a.dcm", pixels, (0, 0, 0), series="1.2.9", Manufacturer="Other")
+    write_slice(tmp_path / "b.dcm", pixels, (0, 0, 0), **tags)
+    write_slice(tmp_path / "c.dcm", pixels, (0, 0, 2), SliceThickness=None)
+    expected = {"manufacturer": "GE", "model": "LightSpeed", "slice_thickness_mm": 2.5}
+    assert read_scanner(tmp_path, "1.2.3") == expected
+    (tmp_path / "b.dcm").unlink()
+    assert read_scanner(tmp_path, "1.2.3") == dict.fromkeys(expected)
+
+
+def test_other_formats_name_no_scanner(tmp_path):
+    (tmp_path / "a.mhd").write_text("Manufacturer = GE\n")
+    names = ("manufacturer", "model", "slice_thickness_mm")
+    assert read_scanner(tmp_path / "a.mhd", "1.2.3") == dict.fromkeys(names)

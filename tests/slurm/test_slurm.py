@@ -91,7 +91,7 @@ def test_every_rule_but_the_small_ones_is_a_job(slurm_run: Run) -> None:
     trained = {f"rule_train_wildcards_{k}_{stage}" for k in (0, 1) for stage in ("ncs", "full")}
     predicted = {f"rule_predict_wildcards_{k}_full" for k in (0, 1)}
     scored = {"rule_evaluate_wildcards_full", "rule_plot_gallery_wildcards_full"}
-    compared = {"rule_reader_pairs", "rule_ablation"}
+    compared = {"rule_reader_pairs", "rule_ablation", "rule_cohort_report"}
     assert set(slurm_run.jobs) == {GROUP} | trained | predicted | scored | compared
 
 

@@ -31,6 +31,9 @@ def test_a_cohort_without_outlines(first_run: Path) -> None:
         "training_fold1.svg",
     ]
     assert not (results / "dfps_only/gallery.png").exists()
+    page = (results / "report.html").read_text()
+    assert "positions and diameters alone" in page
+    assert "No evaluated stage has masks" in page
     # Nobody outlined anything, so there are no readers to compare.
     for path in ("reader_pairs.csv", "dfps_only/readers.csv", "dfps_only/segmentation.csv"):
         assert pd.read_csv(results / path).empty

@@ -23,6 +23,7 @@ USED = {
     "compare the readers of every nodule",
     "gather the time and memory of all jobs",
     "draw where the time went",
+    "write the report of the cohort",
 }
 
 

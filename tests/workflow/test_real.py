@@ -46,6 +46,10 @@ def test_real_scans(fresh: Path, lidc_scan: Callable[[str], Path]) -> None:
         inside = own[["coordX", "coordY", "coordZ"]].to_numpy()
         assert (inside >= corners.min(axis=0) - 1).all(), patient
         assert (inside <= corners.max(axis=0) + 1).all(), patient
+    page = (results / "report.html").read_text()
+    assert "GE MEDICAL SYSTEMS LightSpeed Plus" in page
+    assert "slice thickness, mm (of 2 scans)" in page
+    assert "synthetic" not in page
     assert (results / "full/gallery.png").stat().st_size > 10_000
     scores = pd.read_csv(results / "full/froc.csv")
     assert set(scores["scans"]) == {1, 2}

@@ -32,6 +32,7 @@ def test_all_targets(first_run: Path) -> None:
         *("figures/ablation.svg", "ablation.csv", "reader_pairs.csv"),
         "full/gallery.png",
         "figures/timings.svg",
+        "report.html",
     ]
     assert [path for path in expected if not (results / path).stat().st_size] == []
     manifest = pd.read_csv(results / "manifest.tsv", sep="\t")
@@ -69,6 +70,23 @@ def test_stages_and_readers_are_compared(first_run: Path) -> None:
     assert len(readers) == 4 * len(nodules) == 16
     for row in readers.itertuples():
         assert row.dice == nodules.loc[(row.series_uid, row.label), "dice"]
+
+
+def test_the_page_of_the_cohort_tells_its_scores(first_run: Path) -> None:
+    page = (first_run / RESULTS / "report.html").read_text()
+    froc = json.loads((first_run / RESULTS / "full/froc.json").read_text())
+    assert "Lung nodules of the cohort tiny" in page
+    assert 'id="synthetic"' not in page  # its scans are not of results/demo/source
+    assert f"<strong>{froc['sets']['ensemble']['cpm']:.3f}</strong>" in page
+    false = pd.read_csv(first_run / RESULTS / "full/false_positives.csv")
+    false = false[(false["set"] == "ensemble") & (false["denominator"] == "all")]
+    assert page.count('data-kind="false"') == min(len(false), 100)
+    for series in tiny.SERIES:
+        assert series in page
+    assert page.count('alt="Losses and learning rate of the stages trained without fold') == 2
+    timings = pd.read_csv(first_run / RESULTS / "timings.tsv", sep="\t")
+    for rule in timings["rule"].unique():
+        assert f">{rule}</th>" in page
 
 
 def test_a_second_run_has_nothing_to_do(first_run: Path) -> None:
@@ -197,6 +215,7 @@ def test_the_report_holds_the_figures(first_run: Path, tmp_path: Path) -> None:
         "full/gallery.png",
         "full/froc.csv",
         "ablation.csv",
+        "report.html",
     ):
         digest = hashlib.sha256((results / path).read_bytes()).hexdigest()
         assert digest in held, path

@@ -1,0 +1,125 @@
+"""The scans of a cohort: scanners, spacing, the sizes and levels of nodules."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nodulenet.evaluation.inputs import ScoredScan
+from nodulenet.files import InputError, own_artefact, read_json
+from nodulenet.imaging.findings import OUTLINED
+from nodulenet.report.tables import NONE, Table, count, number, spread
+
+EDGES_MM = (0.0, 6.0, 10.0, 20.0, 30.0, np.inf)
+SIZES = ("under 6 mm", "6 to 10 mm", "10 to 20 mm", "20 to 30 mm", "30 mm or more")
+UNKNOWN = "size not given"
+LEVELS = (1, 2, 3, 4)
+
+
+@dataclass(frozen=True)
+class ScanFacts:
+    """A scan as its CT was: its scanner in words, slice thickness (None: not in the file), number
+    of slices, spacing (z, y, x) in mm.
+    """
+
+    series_uid: str
+    scanner: str
+    thickness_mm: float | None
+    slices: int | None
+    spacing_mm: tuple[float, float, float]
+
+
+def read_facts(scan: ScoredScan) -> ScanFacts:
+    """What a scan's record says of its CT. Raises `CorruptArtefact` naming a damaged record."""
+    record = read_json(scan.record)
+    with own_artefact(scan.record):
+        if "source_affine" not in record:
+            raise InputError(f"{scan.record}: no record of a scan: source_affine is missing")
+        z, y, x = np.linalg.norm(np.array(record["source_affine"], float)[:3, :3], axis=0).tolist()
+        scanner = record.get("scanner") or {}
+        shape = record.get("source_shape")
+        return ScanFacts(
+            series_uid=scan.series_uid,
+            scanner=scanner_text(scanner),
+            thickness_mm=scanner.get("slice_thickness_mm"),
+            slices=int(shape[0]) if shape else None,
+            spacing_mm=(z, y, x),
+        )
+
+
+def scanner_text(scanner: Mapping[str, Any]) -> str:
+    """Manufacturer and model, where the file names them."""
+    names = [scanner.get(name) for name in ("manufacturer", "model")]
+    return " ".join(str(name) for name in names if name) or "not in the file"
+
+
+def scanner_table(facts: Sequence[ScanFacts]) -> Table:
+    """How many scans are of each scanner, the most frequent first."""
+    scans = Counter(one.scanner for one in facts)
+    rows = [(name, str(number_of)) for name, number_of in scans.most_common()]
+    return Table("Scanners, as the headers name them", ("scanner", "scans"), rows)
+
+
+def spacing_table(facts: Sequence[ScanFacts]) -> Table:
+    """Least, median and greatest pixel, slice step, slice thickness and number of slices."""
+    thickness = [one.thickness_mm for one in facts if one.thickness_mm is not None]
+    lines = {
+        "pixel, mm": spread([max(one.spacing_mm[1:]) for one in facts], 3),
+        "step between slices, mm": spread([one.spacing_mm[0] for one in facts], 2),
+        f"slice thickness, mm (of {count(len(thickness), 'scan')})": spread(thickness, 2),
+        "slices": spread([one.slices for one in facts if one.slices is not None], 0),
+    }
+    rows = [(name, *values) for name, values in lines.items()]
+    return Table("The CT before preparation", ("", "least", "median", "greatest"), rows)
+
+
+def nodule_table(findings: Mapping[str, pd.DataFrame], outlined: bool) -> Table:
+    """Consensus groups by size and level, or listed nodules by size where nothing is outlined."""
+    tables = [table[table["kind"].isin(OUTLINED)] for table in findings.values()]
+    groups = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["kind"])
+    names = [*SIZES, UNKNOWN] if groups.empty or (groups["diameter_mm"] < 0).any() else list(SIZES)
+    diameters = groups["diameter_mm"] if len(groups) else pd.Series(dtype=float)
+    size = pd.cut(diameters, EDGES_MM, right=False, labels=SIZES).astype(object)
+    size = size.where(diameters >= 0, UNKNOWN)
+    return _by_level(groups, size, names) if outlined else _by_size(size, names)
+
+
+def _by_level(groups: pd.DataFrame, size: pd.Series, names: Sequence[str]) -> Table:
+    rows = []
+    for name in (*names, "all"):
+        here = groups if name == "all" else groups[size == name]
+        cells = [str(int((here["level"] == level).sum())) for level in LEVELS]
+        counted = int((here["kind"] == "nodule").sum())
+        rows.append((name, *cells, str(counted)))
+    heads = ("largest side", *(f"level {level}" for level in LEVELS), "nodules")
+    text = "What readers outlined, by size and consensus level; nodules are those that count"
+    return Table(text, heads, rows)
+
+
+def _by_size(size: pd.Series, names: Sequence[str]) -> Table:
+    rows = [(name, str(int((size == name).sum()))) for name in names]
+    rows.append(("all", str(len(size))))
+    return Table("Nodules by their listed diameter", ("diameter", "nodules"), rows)
+
+
+def scan_table(
+    cohort: Sequence[ScoredScan], patients: Mapping[str, str], facts: Sequence[ScanFacts]
+) -> Table:
+    """A row a scan."""
+    rows = [
+        (
+            scan.series_uid,
+            patients[scan.series_uid],
+            one.scanner,
+            str(scan.fold),
+            str(scan.nodules),
+            NONE if one.slices is None else str(one.slices),
+            " x ".join(number(step, 2) for step in one.spacing_mm),
+        )
+        for scan, one in zip(cohort, facts, strict=True)
+    ]
+    heads = ("series", "patient", "scanner", "fold", "nodules", "slices", "spacing z x y x x, mm")
+    return Table("Every scan that was used", heads, rows, labels=3)

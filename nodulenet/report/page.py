@@ -1,0 +1,150 @@
+"""report.html: a cohort's run on one page that needs no server and no network."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nodulenet import __version__
+from nodulenet.cohort.manifest import read_manifest
+from nodulenet.cohort.timings import read_timings
+from nodulenet.evaluation.inputs import read_cohort, read_findings, read_predictions
+from nodulenet.files import own_artefact, read_json, replacing
+from nodulenet.pages import data_uri, render
+from nodulenet.plots.ablation import read_ablation
+from nodulenet.plots.froc import read_froc
+from nodulenet.report.cards import (
+    RATE,
+    Card,
+    Gallery,
+    false_cards,
+    is_labelled,
+    missed_cards,
+)
+from nodulenet.report.cohort import (
+    nodule_table,
+    read_facts,
+    scan_table,
+    scanner_table,
+    spacing_table,
+)
+from nodulenet.report.headline import headline, sensitivity_table
+from nodulenet.report.ledger import count_lines, left_out_table, lost_table
+from nodulenet.report.scores import ablation_table, fold_table, segmentation_table, timing_table
+from nodulenet.report.sources import About, Sources
+from nodulenet.report.tables import count
+
+FIGURES = {
+    "froc": "FROC curves: sensitivity against false positives a scan, a panel for each stage",
+    "ablation": "CPM of each stage with its interval, and the paired differences",
+    "dice": "Histogram of the nodules' Dice for each stage that segments",
+    "timings": "Time and peak memory by rule and by scan",
+}
+TRAINING = "training_fold"
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure as the address of a picture, and what it shows in words."""
+
+    source: str
+    words: str
+
+
+def write_report(sources: Sources, about: About, output: Path) -> None:
+    """Write the page of a cohort from the files of its run.
+
+    Raises `InputError` naming file and fault.
+    """
+    frocs = {stage: read_froc(path) for stage, path in sources.froc.items()}
+    manifest = read_manifest(sources.manifest)
+    ablation = read_ablation(sources.ablation)
+    readers = read_json(sources.readers)
+    figures = {name: drawing(name, path) for name, path in sources.figures.items()}
+    with own_artefact(sources.readers):
+        segmentation = segmentation_table(frocs, readers)
+    page = render(
+        "nodulenet.report",
+        "report",
+        about=about,
+        scans=len(manifest),
+        headline=headline(about, frocs, ablation),
+        stamp=next(iter(frocs.values()))["stamp"] | {"version": __version__},
+        sensitivity=sensitivity_table(frocs),
+        ablation=ablation_table(ablation),
+        segmentation=segmentation,
+        folds=fold_table(frocs),
+        figures=figures,
+        training=[drawn for name, drawn in figures.items() if name.startswith(TRAINING)],
+        timings=timing_table(read_timings(sources.timings)),
+        **about_scans(sources, about, frocs),
+    )
+    with replacing(output) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="replace")
+
+
+def drawing(name: str, path: Path) -> Drawing:
+    """An SVG file as a picture of the page."""
+    words = FIGURES.get(name, "")
+    if name.startswith(TRAINING):
+        words = (
+            f"Losses and learning rate of the stages trained without fold {name[len(TRAINING) :]}"
+        )
+    with own_artefact(path):
+        return Drawing(data_uri(path.read_bytes(), "svg+xml"), words)
+
+
+def about_scans(
+    sources: Sources, about: About, frocs: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What the page tells of single scans: cohort, ledger and gallery."""
+    froc = next(iter(frocs.values()))
+    manifest = read_manifest(sources.manifest)
+    cohort = read_cohort(sources.manifest, sources.folds)
+    findings = read_findings(cohort)
+    patients = dict(zip(manifest["series_uid"], manifest["patient_id"], strict=True))
+    facts = [read_facts(scan) for scan in cohort]
+    gallery = Gallery(
+        scans={scan.series_uid: scan for scan in cohort},
+        patients=patients,
+        findings=findings,
+        predictions=read_predictions(sources.predictions, cohort),
+        masks=sources.masks if froc["segmentation"] else (),
+        labelled=is_labelled(froc),
+        outlined=about.outlined,
+    )
+    nodules = missed_cards(sources, froc, gallery)
+    false, listed = false_cards(sources, froc, gallery)
+    return {
+        "cards": [*nodules, *false],
+        "levels": sorted({card.level for card in nodules if card.level is not None}),
+        "gallery_lines": gallery_lines(nodules, false, listed, froc),
+        "cohort": [
+            nodule_table(findings, about.outlined),
+            spacing_table(facts),
+            scanner_table(facts),
+        ],
+        "every_scan": scan_table(cohort, patients, facts),
+        "ledger_lines": count_lines(manifest, froc),
+        "ledger": [table for table in (left_out_table(manifest), lost_table(manifest)) if table],
+    }
+
+
+def gallery_lines(
+    nodules: list[Card], false: list[Card], listed: int, froc: Mapping[str, Any]
+) -> list[str]:
+    """What is in the gallery and what is not, a sentence each."""
+    total = froc["sets"]["ensemble"]["nodules"]
+    unmarked = sum(card.kind == "unmarked" for card in nodules)
+    lines = [
+        f"Missed with at most {RATE:g} false positive a scan: {len(nodules)} of"
+        f" {count(total, 'nodule')}, all shown. {unmarked} without any mark,"
+        f" {len(nodules) - unmarked} found with more false positives.",
+        f"False positives: the {len(false)} most probable of the {listed} in"
+        " false_positives.csv, which ends at 8 a scan.",
+    ]
+    if "all_scans" in froc:
+        lines.append(
+            "They are of all scans, those without a nodule too, which the headline does not count."
+        )
+    return lines

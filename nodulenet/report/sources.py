@@ -1,0 +1,67 @@
+"""What a report is made of: files of the workflow, and what the config says of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nodulenet.files import InputError, own_artefact
+
+SET = "ensemble"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Files below results/{cohort}.
+
+    froc: evaluated stage -> froc.json, the stage that the headline and the gallery are of first.
+    Of that stage: predictions.csv, nodules.csv, false_positives.csv and the folders of masks in
+    the order of the folds. readers: reader_pairs.json. figures: name of the file without suffix
+    -> SVG, those that there are.
+    """
+
+    manifest: Path
+    folds: Path
+    froc: Mapping[str, Path]
+    predictions: Path
+    nodules: Path
+    false_positives: Path
+    masks: Sequence[Path]
+    ablation: Path
+    readers: Path
+    timings: Path
+    figures: Mapping[str, Path]
+
+
+@dataclass(frozen=True)
+class About:
+    """What the files do not tell. synthetic: how many scans of the table are rendered, not real;
+    outlined: whether nodules have outlines, or positions and diameters alone; branches: evaluated
+    stage -> its branches.
+    """
+
+    cohort: str
+    synthetic: int
+    outlined: bool
+    branches: Mapping[str, Sequence[str]]
+
+
+def read_rows(path: Path, denominator: str, columns: Sequence[str]) -> pd.DataFrame:
+    """The rows of nodules.csv or false_positives.csv of the set `ensemble` and a denominator.
+
+    Raises `CorruptArtefact` naming the file that is missing, damaged or lacks a column.
+    """
+    with own_artefact(path):
+        table = pd.read_csv(path, dtype={"seriesuid": str})
+        missing = [name for name in ("set", "denominator", *columns) if name not in table]
+        if missing:
+            raise InputError(f"{path}: no column {', '.join(missing)}")
+        chosen = (table["set"] == SET) & (table["denominator"] == denominator)
+        return table[chosen].reset_index(drop=True)
+
+
+def result(froc: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The result set of a froc.json that the report speaks of."""
+    return froc["sets"][SET]

@@ -1,0 +1,54 @@
+"""Tables of text for a page, and numbers as they stand in them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+NONE = "-"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text. labels: how many columns at the left are words; the others are numbers."""
+
+    caption: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    labels: int = 1
+
+
+def number(value: Any, digits: int = 3, sign: bool = False) -> str:
+    """A number with so many decimals, a dash where there is none."""
+    if value is None or pd.isna(value):
+        return NONE
+    return f"{value:{'+' if sign else ''}.{digits}f}"
+
+
+def with_interval(value: Any, low: Any, high: Any, digits: int = 3, sign: bool = False) -> str:
+    """A number and, where it is known, its 95 % interval."""
+    if low is None or pd.isna(low):
+        return number(value, digits, sign)
+    ends = f"[{number(low, digits, sign)}, {number(high, digits, sign)}]"
+    return f"{number(value, digits, sign)} {ends}"
+
+
+def count(number_of: int, one: str, many: str = "") -> str:
+    """A number with its noun: `1 scan`, `2 scans`."""
+    return f"{number_of} {one if number_of == 1 else many or one + 's'}"
+
+
+def rate_text(rate: float) -> str:
+    """1/8, 1/4, 1/2, 1, ...: false positives a scan as the field writes them."""
+    return f"1/{round(1 / rate)}" if rate < 1 else f"{rate:g}"
+
+
+def spread(values: Sequence[float], digits: int) -> tuple[str, str, str]:
+    """Least, median and greatest of some numbers; dashes where there is none."""
+    series = pd.Series(values, dtype=float).dropna()
+    return (
+        number(series.min(), digits),
+        number(series.median(), digits),
+        number(series.max(), digits),
+    )

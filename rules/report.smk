@@ -1,0 +1,48 @@
+# Scans under DEMO are rendered, whatever the cohort is called.
+ABOUT = {
+    "cohort": config["cohort"],
+    "synthetic": sum(scan["ct"].startswith(DEMO) for scan in SCANS.values()),
+    "outlined": config["annotations"] != "table",
+    "branches": {name: STAGES[name]["branches"] for name in EVALUATED},
+}
+
+
+# It shows timings.tsv, so it comes after every other job, and that table of the same run has no row
+# of it.
+rule cohort_report:
+    input:
+        manifest="<results>/manifest.tsv",
+        folds="<results>/folds.tsv",
+        froc=collect("<results>/{stage}/froc.json", stage=EVALUATED),
+        predictions=f"<results>/{EVALUATED[0]}/predictions.csv",
+        nodules=f"<results>/{EVALUATED[0]}/nodules.csv",
+        false_positives=f"<results>/{EVALUATED[0]}/false_positives.csv",
+        masks=collect("<results>/fold{fold}/{stage}/masks", fold=FOLDS, stage=EVALUATED[0]),
+        ablation="<results>/ablation.csv",
+        readers="<results>/reader_pairs.json",
+        timings="<results>/timings.tsv",
+        figures=[
+            *collect("<results>/figures/{name}.svg", name=["froc", "ablation", "timings"]),
+            *collect("<results>/figures/{name}.svg", name=["dice"] if SEGMENTING else []),
+            *collect("<results>/figures/training_fold{fold}.svg", fold=filter(TRAINED.get, FOLDS)),
+        ],
+    output:
+        report("<results>/report.html", caption="report/cohort_report.rst", category="Report"),
+    log:
+        "<logs>/cohort_report.log",
+    benchmark:
+        "<benchmarks>/cohort_report.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        code=code(
+            *("report", "report/report.html", "report/report.css", "report/report.js"),
+            *("pages", "pages/base.html", "pages/pages.css"),
+            *("evaluation", "plots", "cohort", "inference/masks.py", *MASKS),
+        ),
+        names=EVALUATED,
+        about=ABOUT,
+    message:
+        "write the report of the cohort"
+    script:
+        "../workflow_scripts/cohort_report.py"

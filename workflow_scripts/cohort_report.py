@@ -1,0 +1,18 @@
+"""Write a cohort's page."""
+
+from pathlib import Path
+
+from job_log import logged
+
+with logged(snakemake):
+    from nodulenet.report import About, Sources, write_report
+
+    single = ("manifest", "folds", "predictions", "nodules", "false_positives")
+    single += ("ablation", "readers", "timings")
+    sources = Sources(
+        froc=dict(zip(snakemake.params.names, map(Path, snakemake.input.froc), strict=True)),
+        masks=[Path(folder) for folder in snakemake.input.masks],
+        figures={Path(path).stem: Path(path) for path in snakemake.input.figures},
+        **{name: Path(snakemake.input[name]) for name in single},
+    )
+    write_report(sources, About(**snakemake.params.about), Path(snakemake.output[0]))
