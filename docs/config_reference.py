@@ -61,8 +61,8 @@ def row(
     shown = [code(values[0])]
     for before, value in pairwise(values):
         shown.append("" if value == before else code(value))
-    meaning = told.get(key, "").replace("|", "\\|")
-    return f"| `{key}` | {kind(schema)} | {shown[0]} | {meaning} | {shown[1]} | {shown[2]} |"
+    name, meaning = key.rpartition(".")[2], told.get(key, "").replace("|", "\\|")
+    return f"| `{name}` | {kind(schema)} | {shown[0]} | {meaning} | {shown[1]} | {shown[2]} |"
 
 
 def kind(schema: Mapping[str, Any]) -> str:
