@@ -25,8 +25,7 @@ def render(parser: argparse.ArgumentParser) -> str:
 
 def fenced(parser: argparse.ArgumentParser) -> str:
     """The help of one parser, wrapped alike on any terminal."""
-    # argparse takes the formatter as a call, its annotation asks for a class.
-    parser.formatter_class = LOOK  # type: ignore[assignment]
+    parser.formatter_class = LOOK
     return f"```text\n{parser.format_help().rstrip()}\n```"
 
 

@@ -75,7 +75,9 @@ def kind(schema: Mapping[str, Any]) -> str:
         length = f"{schema['minItems']} " if "maxItems" in schema else ""
         return f"list of {length}{TYPES.get(schema['items']['type'], schema['items']['type'])}s"
     names = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    text = " or ".join("`null`" if name == "null" else TYPES.get(name, name) for name in names)
+    text = " or ".join(
+        "`null`" if name == "null" else TYPES.get(str(name), str(name)) for name in names
+    )
     limits = [said.format(schema[name]) for name, said in LIMITS.items() if name in schema]
     # That a text is not empty goes without saying.
     return f"{text}, {' '.join(limits)}" if limits and "string" not in names else text
