@@ -1,6 +1,7 @@
 """The pages of the documentation, and what stands in them between fences."""
 
 import re
+import subprocess
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,19 @@ def blocks() -> list[Block]:
 
 
 def commands_of(text: str) -> tuple[str, ...]:
-    """The commands of a block; one that goes on after a backslash is one."""
+    """The commands of a block; one that goes on over several lines is one."""
     joined = re.sub(r"\\\n\s*", "", COMMENT.sub("", text))
-    return tuple(line.strip() for line in joined.splitlines() if line.strip())
+    commands: list[str] = []
+    begun = ""
+    for line in filter(None, map(str.strip, joined.splitlines())):
+        begun = f"{begun}\n{line}".strip()
+        if is_whole(begun):
+            commands.append(begun)
+            begun = ""
+    assert not begun, f"no shell can read this: {begun}"
+    return tuple(commands)
+
+
+def is_whole(command: str) -> bool:
+    """Whether the shell takes it as it is, rather than wait for the rest of a loop or function."""
+    return subprocess.run(["bash", "-n", "-c", command], capture_output=True).returncode == 0

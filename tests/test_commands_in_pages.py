@@ -107,6 +107,10 @@ HOW = {
         "nodulenet predict CT --weights results/lidc/fold*/full/weights.pt --output DIR",
         "nodulenet predict CT --weights weights/published.pt --pad-value 0 --output DIR",
         "nodulenet predict INPUT --weights weights.pt --output DIR",
+    ],
+    # Starts processes on GPUs or other machines: in its place a program that parses the arguments
+    # of nodulenet among its own.
+    "submitted": [
         "sbatch --nodes 2 --ntasks-per-node 4 --gpus-per-node 4 --cpus-per-task 8 --wrap"
         ' "srun --kill-on-bad-exit=1 nodulenet train results/lidc --config config.yaml lidc.yaml'
         ' --fold 0 --stage full --threads 8"',
@@ -158,8 +162,14 @@ ELSEWHERE = {
     # A server that runs until it is stopped; that there are events is seen by
     "tensorboard --logdir results/demo": "tests/workflow/test_workflow.py::test_all_targets",
 }
+STUB = """#!{python}
+import shlex, sys
+from nodulenet.cli import build_parser
+words = shlex.split(" ".join(sys.argv[1:]))
+build_parser().parse_args(words[words.index("nodulenet") + 1 :])
+print(1)
+"""
 KIND = {command: kind for kind, commands in HOW.items() for command in commands}
-RUN = ("finished", "made up")
 
 
 @pytest.fixture(scope="module")
@@ -170,9 +180,12 @@ def beside_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def shell(command: str, folder: Path) -> str:
-    """Run a command in `folder` with the package of this repository; it must succeed."""
-    own = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+def shell(command: str, folder: Path, programs: Path = Path(sys.executable).parent) -> str:
+    """Run a command in `folder` with the package of this repository; it must succeed.
+
+    programs: a folder that is looked into before PATH.
+    """
+    own = f"{programs}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PYTHONPATH": str(pages.ROOT), "PATH": own}
     done = subprocess.run(
         ["bash", "-e", "-o", "pipefail", "-c", command],
@@ -237,8 +250,15 @@ def test_plans(command: str, beside_data: Path) -> None:
 
 @pytest.mark.parametrize("command", HOW["parsed"])
 def test_arguments_are_known(command: str) -> None:
-    ours = command[command.index("nodulenet ") :].rstrip('"')
-    assert build_parser().parse_args(shlex.split(ours)[1:]).run
+    assert build_parser().parse_args(shlex.split(command)[1:]).run
+
+
+@pytest.mark.parametrize("command", HOW["submitted"], ids=lambda command: command[:8])
+def test_what_is_submitted_is_known(command: str, tmp_path: Path) -> None:
+    for name in ("sbatch", "torchrun"):
+        (tmp_path / name).write_text(STUB.format(python=sys.executable))
+        (tmp_path / name).chmod(0o755)
+    assert set(shell(command, tmp_path, tmp_path).split()) == {"1"}
 
 
 @pytest.mark.parametrize("command", HOW["installed"])
