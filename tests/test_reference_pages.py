@@ -10,7 +10,7 @@ import pytest
 import tiny
 import yaml
 
-from docs import command_line, config_reference, network
+from docs import command_line, config_reference, network, outside_links
 from nodulenet.cli import build_parser
 from nodulenet.cohort import folds, manifest, table, timings
 from nodulenet.evaluation import findings as found
@@ -136,6 +136,12 @@ def test_the_commands_page_has_the_help_of_every_command() -> None:
         for action in command._actions:
             assert all(option in text for option in action.option_strings)
     assert max(map(len, text.splitlines())) <= command_line.WIDTH + 2
+
+
+def test_links_that_leave_the_docs_become_text() -> None:
+    text = "[a b](../README.md#c), [d](e.md) and [f](../../g)"
+    assert outside_links.without_outside_links(text, 0) == "a b, [d](e.md) and f"
+    assert outside_links.without_outside_links(text, 1) == "[a b](../README.md#c), [d](e.md) and f"
 
 
 def test_the_figures_show_the_network_and_the_stages() -> None:
