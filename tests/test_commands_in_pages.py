@@ -34,6 +34,7 @@ STAND_INS = {
     "results/demo": "results/tiny",
     "logs/demo": "logs/tiny",
     "results/lidc/fold3": "results/tiny/fold1",
+    "results/lidc": "results/tiny",
     "DEMO-0012": "P0",
     # It marks places by the hundred, nearly all of them with less.
     "--output prediction": "--output prediction --threshold 0.62",
@@ -187,6 +188,7 @@ def shell(command: str, folder: Path, programs: Path = Path(sys.executable).pare
     """
     own = f"{programs}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PYTHONPATH": str(pages.ROOT), "PATH": own}
+    environment["TMPDIR"] = str(folder)
     done = subprocess.run(
         ["bash", "-e", "-o", "pipefail", "-c", command],
         cwd=folder,
@@ -210,41 +212,45 @@ def test_every_command_is_tried() -> None:
     assert sorted({*KIND, *ELSEWHERE} - set(shown)) == [], "no page has these any more"
 
 
+def start(commands: tuple[str, ...]) -> str:
+    """The name of a test."""
+    return commands[0][:60]
+
+
 def runs(kind: str) -> list[tuple[str, ...]]:
     """The commands of each block that are of a kind, in their order; a block once."""
     found = [tuple(c for c in block.commands if KIND.get(c) == kind) for block in BLOCKS]
     return list(dict.fromkeys(commands for commands in found if commands))
 
 
-@pytest.mark.parametrize("commands", runs("finished"), ids=lambda commands: commands[0][:50])
+@pytest.mark.parametrize("commands", runs("finished"), ids=start)
 def test_in_a_finished_run(commands: tuple[str, ...], finished: Path) -> None:
     (finished / "prediction").mkdir()
     for name in ("mine.yaml", "report.zip"):
         (finished / name).write_text("cohort: tiny\n")
     write_volume(sample(turned_affine(AXIAL)), finished / "chest.mhd", series_uid=SERIES)
-    for command in commands:
-        for name, stand_in in STAND_INS.items():
-            command = command.replace(name, stand_in)
-        printed = shell(command, finished)
-        assert printed or command.startswith(("rm", "echo", "snakemake --unlock")), command
+    text = "\n".join(commands)
+    for name, stand_in in STAND_INS.items():
+        text = text.replace(name, stand_in)
+    printed = shell(text, finished)
+    assert printed or not text.startswith(("cat", "grep", "head", "nodulenet")), text
 
 
-@pytest.mark.parametrize("commands", runs("made up"), ids=lambda commands: commands[0][:60])
+@pytest.mark.parametrize("commands", runs("made up"), ids=start)
 def test_beside_made_up_data(commands: tuple[str, ...], beside_data: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(beside_data, tmp_path / "clone", symlinks=True)
     for command in commands:
-        output = re.findall(r"(?:--output|>) (\S+)", command)
-        before = folder / output[0]
-        before.unlink(missing_ok=True)
+        output = folder / re.findall(r"(?:--output|>) (\S+)", command)[0]
+        output.unlink(missing_ok=True)
         shell(command, folder)
-        assert before.exists(), command
-    for name in ("lidc", "mine", "luna16"):
-        assert len((folder / f"{name}.tsv").read_text().splitlines()) >= 2
+        assert output.exists(), command
+        if output.suffix == ".tsv":
+            assert len(output.read_text().splitlines()) >= 2, command
 
 
 @pytest.mark.parametrize("command", HOW["planned"], ids=lambda command: command[10:])
 def test_plans(command: str, beside_data: Path) -> None:
-    printed = shell(command if command.endswith("-n") else f"{command} -n", beside_data)
+    printed = shell(command.replace("snakemake ", "snakemake -n ", 1), beside_data)
     assert "This was a dry-run" in printed, printed
 
 
@@ -253,12 +259,12 @@ def test_arguments_are_known(command: str) -> None:
     assert build_parser().parse_args(shlex.split(command)[1:]).run
 
 
-@pytest.mark.parametrize("command", HOW["submitted"], ids=lambda command: command[:8])
-def test_what_is_submitted_is_known(command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("commands", runs("submitted"), ids=start)
+def test_what_is_submitted_is_known(commands: tuple[str, ...], tmp_path: Path) -> None:
     for name in ("sbatch", "torchrun"):
         (tmp_path / name).write_text(STUB.format(python=sys.executable))
         (tmp_path / name).chmod(0o755)
-    assert set(shell(command, tmp_path, tmp_path).split()) == {"1"}
+    assert set(shell("\n".join(commands), tmp_path, tmp_path).split()) == {"1"}
 
 
 @pytest.mark.parametrize("command", HOW["installed"])
