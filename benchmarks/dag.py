@@ -2,7 +2,8 @@
 
 A scan table with a touch-file volume, a lung mask and an XML file for each scan is made in a
 temporary folder beside copies of the rules; the time and the peak memory of `snakemake -n` there
-are what a user waits for before the first job starts.
+are what a user waits for before the first job starts. `--batch manifest=I/N` plans one batch of the
+scans' jobs, with empty files for what the batches before it would have made.
 """
 
 import argparse
@@ -19,6 +20,14 @@ from benchmarks.timing import print_machine
 ROOT = Path(__file__).parents[1]
 COPIED = ("Snakefile", "rules", "workflow_scripts", "envs", "nodulenet", "config.yaml")
 SUFFIXES = (".mhd", ".raw", ".xml", "_lungs.mhd", "_lungs.zraw")
+MADE = {
+    "nodules": (
+        "annotations/{}.json",
+        *(f"nodules/{{}}.{name}" for name in ("npz", "csv", "json")),
+    ),
+    "volumes": ("volumes/{}.npy", "volumes/{}_mask.npy", "volumes/{}.json"),
+}
+"""What the jobs of a scan leave: first those of its annotations and consensus, then preprocess."""
 
 
 def main() -> None:
@@ -27,19 +36,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_cohort(folder, options.scans, options.folds)
+        if options.batch:
+            write_results(folder / "results/large", options.scans, options.batch)
         status, seconds, cpu, megabytes, jobs = dry_run(folder, options)
     print_machine(["snakemake"])
     print("| work | jobs | wall | CPU | peak memory |")
     print("| --- | --- | --- | --- | --- |")
-    work = f"`snakemake -n`, {options.scans} scans, {options.folds} folds, 5 stages"
+    batch = f" --batch {options.batch}" if options.batch else ""
+    work = f"`snakemake -n{batch}`, {options.scans} scans, {options.folds} folds, 5 stages"
     print(f"| {work} | {jobs} | {seconds:.1f} s | {cpu:.1f} s | {megabytes:.0f} MB |")
-    sys.exit(status)
+    if status:
+        sys.exit("the dry run failed")
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scans", type=int, default=10_000)
     parser.add_argument("--folds", type=int, default=6)
+    parser.add_argument("--batch", metavar="manifest=I/N")
     return parser.parse_args()
 
 
@@ -61,10 +75,28 @@ def write_cohort(folder: Path, scans: int, folds: int) -> None:
     (folder / "large.yaml").write_text(config)
 
 
+def write_results(results: Path, scans: int, batch: str) -> None:
+    """Write as empty files what the batches before this one make.
+
+    Snakemake cuts the sorted inputs of `manifest`: first all scans' findings, then all volumes, and
+    at the end the scan table. The first batches have one more where they cannot all be equal.
+    """
+    number, batches = map(int, batch.partition("=")[2].split("/"))
+    each, more = divmod(2 * scans + 1, batches)
+    done = each * (number - 1) + min(number - 1, more)
+    series = sorted(f"1.2.826.{scan}" for scan in range(scans))
+    jobs = [(kind, scan) for kind in MADE for scan in series]
+    for name in ("annotations", *MADE):
+        (results / name).mkdir(parents=True)
+    for kind, scan in jobs[:done]:
+        for pattern in MADE[kind]:
+            (results / pattern.format(scan)).touch()
+
+
 def dry_run(folder: Path, options: argparse.Namespace) -> tuple[int, float, float, float, int]:
     """Exit status, wall and CPU time in s, peak memory in MB and number of jobs of a dry run."""
     command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules", "--configfile"]
-    command.append("large.yaml")
+    command += ["large.yaml", *(["--batch", options.batch] if options.batch else [])]
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     start = time.perf_counter()
     with subprocess.Popen(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.scene import draw_volume
 from benchmarks.timing import print_machine, print_table, time_in_turn
+from benchmarks.train import operations
 from nodulenet.inference.scan import InferenceSettings, ScanPrediction, predict_scan
 from nodulenet.inference.tiles import predict_tiled
 from nodulenet.model import NoduleNet
@@ -107,6 +108,7 @@ def main() -> None:
     shape = " x ".join(map(str, volume.shape))
     ways = {"ours": whole, "plain float32": lambda: predict(volume, amp=False)}
     print_table([time_in_turn(f"{shape} voxels", ways, options.repeats)])
+    print(f"\nGFLOP of the prediction: {operations(whole) / 1e9:.0f}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import argparse
 import copy
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,10 +94,10 @@ def target_seconds(labels: NDArray[np.uint8]) -> float:
     return min(times)
 
 
-def operations(step: Step) -> int:
-    """Floating-point operations of the convolutions and products of one step."""
+def operations(work: Callable[[], Any]) -> int:
+    """Floating-point operations of the convolutions and products of a piece of work."""
     with FlopCounterMode(display=False) as counter:
-        step()
+        work()
     return int(counter.get_total_flops())
 
 
@@ -134,13 +135,16 @@ def main() -> None:
         warm_up()
     net.to(memory_format=torch.contiguous_format)
     wait = torch.cuda.synchronize if options.device == "cuda" else lambda: None
-    rows = []
+    rows, counts = [], {}
     for name, branches in STAGES.items():
         steps = in_two_ways(net, images, labels, branches, 0.0)
         rows.append(time_in_turn(f"step of stage {name}", steps, options.repeats, wait))
+        counts[name] = operations(steps["ours"])
     print_table(rows)
+    shown = ", ".join(f"{name} {count / 1e9:.0f}" for name, count in counts.items())
+    print(f"\nGFLOP of a step: {shown}")
     seconds = rows[-1].seconds["ours"]
-    print(f"\nstage full: {operations(steps['ours']) / seconds / 1e9:.0f} GFLOP/s;", end=" ")
+    print(f"stage full: {counts['full'] / seconds / 1e9:.0f} GFLOP/s;", end=" ")
     print(f"a product of bfloat16 matrices: {product_rate(options.device) / 1e9:.0f} GFLOP/s")
     share = target_seconds(labels) / seconds
     print(f"targets and sampling: {share:.1%} of the step of stage full")

@@ -334,6 +334,9 @@ def test_timings_are_drawn_by_rule_and_by_scan(tmp_path):
     draw_scans(scans, table[table["series_uid"] != ""], "seconds", "s")
     assert scans.lines[0].get_xydata().tolist() == [[0, 10], [50, 20], [100, 30]]
     assert legend(scans) == ["preprocess: median 20, most 30 s"]
+    alone = Figure().subplots()
+    draw_scans(alone, table[table["series_uid"] != ""][:1], "seconds", "s")
+    assert alone.lines[0].get_marker() == "."  # a line of one point is not seen
     for name, rows in (("whole", table), ("few", table[3:]), ("none", table[:0])):
         write_timings(rows, tmp_path / f"{name}.tsv")
         plot_timings(tmp_path / f"{name}.tsv", tmp_path / f"{name}.svg")

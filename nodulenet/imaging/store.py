@@ -55,9 +55,17 @@ def open_scan(
         except (KeyError, TypeError, ValueError) as error:
             fault = f"{record_path}: no record of a scan: bad or missing {error}"
             raise InputError(fault) from error
+    return map_array(array_path, record_path, shape), affine, record
+
+
+def map_array(array_path: Path | str, record_path: Path | str, shape: tuple[int, ...]) -> NDArray:
+    """Memory-map a stored array (volume or labels) of the shape that its record says.
+
+    The file stays open as long as the array lives. Raises `CorruptArtefact` as `open_scan` does.
+    """
     # One step makes both, and the steps after it wait for the record.
     with own_artefact(array_path, array_path, record_path):
-        return _mapped(array_path, shape, record_path), affine, record
+        return _mapped(array_path, shape, record_path)
 
 
 def _mapped(array_path: Path | str, shape: tuple[int, ...], record_path: Path | str) -> NDArray:

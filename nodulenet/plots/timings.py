@@ -68,7 +68,10 @@ def draw_scans(axes: Axes, table: pd.DataFrame, column: str, unit: str) -> None:
             shares = np.linspace(0, 1, min(len(values), POINTS_OF_CURVE))
             label = f"{rule}: median {values.median():.3g}, most {values.max():.3g} {unit}"
             curve = np.quantile(values, shares)
-            axes.plot(100 * shares, curve, color=CYCLE[number % len(CYCLE)], label=label)
+            marker = "." if len(values) == 1 else ""
+            axes.plot(
+                100 * shares, curve, color=CYCLE[number % len(CYCLE)], marker=marker, label=label
+            )
     axes.set_ylim(bottom=0)
     axes.set_xlabel("% of scans")
     axes.set_ylabel(unit)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
 from nodulenet.cohort import read_folds, read_manifest
-from nodulenet.imaging.store import open_scan
+from nodulenet.imaging.store import map_array, open_scan
 from nodulenet.training.crops import Augmentation, cut_crop, plan_crop
 from nodulenet.training.sharing import MicroBatch
 
@@ -24,14 +24,18 @@ STEPS_AHEAD = 1
 
 @dataclass(frozen=True, eq=False)
 class TrainingScan:
-    """One scan: volume and labels (z, y, x), memory-mapped, and its nodules.
+    """One scan: the files of its volume, labels and record, and its nodules.
 
-    centres: (n, 3) voxels; extents: (n,) the largest side of each nodule's box, voxels.
+    The arrays, of `shape` (z, y, x), are opened for each crop: a process may hold far fewer files
+    open than a cohort has scans. centres: (n, 3) voxels; extents: (n,) the largest side of each
+    nodule's box, voxels.
     """
 
     series_uid: str
-    volume: NDArray[np.uint8]
-    labels: NDArray[np.integer]
+    volume: Path
+    labels: Path
+    record: Path
+    shape: tuple[int, ...]
     centres: NDArray[np.float64]
     extents: NDArray[np.float64]
 
@@ -54,15 +58,30 @@ def load_training_scans(manifest: Path, folds: Path, fold: int) -> list[Training
 
 
 def load_scan(root: Path, row: Mapping[Hashable, Any]) -> TrainingScan:
-    """Open the artefacts that a manifest row names, relative to `root`."""
-    volume, _, _ = open_scan(root / row["volume"], root / row["record"])
-    labels, _, _ = open_scan(root / row["mask"], root / row["record"])
-    boxes = [found for found in find_objects(labels) if found is not None]
+    """Find the nodules of the artefacts that a manifest row names, relative to `root`."""
+    volume, mask, record = (root / row[name] for name in ("volume", "mask", "record"))
+    shape = open_scan(volume, record)[0].shape
+    boxes = find_nodules(mask, record)
     centres = [[(s.start + s.stop - 1) / 2 for s in box] for box in boxes]
     extents = [max(s.stop - s.start for s in box) for box in boxes]
     return TrainingScan(
-        row["series_uid"], volume, labels, np.reshape(centres, (-1, 3)), np.array(extents, float)
+        row["series_uid"],
+        volume,
+        mask,
+        record,
+        shape,
+        np.reshape(centres, (-1, 3)),
+        np.array(extents, float),
     )
+
+
+def find_nodules(mask: Path, record: Path) -> list[tuple[slice, ...]]:
+    """The box of each label; nothing is searched for where the record says none was painted."""
+    labels, _, made = open_scan(mask, record)
+    painted = made.get("nodules")
+    if painted is not None and not any(nodule["voxels"] for nodule in painted.values()):
+        return []
+    return [found for found in find_objects(labels) if found is not None]
 
 
 def epoch_samples(
@@ -86,11 +105,14 @@ def draw_sample(
     """Cut one augmented crop: image uint8 and labels, (size, size, size)."""
     scan = scans[sample.scan]
     if sample.nodule is None:
-        centre, extent = rng.uniform(0, np.array(scan.volume.shape) - 1), 0.0
+        centre, extent = rng.uniform(0, np.array(scan.shape) - 1), 0.0
     else:
         centre, extent = scan.centres[sample.nodule], scan.extents[sample.nodule]
     plan = plan_crop(centre, extent, size, settings, rng)
-    return cut_crop(scan.volume, scan.labels, plan, pad_value, settings.rotation_fill)
+    volume, labels = (
+        map_array(path, scan.record, scan.shape) for path in (scan.volume, scan.labels)
+    )
+    return cut_crop(volume, labels, plan, pad_value, settings.rotation_fill)
 
 
 def cut_ahead(

@@ -38,6 +38,14 @@ def history_row(
     }
 
 
+def told(row: Mapping[str, Any]) -> str:
+    """Loss and speed of an epoch, for the log."""
+    return (
+        "loss {loss:.4f}, {samples_per_s} crops/s, {data_wait_s} s waited for crops,"
+        " {step_s} s a step"
+    ).format_map(row)
+
+
 def write_history(history: History, path: Path) -> None:
     """Write history.csv."""
     with replacing(path) as temporary:

@@ -33,7 +33,13 @@ from nodulenet.training.dataset import TrainingScan, load_training_scans
 from nodulenet.training.distributed import Rank, agree, run_on_ranks
 from nodulenet.training.engine import ALONE
 from nodulenet.training.epoch import check_sharing, micro_batch, one_epoch
-from nodulenet.training.history import add_events, history_row, new_events, write_history
+from nodulenet.training.history import (
+    add_events,
+    history_row,
+    new_events,
+    told,
+    write_history,
+)
 from nodulenet.training.settings import Optimisation, read_optimisation
 from nodulenet.training.stages import Stage, learning_rate, resolve_stage
 
@@ -203,6 +209,6 @@ def run_epochs(
         if writer:
             save_checkpoint(output / "checkpoint.pt", mark, net, optimiser, history)
             add_events(writer, history[-1])
-            log.info("fold %d %s epoch %d: loss %.4f", fold, stage.name, epoch, result.loss)
+            log.info("fold %d %s epoch %d: %s", fold, stage.name, epoch, told(history[-1]))
     if writer:
         writer.close()

@@ -2,6 +2,7 @@
 
 import copy
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,25 @@ def test_stages_are_trained_as_in_the_workflow(config: Path, tmp_path: Path) -> 
     mine, its = (small_training.tensors(tmp_path / name) for name in ("ncs", "fold1/ncs"))
     assert all(torch.equal(mine[name], its[name]) for name in mine)
     assert (tmp_path / "fold1/full/weights.pt").exists()
+
+
+def test_a_copy_of_the_volumes_trains_into_the_shared_folder(config: Path, tmp_path: Path) -> None:
+    """What docs/scaling.md does on a node's own disk."""
+    shared, local = tmp_path, tmp_path / "local"
+    local.mkdir()
+    for path in [*shared.glob("1.*"), shared / "manifest.tsv", shared / "folds.tsv"]:
+        shutil.move(path, local) if path.suffix == ".npy" else shutil.copy(path, local)
+    (shared / "fold1").mkdir()
+    (local / "fold1").symlink_to(shared / "fold1")
+    words = ["--config", str(config), "--fold", "1", "--stage", "ncs", "--threads", "1"]
+    assert main(["train", str(local), *words]) == 0
+    made = sorted(path.name for path in (shared / "fold1/ncs").iterdir())
+    assert made == ["history.csv", "momentum.pt", "tensorboard", "weights.pt"]
+    small_training.write_cohort(shared)
+    tables = (shared / "manifest.tsv", shared / "folds.tsv")
+    train_stage(*tables, 1, "ncs", small_training.SETTINGS, {}, tmp_path / "ncs", threads=1)
+    mine, its = (small_training.tensors(tmp_path / name) for name in ("ncs", "fold1/ncs"))
+    assert all(torch.equal(mine[name], its[name]) for name in mine)
 
 
 @pytest.mark.parametrize(

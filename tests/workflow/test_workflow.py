@@ -12,6 +12,8 @@ import psutil
 import running
 import tiny
 
+from nodulenet.cli import main
+
 RESULTS = "results/tiny"
 
 
@@ -186,6 +188,19 @@ def test_a_killed_training_resumes_to_the_same_weights(first_run: Path, finished
     assert epochs == pd.read_csv(uninterrupted.parent / "history.csv")["epoch"].tolist()
 
 
+def test_a_stage_trained_beside_the_workflow_counts_as_made(finished: Path) -> None:
+    stage = f"{RESULTS}/fold0/full"
+    shutil.rmtree(finished / stage)
+    made = ("weights.pt", "momentum.pt", "history.csv", "tensorboard")
+    running.run(finished, "--cleanup-metadata", *(f"{stage}/{name}" for name in made))
+    configs = [str(folder / "config.yaml") for folder in (running.ROOT, finished)]
+    words = ["--config", *configs, "--fold", "0", "--stage", "full", "--threads", "1"]
+    assert main(["train", str(finished / RESULTS), *words]) == 0
+    jobs = running.plan(finished)
+    assert "predict the scans of fold 0 with stage full" in jobs
+    assert not any(job.startswith("train") for job in jobs)
+
+
 def test_the_report_holds_the_figures(first_run: Path, tmp_path: Path) -> None:
     running.run(first_run, "--report", str(tmp_path / "report.zip"))
     held = {}
@@ -196,6 +211,7 @@ def test_the_report_holds_the_figures(first_run: Path, tmp_path: Path) -> None:
     for path in (
         "figures/froc.svg",
         "figures/dice.svg",
+        "figures/timings.svg",
         "full/gallery.png",
         "full/froc.csv",
         "ablation.csv",

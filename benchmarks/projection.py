@@ -1,0 +1,124 @@
+"""What a large cohort costs: `python -m benchmarks.projection`, from what single scans took.
+
+The figures, each with the command that measured it, are in benchmarks/measured.yaml; another file
+of that kind, with what your own machine took, can be given with `--figures`. How many crops and
+predictions there are follows from the config files.
+"""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nodulenet.training.settings import read_config
+
+HOUR = 3600.0
+SECTIONS = ("folds", "augment", "train")
+FIGURES = Path(__file__).with_name("measured.yaml")
+CONFIG = (Path("config.yaml"), Path("lidc.yaml"))
+COLUMNS = (
+    *("scans", "jobs", "scans' rules, CPU h", "training, crops", "training, CPU h"),
+    *("training, GPU h", "prediction, CPU h", "prediction, GPU h", "tables, CPU h"),
+    *("results, GB", "files"),
+)
+
+
+@dataclass(frozen=True)
+class Projection:
+    """What a cohort costs: CPU hours, GPU hours, 10^9 bytes of results, and counts."""
+
+    scans: int
+    jobs: int
+    preparing: float
+    crops: float
+    training: float
+    training_gpu: float
+    predicting: float
+    predicting_gpu: float
+    gathering: float
+    gigabytes: float
+    files: int
+
+
+def main() -> None:
+    """Print a line for each size of cohort."""
+    options = parse()
+    figures = yaml.safe_load(options.figures.read_text())
+    config = read_config(options.config, SECTIONS)
+    print(f"| {' | '.join(COLUMNS)} |")
+    print("| --- " * len(COLUMNS) + "|")
+    for scans in options.scans:
+        print(row(project(scans, figures, config, options.tflops)))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scans", type=int, nargs="+", default=[1018, 10_000, 100_000])
+    parser.add_argument("--figures", type=Path, default=FIGURES)
+    parser.add_argument("--config", type=Path, nargs="+", default=CONFIG, metavar="YAML")
+    parser.add_argument(
+        "--tflops", type=float, required=True, help="what a GPU sustains; an assumption"
+    )
+    return parser.parse_args()
+
+
+def project(
+    scans: int, figures: Mapping[str, Any], config: Mapping[str, Any], tflops: float
+) -> Projection:
+    """The costs of a cohort of so many scans, of which `figures` holds what each takes.
+
+    A training sees the nodules of all folds but one, so all folds together see those of
+    `folds.number` - 1 cohorts. tflops: 10^12 operations a second that a GPU sustains.
+    """
+    folds = config["folds"]["number"]
+    evaluated = config["train"]["evaluate"]
+    crops = crops_by_branches(scans * figures["nodules_per_scan"], config)
+    step, prediction = figures["crop"], figures["prediction"]
+    predictions = scans * len(evaluated)
+    rate = tflops * 1000 * HOUR
+    kept, tables = figures["kept"], figures["tables"]
+    stages = folds * len(config["train"]["stages"])
+    return Projection(
+        scans=scans,
+        jobs=len(figures["scan"]) * scans + stages + folds * len(evaluated),
+        preparing=scans * sum(rule["cpu_s"] for rule in figures["scan"].values()) / HOUR,
+        crops=sum(crops.values()),
+        training=sum(number * step[name]["cpu_s"] for name, number in crops.items()) / HOUR,
+        training_gpu=sum(number * step[name]["gflop"] for name, number in crops.items()) / rate,
+        predicting=predictions * prediction["cpu_s"] / HOUR,
+        predicting_gpu=predictions * prediction["gflop"] / rate,
+        gathering=scans * (tables["cpu_s"] + len(evaluated) * tables["stage_cpu_s"]) / HOUR,
+        gigabytes=(scans * kept["scan_mb"] + stages * kept["stage_mb"]) / 1000,
+        files=scans * kept["scan_files"] + stages * kept["stage_files"],
+    )
+
+
+def crops_by_branches(nodules: float, config: Mapping[str, Any]) -> dict[str, float]:
+    """Training crops of all folds and stages, by the last branch of their stage."""
+    others = config["folds"]["number"] - 1
+    crops: dict[str, float] = {}
+    for stage in config["train"]["stages"].values():
+        epoch = nodules * (1 + config["augment"]["random_crops"])
+        last = stage["branches"][-1]
+        crops[last] = crops.get(last, 0) + others * stage["epochs"] * epoch
+    return crops
+
+
+def row(costs: Projection) -> str:
+    """One line of the table, to three figures; counts whole."""
+    cells = [
+        f"{value:,}" if isinstance(value, int) else rounded(value) for value in vars(costs).values()
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def rounded(value: float) -> str:
+    """Three figures: 0.123, 12.3, 12,300."""
+    return f"{float(f'{value:.3g}'):,.10g}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""The scans of a training set: found nodules, and files that are open no longer than needed."""
+
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_training
+
+from nodulenet.files import CorruptArtefact
+from nodulenet.imaging import Volume, write_scan
+from nodulenet.training.crops import Augmentation
+from nodulenet.training.dataset import Sample, draw_sample, load_scan, load_training_scans
+
+ROW = {"series_uid": "1.2", "volume": "a.npy", "mask": "a_mask.npy", "record": "a.json"}
+SPARE = 24
+"""Files that a process may open beside those that it has."""
+
+
+@pytest.fixture
+def few_files() -> Iterator[None]:
+    """A process that may open few files, as most may open fewer than a cohort has."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = len(os.listdir("/proc/self/fd")) + SPARE  # noqa: PTH208 - a count of descriptors
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def write(folder: Path, nodules: dict | None) -> None:
+    """A scan with a cube of label 2, whose record names the nodules that were painted."""
+    labels = np.zeros((20, 24, 28), np.uint8)
+    labels[4:9, 10:14, 11:14] = 2
+    record = {"status": "ok"} | ({} if nodules is None else {"nodules": nodules})
+    files = [folder / ROW[name] for name in ("volume", "record", "mask")]
+    write_scan(*files, Volume(labels * 50, np.eye(4)), labels, record)
+
+
+def test_nodules_are_the_boxes_of_their_labels(tmp_path: Path) -> None:
+    write(tmp_path, {"1": {"voxels": 0, "lost": "outside"}, "2": {"voxels": 60, "lost": ""}})
+    scan = load_scan(tmp_path, ROW)
+    assert scan.centres.tolist() == [[6, 11.5, 12]]
+    assert scan.extents.tolist() == [5]
+    assert scan.shape == (20, 24, 28)
+
+
+@pytest.mark.parametrize("nodules", [{}, {"1": {"voxels": 0, "lost": "outside the crop"}}])
+def test_labels_without_a_painted_nodule_are_not_searched(tmp_path: Path, nodules: dict) -> None:
+    write(tmp_path, nodules)
+    assert load_scan(tmp_path, ROW).centres.shape == (0, 3)
+
+
+@pytest.mark.usefixtures("few_files")
+def test_more_scans_than_a_process_may_open_files(tmp_path: Path) -> None:
+    write(tmp_path, None)
+    scans = [load_scan(tmp_path, ROW) for _ in range(2 * SPARE)]
+    crops = []
+    for k in range(len(scans)):
+        rng = np.random.default_rng(0)
+        crops.append(draw_sample(scans, Sample(k, 0), 16, Augmentation(margin=2), 170, rng))
+    assert (crops[0][1] == 2).any()
+    assert all(
+        (image == crops[0][0]).all() and (labels == crops[0][1]).all() for image, labels in crops
+    )
+
+
+def test_a_volume_that_was_damaged_on_the_way_is_named(tmp_path: Path) -> None:
+    manifest, folds = small_training.write_cohort(tmp_path)
+    scans = load_training_scans(manifest, folds, 1)
+    scans[0].volume.write_bytes(b"")
+    with pytest.raises(CorruptArtefact, match=scans[0].volume.name):
+        draw_sample(scans, Sample(0, 0), 16, Augmentation(), 170, np.random.default_rng(0))
