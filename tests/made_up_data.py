@@ -28,6 +28,7 @@ def build(folder: Path) -> None:
     shutil.copytree(folder / "data/lidc-xml", folder / "data/xml")
     write_submission(folder)
     write_configs(folder)
+    shutil.copy(pages.ROOT / "tests/workflow/real.yaml", folder)
     for name in ("a", "published"):
         (folder / "weights").mkdir(exist_ok=True)
         (folder / f"weights/{name}.pt").touch()
@@ -72,8 +73,8 @@ def write_submission(folder: Path) -> None:
 def write_configs(folder: Path) -> None:
     """The config files that the pages show, and scan tables for all."""
     head = "series_uid\tpatient_id\tct\tannotations\tlung_mask\n"
-    for name, annotations in (("lidc", "data/lidc-xml/{}.xml"), ("mine", "data/xml/{}.xml")):
-        rows = [write_row(series, annotations) for series in tiny.SERIES]
+    for name in ("lidc", "mine", "real"):
+        rows = [write_row(series, "data/lidc-xml/{}.xml") for series in tiny.SERIES]
         (folder / f"{name}.tsv").write_text(head + "".join(rows))
     rows = [write_row(series, "data/luna16/annotations.csv") for series in tiny.SERIES]
     (folder / "luna16.tsv").write_text(head + "".join(rows))

@@ -43,6 +43,10 @@ HOW = {
     # As it stands, in a copy of the finished tiny run, with the names above.
     "finished": [
         "cat results/demo/ablation.csv",
+        "local=$TMPDIR/lidc && mkdir -p $local",
+        "cp -r results/lidc/{manifest.tsv,folds.tsv,volumes} $local",
+        "mkdir -p results/lidc/fold0 && ln -s $PWD/results/lidc/fold0 $local/fold0",
+        "snakemake --cores all results/demo/report.html",
         f"cat results/demo/nodules/{SCAN}.csv",
         "echo 'inference: {ncs_threshold: 0.3}' > mine.yaml",
         "grep DEMO-0012 results/demo/folds.tsv",
@@ -92,9 +96,14 @@ HOW = {
         "snakemake --cores all --configfile mine.yaml",
         "snakemake --cores all --configfile mine.yaml level2.yaml -n",
         "snakemake --cores all -n",
+        'snakemake --snakefile "$(nodulenet workflow)/Snakefile" --cores all --configfile'
+        ' "$(nodulenet workflow)/lidc.yaml"',
         "snakemake --workflow-profile profiles/slurm --configfile lidc.yaml",
         "snakemake results/lidc/fold3/full/weights.pt --cores all --configfile lidc.yaml",
         "snakemake results/lidc/folds.tsv --cores all --configfile lidc.yaml",
+        "snakemake results/real/folds.tsv --cores 1 --configfile real.yaml",
+        "for i in $(seq 10); do\nsnakemake --workflow-profile profiles/slurm --configfile lidc.yaml"
+        " --batch manifest=$i/10\ndone",
     ],
     # Of files that only a reader has: the parser takes the arguments.
     "parsed": [
@@ -105,6 +114,7 @@ HOW = {
         "nodulenet doctor --configfile lidc.yaml",
         "nodulenet doctor --configfile mine.yaml",
         "nodulenet import-weights published.ckpt --output weights/published.pt",
+        "nodulenet train $local --config config.yaml lidc.yaml --fold 0 --stage ncs",
         "nodulenet predict CT --weights results/lidc/fold*/full/weights.pt --output DIR",
         "nodulenet predict CT --weights weights/published.pt --pad-value 0 --output DIR",
         "nodulenet predict INPUT --weights weights.pt --output DIR",
@@ -112,9 +122,12 @@ HOW = {
     # Starts processes on GPUs or other machines: in its place a program that parses the arguments
     # of nodulenet among its own.
     "submitted": [
-        "sbatch --nodes 2 --ntasks-per-node 4 --gpus-per-node 4 --cpus-per-task 8 --wrap"
-        ' "srun --kill-on-bad-exit=1 nodulenet train results/lidc --config config.yaml lidc.yaml'
-        ' --fold 0 --stage full --threads 8"',
+        "train() {\nsbatch --parsable ${3:+--dependency=afterok:$3} --time 24:00:00 --partition gpu"
+        " --nodes 2 --ntasks-per-node 4 --gpus-per-node 4 --cpus-per-task 8 --mem 128G --wrap"
+        ' "srun --cpus-per-task 8 --kill-on-bad-exit=1 nodulenet train results/lidc'
+        ' --config config.yaml lidc.yaml --fold $1 --stage $2 --threads 8"\n}',
+        "for fold in 0 1 2 3 4 5; do\nncs=$(train $fold ncs)\ndfps=$(train $fold dfps $ncs)\n"
+        "train $fold full $dfps; train $fold dfps_only $dfps; train $fold ncs_only $ncs\ndone",
         "torchrun --standalone --nproc-per-node 4 --no-python nodulenet train results/lidc"
         " --config config.yaml lidc.yaml --fold 0 --stage ncs",
     ],
@@ -150,6 +163,24 @@ ELSEWHERE = {
     "pytest tests/workflow/test_workflow.py::test_all_targets": (
         "tests/workflow/test_workflow.py::test_all_targets"
     ),
+    "apptainer build nodulenet.sif envs/nodulenet.def": "tests/test_containers.py",
+    "apptainer run nodulenet.sif demo": "tests/test_containers.py",
+    "docker build --file envs/Dockerfile --tag nodulenet .": "tests/test_containers.py",
+    'docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/work" nodulenet nodulenet demo': (
+        "tests/test_containers.py"
+    ),
+    "nodulenet demo": "tests/test_wheel.py::test_the_tiny_tour_without_a_clone",
+    "pip install -c constraints.txt nodulenet-*.whl": (
+        "tests/test_wheel.py::test_the_tiny_tour_without_a_clone"
+    ),
+    "pip wheel --no-deps --wheel-dir dist .": (
+        "tests/test_wheel.py::test_the_wheel_holds_every_file_of_package_and_workflow"
+    ),
+    "python -m benchmarks.costs results/real logs/real": "benchmarks/costs.py",
+    # Needs snakemake-storage-plugin-fs and rsync; the page says what came of it.
+    "snakemake --cores all --configfile lidc.yaml --default-storage-provider fs"
+    " --local-storage-prefix $TMPDIR/nodulenet --shared-fs-usage persistence software-deployment"
+    " sources source-cache -- results/lidc/folds.tsv": "docs/scaling.md",
     "python -m benchmarks.nms --device cuda --sizes 10 100000 300000": "benchmarks/nms.py",
     "snakemake --configfile lidc.yaml --report report.zip": (
         "tests/workflow/test_workflow.py::test_the_report_holds_the_figures"
@@ -250,6 +281,8 @@ def test_beside_made_up_data(commands: tuple[str, ...], beside_data: Path, tmp_p
 
 @pytest.mark.parametrize("command", HOW["planned"], ids=lambda command: command[10:])
 def test_plans(command: str, beside_data: Path) -> None:
+    # Four scans are too few for ten batches.
+    command = command.replace("seq 10", "seq 1").replace("$i/10", "$i/2")
     printed = shell(command.replace("snakemake ", "snakemake -n ", 1), beside_data)
     assert "This was a dry-run" in printed, printed
 
