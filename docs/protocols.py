@@ -31,7 +31,7 @@ LOOKS = {
 def main() -> None:
     results, output = map(Path, sys.argv[1:])
     cohort = read_cohort(results / "manifest.tsv", results / "folds.tsv")
-    findings = {scan.series_uid: read_findings(scan) for scan in cohort}
+    findings = read_findings(cohort)
     marks = read_predictions(results / "full/predictions.csv", cohort)
     scored = {}
     with tempfile.TemporaryDirectory() as folder:
