@@ -2,9 +2,9 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import venv
 import zipfile
@@ -84,8 +84,7 @@ def test_the_wheel_holds_every_file_of_package_and_workflow(wheel: Path) -> None
 def test_a_wheel_made_of_the_source_distribution_is_the_same(wheel: Path, tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
     source = build(ROOT, "sdist", tmp_path / "source")
-    with tarfile.open(source) as archive:
-        archive.extractall(tmp_path / "unpacked", filter="data")
+    shutil.unpack_archive(source, tmp_path / "unpacked")
     (unpacked,) = (tmp_path / "unpacked").iterdir()
     (tmp_path / "wheel").mkdir()
     assert held_by(build(unpacked, "wheel", tmp_path / "wheel")) == held_by(wheel)

@@ -12,8 +12,8 @@ from functools import lru_cache
 POINTS = "{http://www.nih.gov}points"
 BLANK = rb"[ \t\r\n]*+"
 POINT = rb"<edgeMap>_<xCoord>_[0-9]{1,9}+_</xCoord>_<yCoord>_[0-9]{1,9}+_</yCoord>_</edgeMap>_"
-# Possessive: a run is looked through once, also where it ends in something else.
-RUN = re.compile(rb"(?:" + POINT.replace(b"_", BLANK) + rb")++")
+# Not possessive itself: before Python 3.11.5 such a group takes the start of what does not match.
+RUN = re.compile(rb"(?:" + POINT.replace(b"_", BLANK) + rb")+")
 # Within a run the brackets become blanks and the letters of its three tags go.
 BLANKS = bytes.maketrans(b"<>/", b"   ")
 LETTERS = bytes(set(b"edgeMapxCoordyCoord"))
