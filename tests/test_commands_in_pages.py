@@ -51,7 +51,7 @@ HOW = {
         "echo 'inference: {ncs_threshold: 0.3}' > mine.yaml",
         "grep DEMO-0012 results/demo/folds.tsv",
         "head results/demo/full/froc.csv",
-        "head results/demo/manifest.tsv",
+        "cut -f 1-3,9 results/demo/manifest.tsv",
         "nodulenet doctor",
         f"nodulenet predict results/demo/source/{SCAN}.mhd"
         " --weights results/demo/fold0/full/weights.pt --output prediction",
@@ -93,8 +93,8 @@ HOW = {
         " cohort=published",
         "snakemake --cores all --configfile lidc.yaml short.yaml -n",
         "snakemake --cores all --configfile luna16.yaml",
-        "snakemake --cores all --configfile mine.yaml",
-        "snakemake --cores all --configfile mine.yaml level2.yaml -n",
+        "snakemake --cores all --configfile lidc.yaml mine.yaml",
+        "snakemake --cores all --configfile lidc.yaml mine.yaml level2.yaml -n",
         "snakemake --cores all -n",
         'snakemake --snakefile "$(nodulenet workflow)/Snakefile" --cores all --configfile'
         ' "$(nodulenet workflow)/lidc.yaml"',

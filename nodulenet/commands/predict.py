@@ -162,6 +162,6 @@ def memory_text() -> str:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     text = f"at most {peak / 1e9:.2f} GB of memory"
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
+    if torch is not None and torch.cuda.is_initialized():
         text += f", {torch.cuda.max_memory_allocated() / 1e9:.2f} GB on the GPU"
     return text

@@ -29,7 +29,7 @@ def plot_timings(timings: Path, output: Path) -> None:
         draw_time(time, table)
         draw_memory(memory, table)
         draw_scans(scan_time, of_scans, "seconds", "s")
-        draw_scans(scan_memory, of_scans, "peak_mb", "MB")
+        draw_scans(scan_memory, of_scans, "peak_mb", "MiB")
 
 
 def draw_time(axes: Axes, table: pd.DataFrame) -> None:
@@ -55,7 +55,7 @@ def draw_memory(axes: Axes, table: pd.DataFrame) -> None:
     axes.plot(peaks["max"], rows, "o", color=BLUE, mfc="none", label="greatest")
     axes.set_yticks(rows, peaks.index)
     axes.set_xlim(left=0)
-    axes.set_xlabel("MB")
+    axes.set_xlabel("MiB")
     axes.legend(loc="lower right")
     axes.set_title("peak memory of a job")
 

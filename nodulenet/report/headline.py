@@ -73,7 +73,7 @@ def protocol_text(froc: Mapping[str, Any]) -> str:
     if froc["protocol"] == LUNA16:
         return (
             "Protocol luna16: the challenge's nodules and excluded findings, over the"
-            f" {scored['scans']} of its {froc['listed']} listed scans that the cohort has"
+            f" {scored['scans']} of its {froc['listed']} listed scans that were used"
             f" ({over})."
         )
     if stamp["consensus"] == GIVEN["consensus"]:

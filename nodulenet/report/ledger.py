@@ -42,7 +42,7 @@ def count_lines(manifest: pd.DataFrame, froc: Mapping[str, Any]) -> list[str]:
         lines += [
             f"{count(froc['scans_not_listed'], 'used scan')} not on the challenge's list: predicted"
             " and not scored.",
-            f"{count(missing, 'scan')} of the challenge's list not in the cohort.",
+            f"{count(missing, 'scan')} of the challenge's list not among the used scans.",
         ]
     else:
         lines.append(

@@ -104,5 +104,5 @@ def timing_table(timings: pd.DataFrame) -> Table:
     whole = timings[["seconds", "cpu_seconds"]].sum()
     ends = (number(whole["seconds"], 1), number(whole["cpu_seconds"], 1))
     rows.append(("all", str(len(timings)), *ends, number(timings["peak_mb"].max(), 0)))
-    heads = ("rule", "jobs", "wall, s", "CPU, s", "peak of a job, MB")
+    heads = ("rule", "jobs", "wall, s", "CPU, s", "peak of a job, MiB")
     return Table("Sums over the jobs of a rule, each job's last run", heads, rows)

@@ -127,7 +127,7 @@ def test_the_challenge_s_protocol_and_no_bootstrap(tmp_path, monkeypatch):
     assert "Protocol luna16: the challenge's nodules" in text
     assert "95 % interval" not in text
     assert "Stage full: the weights of fold1 were given in the config" in text
-    assert "1 scan of the challenge's list not in the cohort" in text
+    assert "1 scan of the challenge's list not among the used scans" in text
     assert text.count("False positive ") == 3
 
 

@@ -95,13 +95,13 @@ def test_caveats_name_what_does_not_compare(frocs):
 def test_the_challenge_s_protocol_is_said(tmp_path):
     sources = small_report.build(tmp_path, "luna16")
     froc = json.loads(sources.froc["full"].read_text())
-    assert "over the 2 of its 3 listed scans that the cohort has" in protocol_text(froc)
+    assert "over the 2 of its 3 listed scans that were used" in protocol_text(froc)
     told = headline(ABOUT, {"full": froc}, read_ablation(sources.ablation))
     assert "Only 2 of the challenge's 3 scans were scored" in " ".join(told.caveats)
     assert not rows(told.published)["CPM, protocol luna16", "DeepLung"][1].endswith("luna16")
     lines = " ".join(count_lines(read_manifest(sources.manifest), froc))
     assert "1 used scan not on the challenge's list" in lines
-    assert "1 scan of the challenge's list not in the cohort" in lines
+    assert "1 scan of the challenge's list not among the used scans" in lines
 
 
 def test_undefined_scores_are_dashes(frocs, sources):
