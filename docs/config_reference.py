@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from nodulenet.config import overlay
+
 ROOT = Path(__file__).parents[1]
 MARK = "<!-- the keys of the config -->"
 FILES = ("lidc.yaml", "luna16.yaml", "released.yaml")
@@ -119,15 +121,6 @@ def value_at(config: Any, key: str) -> Any:
     for name in key.split("."):
         config = config[name]
     return config
-
-
-def overlay(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge as Snakemake merges config files."""
-    merged = dict(base)
-    for key, value in top.items():
-        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = overlay(base[key], value) if nested else value
-    return merged
 
 
 def load(name: str) -> dict[str, Any]:

@@ -51,7 +51,7 @@ HOW = {
         "echo 'inference: {ncs_threshold: 0.3}' > mine.yaml",
         "grep DEMO-0012 results/demo/folds.tsv",
         "head results/demo/full/froc.csv",
-        "cut -f 1-3,9 results/demo/manifest.tsv",
+        "cut -f 1-3,10 results/demo/manifest.tsv",
         "nodulenet doctor",
         f"nodulenet predict results/demo/source/{SCAN}.mhd"
         " --weights results/demo/fold0/full/weights.pt --output prediction",

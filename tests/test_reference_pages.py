@@ -13,6 +13,7 @@ import yaml
 from docs import command_line, config_reference, network, outside_links
 from nodulenet.cli import build_parser
 from nodulenet.cohort import folds, manifest, table, timings
+from nodulenet.config import overlay
 from nodulenet.evaluation import findings as found
 from nodulenet.evaluation import reader_pairs, segmentation
 from nodulenet.imaging import findings
@@ -166,7 +167,7 @@ def test_the_network_is_the_published_one() -> None:
 
 
 def test_the_choices_are_those_of_the_configs() -> None:
-    ours = config_reference.overlay(
+    ours = overlay(
         yaml.safe_load((pages.ROOT / "config.yaml").read_text()), config_reference.load("lidc.yaml")
     )
     released = config_reference.load("released.yaml")

@@ -12,11 +12,13 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from nodulenet.config import overlay
 from nodulenet.model.released_settings import RELEASED
 
 ROOT = Path(__file__).parents[1]
 ORDER = (
     "files",
+    "config",
     "progress",
     "annotations",
     "imaging",
@@ -55,15 +57,6 @@ IMPORT_NAMES = {
 
 def load(name: str) -> Any:
     return yaml.safe_load((ROOT / name).read_text())
-
-
-def overlay(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
-    """Merge as Snakemake merges config files."""
-    merged = dict(base)
-    for key, value in top.items():
-        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = overlay(base[key], value) if nested else value
-    return merged
 
 
 def defaults(schema: dict[str, Any], place: str = "") -> dict[str, Any]:

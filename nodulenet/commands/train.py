@@ -35,12 +35,12 @@ def run(options: argparse.Namespace) -> None:
     """Train the stage."""
     import logging
 
+    from nodulenet.config import read_config
     from nodulenet.files import InputError
     from nodulenet.progress import logging_beside_bars
     from nodulenet.training.distributed import LOG_FORMAT, rank_given
     from nodulenet.training.settings import (
         read_augmentation,
-        read_config,
         read_objective,
         read_optimisation,
     )

@@ -1,4 +1,4 @@
-"""The config as Snakemake merges it, and whether the files that it names are there."""
+"""Whether the files that the config names are there."""
 
 import os
 from collections.abc import Sequence
@@ -22,33 +22,6 @@ class Table:
 
     scans: int
     made: bool
-
-
-def read_config(paths: Sequence[Path]) -> dict[str, Any]:
-    """Merge config files, the later over the earlier. Raises `InputError` naming a faulty one."""
-    import yaml
-
-    config: dict[str, Any] = {}
-    for path in paths:
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror}") from error
-        except (ValueError, yaml.YAMLError) as error:
-            raise InputError(f"{path}: {' '.join(str(error).split())}") from error
-        if not isinstance(content, dict):
-            raise InputError(f"{path}: holds no keys")
-        config = overlay(config, content)
-    return config
-
-
-def overlay(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
-    """`top` over `base`, mapping by mapping."""
-    merged = dict(base)
-    for key, value in top.items():
-        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = overlay(base[key], value) if nested else value
-    return merged
 
 
 def section(config: dict[str, Any], name: str) -> dict[str, Any]:

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from nodulenet.config import read_config
 from nodulenet.doctor.config import (
     Table,
     check_challenge,
     check_table,
     check_weights,
-    read_config,
     section,
 )
 from nodulenet.doctor.finding import Finding, install

@@ -66,14 +66,14 @@ def load_detector(
     mirrors = MIRRORS if tta else UNMIRRORED
     settings = InferenceSettings(tile=tile, pad_value=pad_value)
 
-    def predict(volume: NDArray[np.uint8], step: Step) -> ScanPrediction:
-        def part(array: NDArray[np.uint8]) -> ScanPrediction:
-            return predict_ensemble(
-                members, array, settings, mirrors=mirrors, least=least, step=step
-            )
+    def part(volume: NDArray[np.uint8], step: Step) -> ScanPrediction:
+        return predict_ensemble(members, volume, settings, mirrors=mirrors, least=least, step=step)
 
+    def predict(volume: NDArray[np.uint8], step: Step) -> ScanPrediction:
         try:
-            return predict_tiled(part, volume, tile, settings) if tile else part(volume)
+            if tile is None:
+                return part(volume, step)
+            return predict_tiled(lambda array: part(array, step), volume, tile, settings)
         except Diverged as error:
             raise InputError(f"{weights[0]}: {error}") from error
 
@@ -83,11 +83,8 @@ def load_detector(
         preprocess=first.preprocess,
         margin_total=float(first.settings["targets"]["margin_total"]),
         weights=[weights_facts(member) for member in members],
-        settings={
-            **asdict(settings),
-            "mirrors": len(mirrors),
-            "device": str(next(members[0].net.parameters()).device),
-        },
+        settings=asdict(settings)
+        | {"mirrors": len(mirrors), "device": str(next(members[0].net.parameters()).device)},
         passes=passes(members, mirrors),
     )
 

@@ -1,13 +1,9 @@
 """The sections of the config that decide a training, as typed records."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import yaml
-
-from nodulenet.files import InputError
 from nodulenet.model.objective import Objective
 from nodulenet.model.settings import DfpsSettings, NcsSettings, SrSettings
 from nodulenet.training.crops import Augmentation
@@ -55,34 +51,3 @@ def read_objective(settings: Mapping[str, Any], stage: Stage) -> Objective:
         SrSettings(**settings["sr"]),
         settings["targets"]["margin_total"],
     )
-
-
-def read_config(paths: Sequence[Path], sections: Sequence[str]) -> dict[str, Any]:
-    """Read config files, later ones over earlier ones as Snakemake merges them.
-
-    Raises `InputError` naming a file that is no table of YAML, or a section that all lack.
-    """
-    config: dict[str, Any] = {}
-    for path in paths:
-        try:
-            content = yaml.safe_load(Path(path).read_text())
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror}") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-        if not isinstance(content, dict):
-            raise InputError(f"{path}: holds no sections")
-        config = overlay(config, content)
-    for name in sections:
-        if not isinstance(config.get(name), dict):
-            raise InputError(f"{paths[-1]}: there is no section {name} in {len(paths)} files")
-    return config
-
-
-def overlay(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of both tables; those of `top` go before."""
-    merged = dict(base)
-    for key, value in top.items():
-        nested = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = overlay(merged[key], value) if nested else value
-    return merged

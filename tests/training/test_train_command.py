@@ -62,7 +62,7 @@ def test_a_copy_of_the_volumes_trains_into_the_shared_folder(config: Path, tmp_p
         ("{}", "later", "'later' is none of ncs, full"),
         ("train: {batc: 3}", "ncs", "over.yaml: not the settings of a training: .*'batc'"),
         ("train: [", "ncs", "over.yaml: not valid YAML: "),
-        ("[1]", "ncs", "over.yaml: holds no sections"),
+        ("[1]", "ncs", "over.yaml: holds no keys"),
         ("ncs: 3", "ncs", "over.yaml: there is no section ncs in 2 files"),
     ],
 )
