@@ -1,5 +1,6 @@
 """The three heads: candidate screening, false positive suppression, segmentation refinement."""
 
+from contextlib import AbstractContextManager
 from typing import cast
 
 import numpy as np
@@ -17,6 +18,11 @@ from nodulenet.model.roi_pool import ROI_SIDE
 Corner = NDArray[np.int64]
 
 
+def in_float32(device: torch.device) -> AbstractContextManager:
+    """No autocast: with the few values of bfloat16 many boxes would be equally probable."""
+    return torch.autocast(device.type, enabled=False)
+
+
 class NcsHead(nn.Module):
     """Nodule candidate screening: a logit and six deltas for every anchor of dec2's grid."""
 
@@ -29,11 +35,12 @@ class NcsHead(nn.Module):
 
     def forward(self, dec2: Tensor) -> tuple[Tensor, Tensor]:
         """(batch, C, z, y, x) -> logits (batch, N) and deltas (batch, N, 6), as `anchor_grid`."""
-        hidden = self.body(dec2)
-        logits = self.logits(hidden).permute(0, 2, 3, 4, 1)
-        deltas = self.deltas(hidden).permute(0, 2, 3, 4, 1)
+        with in_float32(dec2.device):
+            hidden = self.body(dec2.float())
+            logits = self.logits(hidden).permute(0, 2, 3, 4, 1)
+            deltas = self.deltas(hidden).permute(0, 2, 3, 4, 1)
         batch = len(dec2)
-        return logits.reshape(batch, -1).float(), deltas.reshape(batch, -1, 6).float()
+        return logits.reshape(batch, -1), deltas.reshape(batch, -1, 6)
 
 
 class DfpsHead(nn.Module):
@@ -53,8 +60,9 @@ class DfpsHead(nn.Module):
 
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """RoI features (N, C, 7, 7, 7) -> logits (N, 2) and the nodule class's deltas (N, 6)."""
-        hidden = self.body(pooled.flatten(1))
-        return self.logits(hidden).float(), self.deltas(hidden)[:, 6:].float()
+        hidden = self.body(pooled.flatten(1)).float()
+        with in_float32(pooled.device):
+            return self.logits(hidden), self.deltas(hidden)[:, 6:]
 
 
 class CropNorm(nn.InstanceNorm3d):

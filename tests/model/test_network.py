@@ -122,6 +122,19 @@ def test_dfps_head_is_two_hidden_layers_and_class_one_is_the_nodule(published: N
     torch.testing.assert_close(deltas, every[:, 6:])
 
 
+@pytest.mark.parametrize("branch", ["ncs", "dfps"])
+def test_probabilities_and_boxes_are_float32_under_autocast(
+    published: NoduleNet, branch: str
+) -> None:
+    """bfloat16 has 128 values between 0.5 and 1: many boxes would share one."""
+    shape = {"ncs": (1, 128, 4, 4, 4), "dfps": (9, 64, 7, 7, 7)}[branch]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        logits, deltas = getattr(published, branch)(torch.randn(shape).bfloat16())
+    for found in (logits, deltas):
+        assert found.dtype == torch.float32
+        assert (found != found.bfloat16()).float().mean() > 0.9
+
+
 def test_sr_head_returns_the_crop_at_full_resolution(published: NoduleNet) -> None:
     inputs = {}
     for name in ("to_half", "at_half", "to_full", "at_full"):
