@@ -316,7 +316,11 @@ def change_file(name: str, content: str | None) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("spoil", "name", "told"),
     [
-        (change_file("config.yaml", "a: [1"), "config", "config.yaml: not valid YAML: while parsing"),
+        (
+            change_file("config.yaml", "a: [1"),
+            "config",
+            "config.yaml: not valid YAML: while parsing",
+        ),
         (change_file("config.yaml", "text"), "config", "config.yaml: holds no keys"),
         (change_file("config.yaml", "cohort: a"), "scan table", "name it in the config: scans"),
         (change_file("scans.tsv", None), "scan table", "scans.tsv does not exist: write it with"),
