@@ -18,19 +18,33 @@ LEAST_PRODUCT, LARGEST_VOLUME = 1e-30, 1e37
 """Between them float32 rounds relatively, which the proofs of the search rest on."""
 
 
-@njit(cache=True, nogil=True)
 def suppress(boxes: NDArray, order: NDArray, threshold: np.float32) -> NDArray:
     """Greedy NMS of boxes (N, 6) taken in `order` (N,): the kept indices, int64, in that order."""
+    found, ranked, kept, start = _keep_few(boxes, order, threshold)
+    if start == len(ranked):
+        return found
+    # Compiled apart: it takes most of the time of compilation, and few calls need it.
+    count = _keep_by_grids(ranked, threshold, kept, start, len(found))
+    return order[kept[:count]].astype(np.int64)
+
+
+@njit(cache=True, nogil=True)
+def _keep_few(
+    boxes: NDArray, order: NDArray, threshold: np.float32
+) -> tuple[NDArray, NDArray, NDArray, int]:
+    """As `suppress`, but ends where the grids should go on.
+
+    Returns the indices kept so far, and what `_keep_by_grids` goes on with: the ranked corners, the
+    ranks kept, and the next candidate, which is N where there is none.
+    """
     ranked = corners(boxes[order])
     kept = np.empty(len(ranked), np.int32)
     if threshold <= 0:
-        count = _keep_in_order(ranked, threshold, kept)
+        start, count = len(ranked), _keep_in_order(ranked, threshold, kept)
     else:
         most = KEPT_IN_LANES if _rounds_relatively(ranked) else len(ranked)
         start, count = _keep_in_lanes(ranked, threshold, kept, most)
-        if start < len(ranked):
-            count = _keep_by_grids(ranked, threshold, kept, start, count)
-    return order[kept[:count]].astype(np.int64)
+    return order[kept[:count]].astype(np.int64), ranked, kept, start
 
 
 @njit(cache=True, nogil=True)
