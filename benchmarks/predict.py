@@ -30,6 +30,9 @@ from nodulenet.model.weights import load_weights
 from nodulenet.training.engine import Part, train_one_epoch
 
 BRANCHES = ("ncs", "dfps", "sr")
+Found = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Boxes (N, 6) and probabilities (N,)."""
+
 WARM_CROP = 64
 WARM_LR = 0.003
 
@@ -53,18 +56,30 @@ def warmed(width: float, steps: int) -> NoduleNet:
     return net.to(memory_format=torch.contiguous_format)
 
 
-def compare(ours: ScanPrediction, plain: ScanPrediction) -> str:
+def candidates(found: ScanPrediction) -> Found:
+    """Boxes and probabilities of screening."""
+    return found.ncs_boxes, found.ncs_probability
+
+
+def findings(found: ScanPrediction) -> Found:
+    """Refined boxes that are kept and have a mean probability of at least a half."""
+    probability = (found.ncs_probability + found.dfps_probability) / 2
+    rows = found.kept & (probability >= 0.5)
+    return found.dfps_boxes[rows], probability[rows]
+
+
+def compare(what: str, ours: Found, plain: Found) -> str:
     """How many detections have a partner, and how far apart partners lie."""
-    if not len(ours.ncs_boxes) or not len(plain.ncs_boxes):
-        return f"{len(ours.ncs_boxes)} and {len(plain.ncs_boxes)} detections"
-    apart = np.linalg.norm(ours.ncs_boxes[:, None, :3] - plain.ncs_boxes[None, :, :3], axis=2)
+    numbers = f"{len(ours[0])} and {len(plain[0])} {what}"
+    if not len(ours[0]) or not len(plain[0]):
+        return numbers
+    apart = np.linalg.norm(ours[0][:, None, :3] - plain[0][None, :, :3], axis=2)
     partner = apart.argmin(1)
     near = apart.min(1) <= 0.5
-    change = np.abs(ours.ncs_probability - plain.ncs_probability[partner])
+    change = np.abs(ours[1] - plain[1][partner])[near].max(initial=0)
     return (
-        f"{len(ours.ncs_boxes)} and {len(plain.ncs_boxes)} detections, {near.sum()} within 0.5"
-        f" voxel of each other; their probabilities differ by {change[near].max(initial=0):.4f} at"
-        " most"
+        f"{numbers}, {near.sum()} within 0.5 voxel of each other; their probabilities differ by"
+        f" {change:.4f} at most"
     )
 
 
@@ -104,7 +119,9 @@ def main() -> None:
     print(
         f"peak memory of ours: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GB"
     )
-    print(compare(found, predict(volume, amp=False)), end="\n\n")
+    exact = predict(volume, amp=False)
+    print(compare("candidates", candidates(found), candidates(exact)))
+    print(compare("findings", findings(found), findings(exact)), end="\n\n")
     shape = " x ".join(map(str, volume.shape))
     ways = {"ours": whole, "plain float32": lambda: predict(volume, amp=False)}
     print_table([time_in_turn(f"{shape} voxels", ways, options.repeats)])

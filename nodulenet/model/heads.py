@@ -1,6 +1,6 @@
 """The three heads: candidate screening, false positive suppression, segmentation refinement."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 
 import numpy as np
@@ -20,6 +20,8 @@ Corner = NDArray[np.int64]
 
 def in_float32(device: torch.device) -> AbstractContextManager:
     """No autocast: with the few values of bfloat16 many boxes would be equally probable."""
+    if not torch.amp.is_autocast_available(device.type):  # such as meta, which has shapes only
+        return nullcontext()
     return torch.autocast(device.type, enabled=False)
 
 
