@@ -36,7 +36,8 @@ def judge_device(answer: dict[str, Any], device: str) -> Finding:
     if answer["gpus"] and device != "cpu":
         named = ", ".join(f"{name} ({size / 2**30:.0f} GiB)" for name, size in answer["gpus"])
         return Finding("ok", "device", named)
-    cpu = f"the CPU, {answer['threads']} threads"
+    bfloat16 = "in hardware" if answer["bf16"] else "not in hardware: trains in float32, slower"
+    cpu = f"the CPU, {answer['threads']} threads, bfloat16 {bfloat16}"
     if device == "cuda":
         text = (
             "the config's train.device is cuda, but torch finds no GPU: install the driver and a"

@@ -15,6 +15,7 @@ print(json.dumps({
     "version": torch.__version__,
     "cuda": torch.version.cuda,
     "threads": torch.get_num_threads(),
+    "bf16": bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()),
     "gpus": [[gpu.name, gpu.total_memory] for gpu in gpus],
 }))
 """

