@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SCANNER = 1  # the code of a form in the scanner's coordinates
 AGREE = 0.1  # mm by which sform and qform may differ without a word
-MAGIC = (b"n+1", b"n+2\0\r\n\x1a\n")
+MAGIC = (b"n+1", b"n+2")
 UNITS = {0: 1.0, 1: 1e3, 2: 1.0, 3: 1e-3}  # not said (mm), m, mm, micrometres
 EXACT = 1 << 24  # whole numbers up to here are whole in float32
 
