@@ -121,7 +121,10 @@ def check_meta(path: Path, *, deep: bool = True) -> tuple[str, ...]:
             _check_packed(data, start, wanted)
     return tuple(
         f"its header has no {keys[0]}: {taken}"
-        for keys, taken in ((POSITION, "its first voxel is put at 0"), (DIRECTION, "not turned"))
+        for keys, taken in (
+            (POSITION, "its first voxel is put at 0"),
+            (DIRECTION, "its axes are taken as LPS"),
+        )
         if not header.keys() & set(keys)
     )
 

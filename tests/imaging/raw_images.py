@@ -38,7 +38,8 @@ def numbers(values: object) -> str:
 def write_nifti(path: Path, stored: NDArray, grid: Grid | None, **header: object) -> None:
     """A NIfTI-1 (or, two=True, NIfTI-2) file; sform and qform are those of `grid`.
 
-    header: sform and qform (codes), srow (3, 4) and qoffset (RAS) in place of the grid's, slope,
+    header: sform and qform (codes), srow (3, 4), quaternion and
+    qoffset (RAS) in place of the grid's, slope,
     inter, units (code), pixdim, order ("<" or ">"), sizes (dim).
     """
     order = str(header.get("order", "<"))
@@ -68,7 +69,7 @@ def write_nifti(path: Path, stored: NDArray, grid: Grid | None, **header: object
         "scale": (header.get("slope", 1), header.get("inter", 0)),
         "units": (header.get("units", 2),),
         "codes": (header.get("qform", 0), header.get("sform", 1)),
-        "quaternion": quaternion,
+        "quaternion": header.get("quaternion", quaternion),
         "qoffset": header.get("qoffset", qoffset),
         "srow": np.ravel(header.get("srow", srow)),
     }
@@ -138,7 +139,8 @@ def write_nrrd(path: Path, stored: NDArray, grid: Grid, **header: str | None) ->
 
     header: fields (with _ for blanks) in place of the usual ones; None takes a field away.
     """
-    space = str(header.get("space") or "left-posterior-superior")
+    space = str(header.get("space") or "LPS")
+    space = "LPS" if space == "scanner-xyz" else space
     short = space if len(space) == 3 else "".join(word[0] for word in space.split("-")).upper()
     signs = np.array([1 if a == b else -1 for a, b in zip(short, "LPS", strict=True)])
     vectors = [f"({','.join(repr(float(v)) for v in row * signs)})" for row in grid.edges]
