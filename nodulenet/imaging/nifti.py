@@ -50,8 +50,8 @@ def check_nifti(path: Path, *, deep: bool = True) -> None:
 def nifti_place(path: Path) -> tuple[NDArray[np.float64], Shape, tuple[str, ...]]:
     """Affine (index z, y, x, 1 -> LPS mm), shape (z, y, x), and a line for each open question.
 
-    Of sform and qform the one in the scanner's coordinates (code 1) is taken; the sform where
-    both are or neither is. An sform has a spacing of its own, whatever `pixdim` says. With
+    The sform is taken where it is in the scanner's coordinates (code 1) or there is no qform,
+    else the qform: ITK's rule. An sform has a spacing of its own, whatever `pixdim` says. With
     neither, the axes are taken as LPS with the spacing of `pixdim`, the first voxel at 0.
     Raises `InputError` for a header that cannot be, and for an sform that is sheared, also
     beside a plain qform.
@@ -73,7 +73,7 @@ def nifti_place(path: Path) -> tuple[NDArray[np.float64], Shape, tuple[str, ...]
         affine[:3, :3] = np.fliplr(np.diag(_spacing(path, header)))
         notes += ("has neither sform nor qform: axes taken as LPS, its first voxel is put at 0",)
         return affine, shape, notes
-    chosen = min(forms, key=lambda name: int(header[f"{name}_code"]) != SCANNER)
+    chosen = "qform" if "qform" in forms and header["sform_code"] != SCANNER else "sform"
     return forms[chosen], shape, notes + _doubts(path, header, forms, chosen, shape)
 
 
@@ -89,8 +89,6 @@ def nifti_voxels(path: Path) -> NDArray:
     with _opened(path) as file:
         header = _header(path, file)
         shape, kind = _shape(path, header), header.get_data_dtype()
-        if kind.kind not in "iuf":
-            raise InputError(f"{path}: has voxels of type {kind}, not one number per voxel")
         try:
             slope, intercept = header.get_slope_inter()
             stored = array_from_file(shape, kind, file, header.get_data_offset(), mmap=False)
@@ -134,9 +132,12 @@ def _header(path: Path, file: BufferedIOBase) -> Nifti1Header:
     if header["magic"].item() not in MAGIC:
         raise InputError(f"{path}: no NIfTI header, or one of two files (.hdr, .img)")
     try:
-        header.get_data_dtype()
+        if header.get_data_dtype().kind not in "iuf":
+            raise ValueError("its voxels are not one real number each")
         if header.get_data_offset() < kind.sizeof_hdr:
             raise ValueError("its voxels begin within it")
+    except KeyError as error:
+        raise InputError(f"{path}: bad header: no data type has the code {error}") from error
     except (HeaderDataError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: bad header: {error}") from error
     return header

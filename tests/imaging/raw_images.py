@@ -38,9 +38,8 @@ def numbers(values: object) -> str:
 def write_nifti(path: Path, stored: NDArray, grid: Grid | None, **header: object) -> None:
     """A NIfTI-1 (or, two=True, NIfTI-2) file; sform and qform are those of `grid`.
 
-    header: sform and qform (codes), srow (3, 4), quaternion and
-    qoffset (RAS) in place of the grid's, slope,
-    inter, units (code), pixdim, order ("<" or ">"), sizes (dim).
+    header: sform, qform, units and datatype (codes), srow (3, 4), quaternion and qoffset (RAS) in
+    place of the grid's, slope, inter, offset, pixdim, order ("<" or ">"), sizes (dim).
     """
     order = str(header.get("order", "<"))
     real, offset = ("d", 544) if header.get("two") else ("f", 352)
@@ -63,9 +62,9 @@ def write_nifti(path: Path, stored: NDArray, grid: Grid | None, **header: object
         "size": (540 if header.get("two") else 348,),
         "magic": (b"n+2\0\r\n\x1a\n" if header.get("two") else b"n+1\0",),
         "dim": dim,
-        "datatype": (TYPES[stored.dtype.name][0], bits),
+        "datatype": (header.get("datatype", TYPES[stored.dtype.name][0]), bits),
         "pixdim": pixdim,
-        "offset": (offset,),
+        "offset": (header.get("offset", offset),),
         "scale": (header.get("slope", 1), header.get("inter", 0)),
         "units": (header.get("units", 2),),
         "codes": (header.get("qform", 0), header.get("sform", 1)),

@@ -143,7 +143,7 @@ def test_squared_keeps_handedness_and_names_what_it_was_given() -> None:
 
 @pytest.mark.parametrize(
     ("codes", "taken"),
-    [((1, 1), "sform"), ((1, 2), "sform"), ((2, 1), "qform"), ((4, 1), "qform"), ((2, 2), "sform")],
+    [((1, 1), "sform"), ((1, 2), "sform"), ((2, 1), "qform"), ((4, 1), "qform"), ((2, 2), "qform")],
 )
 def test_sform_and_qform_that_disagree(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, codes: tuple[int, int], taken: str
@@ -219,6 +219,10 @@ def test_scaling(tmp_path: Path, slope: float, intercept: float, wanted: np.ndar
         ({"sform": 0, "qform": 1, "quaternion": (0.9, 0.9, 0.9)}, "its qform is no rotation"),
         ({"srow": np.full((3, 4), np.nan)}, "bad header: spacing"),
         ({"srow": np.zeros((3, 4))}, "bad header: spacing"),
+        ({"datatype": 150}, "no data type has the code 150"),
+        ({"datatype": 128, "sizes": (5, 4, 2)}, "its voxels are not one real number each"),
+        ({"offset": 100}, "its voxels begin within it"),
+        ({"offset": np.nan}, "bad header: .*NaN"),
         ({"units": 5}, "no unit of length has the code 5"),
         ({"sizes": (5, 4)}, "2 dimensions"),
         ({"sizes": (5, 4, 3, 2)}, "4 dimensions"),
