@@ -12,6 +12,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 DEMO = "results/demo/source"
+RAW_SUFFIXES = (".raw", ".zraw", ".RAW", ".ZRAW")
 PACKAGE = Path(importlib.util.find_spec("nodulenet").origin).parent
 
 
@@ -65,8 +66,8 @@ def image(column):
     def files(wildcards):
         path = SCANS[wildcards.series][column]
         data = []
-        if path.endswith(".mhd") and not path.startswith(DEMO):
-            data = [str(Path(path).with_suffix(suffix)) for suffix in (".raw", ".zraw")]
+        if path.lower().endswith(".mhd") and not path.startswith(DEMO):
+            data = [str(Path(path).with_suffix(suffix)) for suffix in RAW_SUFFIXES]
         return [path, *filter(os.path.exists, data)] if path else []
 
     return files

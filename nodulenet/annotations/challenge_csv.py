@@ -61,14 +61,15 @@ def read_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]
 
 def read_text(path: Path) -> str:
     """The text (UTF-8) of a file, unpacked as its suffix says. Raises `InputError`."""
-    if path.suffix in (".zst", ".tar", ".tgz", ".7z"):
-        raise InputError(f"{path}: {path.suffix} is not read here: unpack it, or pack it as .gz")
+    suffix = path.suffix.lower()
+    if suffix in (".zst", ".tar", ".tgz", ".7z"):
+        raise InputError(f"{path}: {suffix} is not read here: unpack it, or pack it as .gz")
     unpack = {
         ".gz": gzip.decompress,
         ".bz2": bz2.decompress,
         ".xz": lzma.decompress,
         ".zip": _only_member,
-    }.get(path.suffix, bytes)
+    }.get(suffix, bytes)
     try:
         packed = path.read_bytes()
     except OSError as error:
@@ -79,7 +80,7 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path}: not a table in CSV: {error}") from error
     except (OSError, *DAMAGED) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: damaged, or no {path.suffix} file: {reason}") from error
+        raise InputError(f"{path}: damaged, or no {suffix} file: {reason}") from error
 
 
 def with_numbers(table: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.DataFrame:

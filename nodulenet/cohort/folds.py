@@ -105,7 +105,7 @@ def read_fold_list(path: Path | str) -> dict[str, int]:
     folds are not numbered from 0 without a gap.
     """
     path = Path(path)
-    table = read_cells(path, delimiter="\t" if path.suffix == ".tsv" else ",")
+    table = read_cells(path, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
     series, fold = (
         next((name for name in names if name in table), None)
         for names in (("seriesuid", "series_uid"), ("subset", "fold"))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -52,9 +55,56 @@ def predict_scan(
 
     The scan is turned to the axes that networks are trained on (z up, y back, x left) and the
     masks are turned back. seg.dcm and sr.dcm are written for DICOM alone, masks.nii.gz by a
-    network that segments; what is missing, and why, is in the notes. advance: called with the
-    name of each step. Raises `InputError` naming the scan and the fault.
+    network that segments; what is missing, and why, is in the notes. What an earlier run wrote
+    stays until all of this one's is written. advance: called with the name of each step. Raises
+    `InputError` naming the scan and the fault.
     """
+    try:
+        with replacing_results(output) as fresh:
+            return _predict(scan, detector, threshold, fresh, advance)
+    except InputError as error:
+        if str(scan.path) in str(error):
+            raise
+        raise InputError(f"{scan.path}: series {scan.series_uid}: {error}") from error
+
+
+@contextmanager
+def replacing_results(output: Path) -> Iterator[Path]:
+    """Yield an empty folder; at the end its OUTPUTS take the place of those in `output`.
+
+    On failure nothing in `output` has changed. findings.json goes first and comes last, so where
+    it stands beside other files they are of one run.
+    """
+    made = not output.exists()
+    output.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=".predict-", dir=output))
+    try:
+        yield fresh
+        last = "findings.json"
+        (output / last).unlink(missing_ok=True)
+        for name in (*(name for name in OUTPUTS if name != last), last):
+            if (fresh / name).exists():
+                (fresh / name).replace(output / name)
+            else:
+                (output / name).unlink(missing_ok=True)
+    except OSError as error:
+        if error.filename and Path(error.filename).parent == fresh:
+            error.filename = str(output / Path(error.filename).name)
+        raise
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        if made and not any(output.iterdir()):
+            output.rmdir()
+
+
+def _predict(
+    scan: Scan,
+    detector: Detector,
+    threshold: Threshold,
+    output: Path,
+    advance: Callable[[str], object],
+) -> dict[str, Any]:
+    """What `predict_scan` does, in an empty folder `output`."""
     advance("reading")
     own = read_volume(scan.path, scan.series_uid)
     turned, turn = standard(own)
@@ -71,7 +121,6 @@ def predict_scan(
         prediction, grid, own, detector.margin_total, threshold.probability
     )
     advance("writing")
-    clear(output)
     headers = slice_headers(scan) if scan.is_dicom else None
     labels = paint(findings, own.array.shape)
     if any(finding.mask is not None for finding in findings):
@@ -91,13 +140,6 @@ def predict_scan(
     page = output / "report.html"
     write_page(content, findings, turned, seen, turn, output / "overview.png", page)
     return content
-
-
-def clear(output: Path) -> None:
-    """Make the folder; remove what an earlier run wrote and this one may not."""
-    output.mkdir(parents=True, exist_ok=True)
-    for name in OUTPUTS:
-        (output / name).unlink(missing_ok=True)
 
 
 def write_dicom(

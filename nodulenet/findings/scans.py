@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from nodulenet.files import InputError
 from nodulenet.imaging.dicom import dicom_files, is_dicom, sorted_slices
-from nodulenet.imaging.readers import IMAGE_SUFFIXES, header_reader, header_series_uid
+from nodulenet.imaging.readers import image_header
 from nodulenet.imaging.series import find_series
+from nodulenet.imaging.volume_data import image_suffix
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -76,10 +77,7 @@ def scan_of_file(path: Path, series_uid: str | None) -> Scan:
     """The scan of an image file, named by its header or, without a UID there, by the file."""
     if is_dicom(path):
         raise InputError(f"{path}: one DICOM file; name the folder of its series")
-    suffix = max((s for s in IMAGE_SUFFIXES if path.name.lower().endswith(s)), key=len, default="")
-    if not suffix:
-        raise InputError(f"{path}: not an image of a known format ({' '.join(IMAGE_SUFFIXES)})")
-    uid = header_series_uid(header_reader(path)) or path.name[: -len(suffix)]
+    uid = image_header(path).series_uid or path.name.removesuffix(image_suffix(path))
     if series_uid not in (None, uid):
         raise InputError(f"{path}: is series {uid}, not {series_uid}")
     return Scan(uid, path, None)

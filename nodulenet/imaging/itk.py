@@ -7,12 +7,21 @@ from numpy.typing import NDArray
 from nodulenet.files import InputError
 from nodulenet.imaging.volume import Volume
 
+UNIT = 1e-3  # by which rounding may change the length of a direction cosine
+
 
 def itk_affine(image: sitk.Image | sitk.ImageFileReader) -> NDArray[np.float64]:
-    """Affine of a 3-D image: index (z, y, x, 1) -> LPS (x, y, z, 1) in mm."""
+    """Affine of a 3-D image: index (z, y, x, 1) -> LPS (x, y, z, 1) in mm.
+
+    The spacing is the image's own, also where its direction cosines are rounded. Raises
+    `InputError` where their length is not 1, so that the spacing has two values.
+    """
     direction = np.array(image.GetDirection()).reshape(3, 3)
+    length = np.linalg.norm(direction, axis=0)
+    if not np.allclose(length, 1, atol=UNIT, rtol=0):
+        raise InputError(f"direction cosines have the lengths {length.tolist()}, not 1")
     affine = np.eye(4)
-    affine[:3, :3] = (direction * np.array(image.GetSpacing()))[:, ::-1]
+    affine[:3, :3] = (direction / length * np.array(image.GetSpacing()))[:, ::-1]
     affine[:3, 3] = image.GetOrigin()
     return affine
 

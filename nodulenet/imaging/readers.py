@@ -1,8 +1,10 @@
 """Read and write scans: MetaImage, NIfTI, NRRD; DICOM folders through `dicom`."""
 
 import errno
+import logging
 import re
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +12,38 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from nodulenet.files import InputError, replacing
+from nodulenet.imaging.axes import squared
 from nodulenet.imaging.dicom import read_dicom, sorted_slices
 from nodulenet.imaging.grid import Shape
 from nodulenet.imaging.itk import as_hu, itk_affine, to_itk
+from nodulenet.imaging.nifti import nifti_place, nifti_voxels
 from nodulenet.imaging.volume import Volume
-from nodulenet.imaging.volume_data import check_data
+from nodulenet.imaging.volume_data import (
+    IMAGE_SUFFIXES,
+    NIFTI,
+    NRRD,
+    check_data,
+    image_suffix,
+)
 
-IMAGE_SUFFIXES = (".mhd", ".mha", ".nii", ".nii.gz", ".nrrd")
+log = logging.getLogger(__name__)
+
 UID_KEYS = ("SeriesInstanceUID", "0020|000e")
 META_TYPES = {"int16": "MET_SHORT", "uint8": "MET_UCHAR", "uint16": "MET_USHORT"}
+
+
+@dataclass(frozen=True, eq=False)
+class ImageHeader:
+    """What the header of an image file says: place, shape (z, y, x), series, open questions.
+
+    affine: index (z, y, x, 1) -> LPS (x, y, z, 1) in mm, its axes at right angles. notes: a line
+    for each thing that was decided because the header leaves it open.
+    """
+
+    affine: NDArray[np.float64]
+    shape: Shape
+    series_uid: str | None
+    notes: tuple[str, ...]
 
 
 def read_volume(path: Path | str, series_uid: str | None = None) -> Volume:
@@ -26,21 +51,21 @@ def read_volume(path: Path | str, series_uid: str | None = None) -> Volume:
 
     Returns HU (z, y, x) as int16, or as float32 where they are fractions or exceed it. The
     slices of a file keep its order; those of a DICOM series are sorted along their normal, z
-    rising. `series_uid` chooses the series of a folder; a file whose header names another
-    series is refused. Raises `InputError` naming the file and the fault.
+    rising. The axes are at right angles (`axes.squared`); what had to be decided is logged.
+    `series_uid` chooses the series of a folder; a file whose header names another series is
+    refused. Raises `InputError` naming the file and the fault.
     """
     path = Path(path)
     if path.is_dir():
-        return read_dicom(path, series_uid)
-    reader = _checked_reader(path, series_uid, deep=True)
-    try:
-        image = reader.Execute()
-    except RuntimeError as error:
-        raise InputError(f"{path}: cannot be read: {last_line(error)}") from error
-    array = as_hu(sitk.GetArrayFromImage(image))
-    if array.dtype != np.int16 and not np.isfinite(array).all():
-        raise InputError(f"{path}: holds voxels that are not numbers")
-    return Volume(array, itk_affine(image))
+        volume = read_dicom(path, series_uid)
+        affine, notes = squared(path, volume.affine, volume.array.shape)
+        array = volume.array
+    else:
+        header = _checked_header(path, series_uid, deep=True)
+        affine, notes = header.affine, header.notes
+        array = _voxels(path)
+    _tell(path, notes)
+    return Volume(array, affine)
 
 
 def read_geometry(
@@ -50,31 +75,55 @@ def read_geometry(
     path = Path(path)
     if path.is_dir():
         slices, affine = sorted_slices(path, series_uid)
-        return affine, (len(slices), *slices[0].shape)
-    reader = _checked_reader(path, series_uid, deep=False)
-    x, y, z = reader.GetSize()
-    return itk_affine(reader), (z, y, x)
+        shape = (len(slices), *slices[0].shape)
+        affine, notes = squared(path, affine, shape)
+    else:
+        header = _checked_header(path, series_uid, deep=False)
+        affine, shape, notes = header.affine, header.shape, header.notes
+    _tell(path, notes)
+    return affine, shape
 
 
-def _checked_reader(path: Path, series_uid: str | None, *, deep: bool) -> sitk.ImageFileReader:
+def image_header(path: Path, *, deep: bool = False) -> ImageHeader:
+    """The header of a 3-D image file with one number per voxel, its data checked for size.
+
+    deep: inflate compressed data for the check. Raises `InputError` naming the file and the
+    fault, among them axes that are sheared.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such file or folder")
-    if not path.name.lower().endswith(IMAGE_SUFFIXES):
+    suffix = image_suffix(path).lower()
+    if not suffix:
         raise InputError(f"{path}: not an image of a known format ({' '.join(IMAGE_SUFFIXES)})")
-    check_data(path, deep=deep)
-    reader = header_reader(path)
-    found = header_series_uid(reader)
-    if series_uid and found and found != series_uid:
-        raise InputError(f"{path}: its header names series {found}, not {series_uid}")
-    return reader
+    notes = check_data(path, deep=deep)
+    if suffix in NIFTI:
+        affine, shape, notes = nifti_place(path)
+        return ImageHeader(affine, shape, None, notes)
+    reader = _itk_reader(path)
+    try:
+        affine = itk_affine(reader)
+    except InputError as error:
+        raise InputError(f"{path}: bad header: {error}") from error
+    x, y, z = reader.GetSize()
+    affine, told = squared(path, affine, (z, y, x))
+    named = (reader.GetMetaData(key).strip() for key in UID_KEYS if reader.HasMetaDataKey(key))
+    return ImageHeader(affine, (z, y, x), next(named, None), notes + told)
 
 
-def header_reader(path: Path) -> sitk.ImageFileReader:
-    """A reader that has read the header of a 3-D image file with one number a voxel.
+def _checked_header(path: Path, series_uid: str | None, *, deep: bool) -> ImageHeader:
+    header = image_header(path, deep=deep)
+    if series_uid and header.series_uid and header.series_uid != series_uid:
+        raise InputError(f"{path}: its header names series {header.series_uid}, not {series_uid}")
+    return header
 
-    Raises `InputError` naming the file and the fault.
+
+def _itk_reader(path: Path) -> sitk.ImageFileReader:
+    """A reader that has read a MetaImage's or NRRD's header.
+
+    The format is told: SimpleITK does not know a MetaImage by a suffix in upper case.
     """
     reader = sitk.ImageFileReader()
+    reader.SetImageIO("NrrdImageIO" if image_suffix(path).lower() in NRRD else "MetaImageIO")
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
@@ -83,19 +132,26 @@ def header_reader(path: Path) -> sitk.ImageFileReader:
     if reader.GetDimension() != 3:
         raise InputError(f"{path}: has {reader.GetDimension()} dimensions, not 3")
     if reader.GetNumberOfComponents() != 1:
-        raise InputError(f"{path}: has {reader.GetNumberOfComponents()} numbers a voxel, not 1")
-    affine = itk_affine(reader)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise InputError(f"{path}: bad header: spacing {reader.GetSpacing()} or direction")
+        raise InputError(f"{path}: has {reader.GetNumberOfComponents()} numbers per voxel, not 1")
     return reader
 
 
-def header_series_uid(reader: sitk.ImageFileReader) -> str | None:
-    """The SeriesInstanceUID that an image header names, if any."""
-    for key in UID_KEYS:
-        if reader.HasMetaDataKey(key):
-            return reader.GetMetaData(key).strip()
-    return None
+def _voxels(path: Path) -> NDArray:
+    if image_suffix(path).lower() in NIFTI:
+        array = nifti_voxels(path)
+    else:
+        try:
+            array = as_hu(sitk.GetArrayFromImage(_itk_reader(path).Execute()))
+        except RuntimeError as error:
+            raise InputError(f"{path}: cannot be read: {last_line(error)}") from error
+    if array.dtype != np.int16 and not np.isfinite(array).all():
+        raise InputError(f"{path}: holds voxels that are not numbers")
+    return array
+
+
+def _tell(path: Path, notes: tuple[str, ...]) -> None:
+    for line in notes:
+        log.warning("%s: %s", path, line)
 
 
 def last_line(error: Exception) -> str:
@@ -114,16 +170,20 @@ def write_volume(
     another suffix and for axes that are not at right angles, `OSError` if the file is not whole.
     """
     path = Path(path)
-    if not path.name.lower().endswith(IMAGE_SUFFIXES):
+    suffix = image_suffix(path).lower()
+    if not suffix:
         raise InputError(f"{path}: not a format to write ({' '.join(IMAGE_SUFFIXES)})")
-    image = to_itk(volume)
-    if path.suffix.lower() == ".mhd":
+    try:
+        image = to_itk(volume)
+    except InputError as error:
+        raise InputError(f"{path}: not written: {error}") from error
+    if suffix == ".mhd":
         _write_mhd(image, path, bool(compress), series_uid)
         return
     if series_uid:
         image.SetMetaData(UID_KEYS[0], series_uid)
     if compress is None:
-        compress = path.name.lower().endswith((".nii.gz", ".nrrd"))
+        compress = suffix in (".nii.gz", ".nrrd")
     with replacing(path) as temporary:
         try:
             sitk.WriteImage(image, str(temporary), compress)

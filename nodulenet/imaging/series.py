@@ -8,8 +8,8 @@ from pathlib import Path
 
 from nodulenet.files import InputError, require_uid
 from nodulenet.imaging.dicom import Slice, is_dicom, read_header
-from nodulenet.imaging.readers import IMAGE_SUFFIXES, header_reader, header_series_uid
-from nodulenet.imaging.volume_data import check_data, meta_header
+from nodulenet.imaging.readers import image_header
+from nodulenet.imaging.volume_data import data_files, image_suffix
 from nodulenet.progress import track
 
 DOTTED = re.compile(r"[0-9]+(\.[0-9]+)+")
@@ -42,7 +42,7 @@ def find_series(folder: Path | str) -> tuple[list[FoundSeries], list[Unusable]]:
     for place, subfolders, names in track(os.walk(folder), "look for images", "folders"):
         subfolders.sort()
         files = [Path(place, name) for name in sorted(names) if not name.lower().endswith(".xml")]
-        images = [path for path in files if path.name.lower().endswith(IMAGE_SUFFIXES)]
+        images = [path for path in files if image_suffix(path)]
         _add_images(images, found, unusable)
         owned = _data_files(images)
         others = [path for path in files if path not in owned and path not in images]
@@ -65,26 +65,23 @@ def image_series_uid(path: Path) -> str:
 
     Raises `InputError` if there is neither or if the file is no usable image.
     """
-    check_data(path, deep=False)
-    uid = header_series_uid(header_reader(path))
+    uid = image_header(path).series_uid
     if uid:
         return require_uid(uid, path)
-    suffix = max((s for s in IMAGE_SUFFIXES if path.name.lower().endswith(s)), key=len)
-    stem = path.name[: -len(suffix)]
+    stem = path.name.removesuffix(image_suffix(path))
     if not DOTTED.fullmatch(stem):
         raise InputError(f"{path}: its header has no SeriesInstanceUID, its name is no UID")
     return require_uid(stem, path)
 
 
 def _data_files(images: Iterable[Path]) -> set[Path]:
-    """Files that MetaImage headers name as theirs."""
-    owned = set()
+    """Files that the headers of images name as theirs."""
+    owned: set[Path] = set()
     for path in images:
-        if path.suffix.lower() == ".mhd":
-            try:
-                owned.add(path.parent / meta_header(path)[0]["ElementDataFile"])
-            except InputError:
-                continue  # already listed as unusable
+        try:
+            owned.update(data_files(path))
+        except InputError:
+            continue  # already listed as unusable
     return owned
 
 

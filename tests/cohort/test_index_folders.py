@@ -198,6 +198,11 @@ def test_faults_of_the_folds(tmp_path):
         read_fold_list(path)
 
 
+def test_a_list_of_folds_by_tabs_in_upper_case(tmp_path):
+    (tmp_path / "FOLDS.TSV").write_text("series_uid\tfold\n1.0\t0\n1.1\t1\n")
+    assert read_fold_list(tmp_path / "FOLDS.TSV") == {"1.0": 0, "1.1": 1}
+
+
 def test_the_subsets_of_the_challenge_divide_one_patient(nodulenet_data):
     path = nodulenet_data / "luna16/subsets.csv"
     folds = read_fold_list(path)

@@ -18,7 +18,8 @@ from chest import (
 )
 
 from nodulenet.files import InputError
-from nodulenet.findings.predict import OUTPUTS, predict_scan
+from nodulenet.findings import predict
+from nodulenet.findings.predict import OUTPUTS, predict_scan, replacing_results
 from nodulenet.findings.scans import find_scans, slice_headers
 from nodulenet.findings.threshold import Threshold
 from nodulenet.imaging import Volume, read_volume, write_volume
@@ -124,6 +125,68 @@ def test_without_findings_and_after_a_run_that_had_some(tmp_path, detector):
     )
     assert len(pd.read_csv(output / "findings.csv")) == 0
     assert any("no seg.dcm" in note for note in content["notes"])
+
+
+@pytest.mark.parametrize(
+    ("step", "fault", "message"),
+    [
+        ("read_volume", InputError("x: sheared"), r"chest\.nii\.gz: series chest: x: sheared"),
+        ("find_findings", ValueError("a fault of the program"), "a fault of the program"),
+        ("write_table", OSError(28, "No space left on device"), "No space left on device"),
+        (
+            "write_page",
+            InputError("p: not written"),
+            r"chest\.nii\.gz: series chest: p: not written",
+        ),
+    ],
+)
+def test_a_failure_leaves_the_results_of_an_earlier_run(
+    tmp_path, detector, monkeypatch, step, fault, message
+):
+    write_volume(
+        sample(turned_affine(np.array(ROTATIONS["axial"], float))), tmp_path / "chest.nii.gz"
+    )
+    (scan,), _ = find_scans(tmp_path / "chest.nii.gz")
+    output = tmp_path / "out"
+    predict_scan(scan, detector, HALF, output)
+    (output / "own.txt").write_text("the user's")
+    before = {path.name: path.read_bytes() for path in output.iterdir()}
+    assert {"findings.json", "masks.nii.gz", "report.html"} < before.keys()
+
+    def fail(*arguments, **options):
+        raise fault
+
+    monkeypatch.setattr(predict, step, fail)
+    with pytest.raises(type(fault), match=message):
+        predict_scan(scan, detector, Threshold(0.95, "given"), output)
+    assert {path.name: path.read_bytes() for path in output.iterdir()} == before
+    with pytest.raises(type(fault), match=message):
+        predict_scan(scan, detector, HALF, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_sheared_file_leaves_the_results_of_an_earlier_run(tmp_path, detector):
+    volume = sample(turned_affine(np.array(ROTATIONS["axial"], float)))
+    path = tmp_path / "chest.nrrd"
+    write_volume(volume, path, compress=False)
+    (scan,), _ = find_scans(path)
+    predict_scan(scan, detector, HALF, tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    head, end, data = path.read_bytes().partition(b"\n\n")
+    lines = [
+        b"space directions: (1.8,0,0) (0,2,0) (0.9,0,3)" if b"directions" in line else line
+        for line in head.split(b"\n")
+    ]
+    path.write_bytes(b"\n".join(lines) + end + data)
+    with pytest.raises(InputError, match=r"chest\.nrrd: sheared: its axes are 16\.7 degrees"):
+        predict_scan(scan, detector, HALF, tmp_path / "out")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_a_full_disk_names_the_file_in_the_output(tmp_path):
+    with pytest.raises(OSError, match="No space left") as caught, replacing_results(tmp_path) as at:
+        raise OSError(28, "No space left on device", str(at / "findings.csv"))
+    assert caught.value.filename == str(tmp_path / "findings.csv")
 
 
 def test_slices_that_cannot_be_referred_to(tmp_path, detector):

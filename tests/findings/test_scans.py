@@ -60,6 +60,8 @@ def test_a_file_is_named_by_its_header_or_its_name(tmp_path):
     write_volume(block(), tmp_path / "b.nii.gz")
     assert find_scans(tmp_path / "a.mhd")[0][0].series_uid == "1.2.9"
     assert find_scans(tmp_path / "b.nii.gz")[0][0].series_uid == "b"
+    (tmp_path / "b.nii.gz").rename(tmp_path / "B.Nii.GZ")
+    assert find_scans(tmp_path / "B.Nii.GZ")[0][0].series_uid == "B"
     with pytest.raises(InputError, match=r"is series 1\.2\.9, not 1\.2\.8"):
         find_scans(tmp_path / "a.mhd", "1.2.8")
 

@@ -171,7 +171,7 @@ def test_wrong_kinds_of_image(tmp_path):
     (tmp_path / "ct.png").write_bytes(b"")
     for name, fault in {
         "flat.mha": "2 dimensions",
-        "colour.mha": "3 numbers a voxel",
+        "colour.mha": "3 numbers per voxel",
         "nan.mha": "not numbers",
         "ct.nii": "NIfTI",
         "gz.nii.gz": "corrupt",
