@@ -17,6 +17,7 @@ from nodulenet.model.released_settings import RELEASED
 
 ROOT = Path(__file__).parents[1]
 ORDER = (
+    "numerals",
     "files",
     "config",
     "progress",

@@ -9,6 +9,7 @@ import pandas as pd
 
 from nodulenet.cohort.table import read_text_table
 from nodulenet.files import InputError, own_artefact, read_json, replacing
+from nodulenet.numerals import COUNT
 from nodulenet.progress import track
 
 ARTEFACTS = {
@@ -118,6 +119,6 @@ def _manifest(path: Path) -> pd.DataFrame:
         scan = table[table["status"] == ""].iloc[0]
         raise InputError(f"{path}: scan {scan.series_uid} has no status")
     for name in (*COUNTS, *SHAPE):
-        if not table[name].str.isdecimal().all():
+        if not table[name].str.fullmatch(COUNT).all():
             raise InputError(f"{path}: column {name} holds something that is not a count")
     return table.astype(dict.fromkeys((*COUNTS, *SHAPE), int))

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from nodulenet.commands.numbers import count
+
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     text = "score a LUNA16 submission: FROC curve, its operating points and their mean (CPM)"
@@ -50,14 +52,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--output", type=Path, required=True, metavar="DIR", help="folder to write into"
     )
     parser.set_defaults(run=run)
-
-
-def count(text: str) -> int:
-    """A whole number that is not negative."""
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
-    return value
 
 
 def run(options: argparse.Namespace) -> None:
