@@ -56,7 +56,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     from nodulenet.evaluation import froc_files
-    from nodulenet.evaluation.summary import cpm_text
+    from nodulenet.evaluation.summary import cpm_text, detail_lines
     from nodulenet.plots import plot_froc
 
     content = froc_files(
@@ -75,7 +75,9 @@ def run(options: argparse.Namespace) -> None:
     cpm = cpm_text(content, 4)
     print(f"CPM {cpm}, {content['nodules']} nodules in {content['scans']} scans", end=", ")
     print(f"{content['scans_without_marks']} of them without a mark")
+    print(*detail_lines(content), sep="\n")
     if against := content.get("against"):
         print(f"against {against['predictions']}: CPM {cpm_text(against, 4)}", end=", ")
         print(f"{against['scans_without_marks']} scans without a mark")
+        print(*detail_lines(against), sep="\n")
         print(f"difference of the CPMs {cpm_text(against['difference'], 4)}")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_froc import NO_MARKS, NONE, cohorts, findings, marked, naive_froc
+from naive_froc import NO_MARKS, NONE, cohorts, findings, marked, naive_cut, naive_froc
 
 from nodulenet.evaluation import bootstrap, froc, paired_bootstrap
 from nodulenet.evaluation.froc import RATES, froc_curve, operating_thresholds, read_curve
@@ -25,6 +25,7 @@ def test_froc_equals_the_naive_one(cohort, readout):
     assert counts == expected_counts
     np.testing.assert_allclose(result.sensitivity, sensitivity, rtol=0, atol=1e-12)
     assert result.cpm == pytest.approx(cpm, abs=1e-12)
+    assert (events.marks_cut, events.scans_cut) == naive_cut(cohort[2], cohort[3])
 
 
 @settings(deadline=None)
