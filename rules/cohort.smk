@@ -12,7 +12,8 @@ rule manifest:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("cohort/manifest.py", "cohort/table.py"),
+        code=code("cohort/manifest.py", "cohort/sources.py", "cohort/table.py", READER),
+        source=config["annotations"],
     message:
         "gather the scans into the manifest"
     script:

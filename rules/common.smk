@@ -8,6 +8,8 @@ import re
 import shutil
 from pathlib import Path
 
+from nodulenet.config import read_config
+from nodulenet.files import InputError
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
@@ -128,7 +130,16 @@ def require_outlines(stage):
         )
 
 
+def check_config_files(paths):
+    """Raise for a number in a config file that YAML reads as something else than it looks like."""
+    try:
+        read_config([Path(path) for path in paths])
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
 CONFIG = ", ".join(map(str, dict.fromkeys(workflow.configfiles))) or "config"
+check_config_files(workflow.configfiles)
 check(config, "schemas/config.schema.yaml", CONFIG)
 low, high = config["preprocess"]["hu_window"]
 if low >= high:

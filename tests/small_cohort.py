@@ -16,6 +16,7 @@ import pandas as pd
 from nodulenet.annotations import Group
 from nodulenet.cohort.folds import write_folds
 from nodulenet.cohort.manifest import ARTEFACTS, COLUMNS, write_manifest
+from nodulenet.cohort.sources import ROWS
 from nodulenet.imaging import write_nodules
 from nodulenet.imaging.masks import cropped
 from nodulenet.imaging.store import write_scan
@@ -92,7 +93,8 @@ def write_one(folder, series):
     volume = Volume(noise.clip(0, 255).astype(np.uint8), AFFINE)
     record = {"source_affine": AFFINE.tolist()}
     write_scan(*(folder / paths[k] for k in ("volume", "record", "mask")), volume, labels, record)
-    counts = dict.fromkeys(("n_below_level", "n_small", "n_non_nodule"), 0)
+    counts = dict.fromkeys(("n_below_level", "n_small", "n_non_nodule", *ROWS), 0)
+    counts |= {"annotations": f"{series}.xml"}
     row = {"series_uid": series, "patient_id": f"p{series}", "status": "ok", "lost": ""} | counts
     row |= dict(zip(("depth", "height", "width"), SHAPE, strict=True))
     return row | paths | {"n_nodules": len(NODULES[series]), "n_kept": len(NODULES[series])}

@@ -260,6 +260,7 @@ def test_froc_passes_its_options_on(monkeypatch, tmp_path, capsys):
 
     given, drawn = {}, []
     scored = {"cpm": None, "nodules": 0, "scans": 3, "scans_without_marks": 3}
+    scored |= {"average_precision": None, "marks_cut": 0, "scans_cut": 0}
     monkeypatch.setattr(
         nodulenet.evaluation, "froc_files", lambda **options: given.update(options) or scored
     )
@@ -290,13 +291,21 @@ def test_froc_of_a_tiny_submission(tmp_path, capsys):
     assert run(f"{command} --bootstrap 10 --output @out", tmp_path) == 0
     assert pd.read_json(tmp_path / "out" / "froc.json", typ="series")["cpm"] == 1.0
     assert "CPM" in (tmp_path / "out" / "froc.svg").read_text()
-    assert "CPM 1.0000 [1.0000, 1.0000], 1 nodules in 2 scans" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "CPM 1.0000 [1.0000, 1.0000], 1 nodules in 2 scans" in out
+    assert "\naverage precision 1.0000 (hits as for the CPM; " in out
+    assert "cut" not in out
     (tmp_path / "b").mkdir()
     (tmp_path / "b/p.csv").write_text(marks + "1.1,90,0,0,0.9\n")
     assert run(f"{command} --bootstrap 10 --output @out --against @b/p.csv", tmp_path) == 0
     out = capsys.readouterr().out
     assert "against b/p.csv: CPM 0.0000 [0.0000, 0.0000], 1 scans without a mark\n" in out
     assert "difference of the CPMs 1.0000 [1.0000, 1.0000]\n" in out
+    (tmp_path / "b/p.csv").write_text(marks + "1.1,90,0,0,0.9\n" * 151 + "1.2,0,0,0,0.5\n")
+    assert run(f"{command} --bootstrap 0 --output @out --against @b/p.csv", tmp_path) == 0
+    first, second = capsys.readouterr().out.split("against b/p.csv")
+    assert "cut" not in first
+    assert "\n151 marks cut in 1 scans: of more than 100 in a scan only those above the" in second
     (tmp_path / "p.csv").write_text(marks + "1.9,1,0,0,0.9\n")
     assert run(f"{command} --output @out", tmp_path) == 1
     (line,) = capsys.readouterr().err.splitlines()

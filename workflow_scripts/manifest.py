@@ -9,5 +9,6 @@ with logged(snakemake):
     from nodulenet.cohort.table import read_scan_table
 
     scans = read_scan_table(snakemake.input.scans)
-    manifest = gather_manifest(scans, Path(snakemake.output[0]).parent)
+    folder = Path(snakemake.output[0]).parent
+    manifest = gather_manifest(scans, folder, snakemake.params.source)
     write_manifest(manifest, snakemake.output[0])

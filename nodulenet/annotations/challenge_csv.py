@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from nodulenet.files import InputError
+from nodulenet.numerals import FOREIGN, to_number
 
 DAMAGED = (ValueError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 DIAMETER = "diameter_mm"
@@ -108,13 +110,20 @@ def check_nodules(table: pd.DataFrame, path: Path, doubled: bool = True) -> None
         raise InputError(f"{path}: lines {same.index[0]} and {line} are the same nodule")
 
 
-def _numbers(cells: pd.Series, path: Path) -> np.ndarray:
-    texts = cells.to_numpy(object)
-    try:
-        numbers = texts.astype(float)
-    except ValueError:
-        numbers = np.array([_number(cell) for cell in texts])
-    for wrong in np.flatnonzero(~np.isfinite(numbers))[:1]:
+def to_numbers(texts: Sequence[str]) -> NDArray[np.float64]:
+    """The numbers (N,) of many texts, NaN for each that `nodulenet.numerals.to_number` refuses."""
+    if not FOREIGN.search("".join(texts)):
+        try:
+            numbers = np.array(texts, object).astype(float)
+            return np.where(np.isfinite(numbers), numbers, np.nan)
+        except ValueError:
+            pass  # one of them is none
+    return np.array([_number(text) for text in texts], float)
+
+
+def _numbers(cells: pd.Series, path: Path) -> NDArray[np.float64]:
+    numbers = to_numbers(cells.tolist())
+    for wrong in np.flatnonzero(np.isnan(numbers))[:1]:
         where = f"{path}: line {cells.index[wrong]}"
         raise InputError(f"{where}: {cells.name} {cells.iloc[wrong]!r} is not a number")
     return numbers
@@ -122,7 +131,7 @@ def _numbers(cells: pd.Series, path: Path) -> np.ndarray:
 
 def _number(cell: str) -> float:
     try:
-        return float(cell)
+        return to_number(cell)
     except ValueError:
         return math.nan
 

@@ -125,7 +125,10 @@ def _voxels(
 def mask_iou(
     a: NDArray[np.bool_], a_offset: Offset, b: NDArray[np.bool_], b_offset: Offset
 ) -> float:
-    """IoU of two cropped masks in one grid, from the overlap of their boxes alone."""
+    """IoU of two cropped masks in one grid, from the overlap of their boxes alone.
+
+    0 where neither has a voxel.
+    """
     in_a, in_b = [], []
     for start_a, size_a, start_b, size_b in zip(a_offset, a.shape, b_offset, b.shape, strict=True):
         low, high = max(start_a, start_b), min(start_a + size_a, start_b + size_b)
@@ -134,7 +137,8 @@ def mask_iou(
         in_a.append(slice(low - start_a, high - start_a))
         in_b.append(slice(low - start_b, high - start_b))
     common = np.count_nonzero(a[tuple(in_a)] & b[tuple(in_b)])
-    return common / (np.count_nonzero(a) + np.count_nonzero(b) - common)
+    union = np.count_nonzero(a) + np.count_nonzero(b) - common
+    return float(common / union) if union else 0.0
 
 
 def count_levels(groups: Sequence[Group]) -> tuple[int, int, int, int]:

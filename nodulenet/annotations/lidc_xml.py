@@ -1,9 +1,7 @@
 """Read the LIDC-IDRI radiologists' XML files."""
 
 import hashlib
-import math
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
 from pathlib import Path
 from typing import Literal, cast
 
@@ -12,6 +10,7 @@ from lxml import etree
 from nodulenet.annotations.lidc_points import POINTS, packed_points, unpacked_points
 from nodulenet.annotations.records import Mark, MarkKind, Reading, Roi, Session
 from nodulenet.files import InputError, require_uid
+from nodulenet.numerals import to_count, to_number
 
 LIDC = "{http://www.nih.gov}"
 CT_ROOT = f"{LIDC}LidcReadMessage"
@@ -249,12 +248,9 @@ def _z(fields: Mapping[str, str | None], where: str) -> float:
     if not text:
         raise InputError(f"{where}: no imageZposition")
     try:
-        z = float(text)
-    except ValueError:
-        z = math.nan
-    if not math.isfinite(z):
-        raise InputError(f"{where}: imageZposition {text!r} is not a number")
-    return z
+        return to_number(text)
+    except ValueError as error:
+        raise InputError(f"{where}: imageZposition {error}") from error
 
 
 def _sop(fields: Mapping[str, str | None]) -> str | None:
@@ -267,20 +263,20 @@ def _vertices(element: etree._Element, tag: str, where: str) -> tuple[tuple[floa
         for x, y in element.iterchildren(tag):
             if x.tag != X or y.tag != Y:
                 raise ValueError
-            vertices.append((float(x.text or ""), float(y.text or "")))
+            vertices.append((to_number((x.text or "").strip()), to_number((y.text or "").strip())))
     except ValueError as error:
         place = f"{where}, {tag.removeprefix(LIDC)} {len(vertices) + 1}"
         raise InputError(f"{place}: not an xCoord and a yCoord that are numbers") from error
     if not vertices:
         raise InputError(f"{where}: no {tag.removeprefix(LIDC)}, so no vertices")
-    if not all(map(math.isfinite, chain.from_iterable(vertices))):
-        raise InputError(f"{where}: a vertex that is not finite")
     return tuple(vertices)
 
 
 def _characteristics(block: etree._Element, where: str) -> dict[str, int]:
     try:
-        return {etree.QName(child).localname: int(child.text or "") for child in block}
+        return {
+            etree.QName(child).localname: to_count((child.text or "").strip()) for child in block
+        }
     except ValueError as error:
         raise InputError(f"{where}: characteristics: {_one_line(error)}") from error
 

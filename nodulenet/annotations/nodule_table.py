@@ -19,7 +19,7 @@ def read_nodule_table(path: Path | str, series_uid: str) -> Reading:
     series gives a reading without nodules, and its flag says so.
 
     Raises `InputError` naming file and line for a malformed table, and in the rows of this series
-    for a number that is missing or not finite, a diameter of 0 or a nodule listed twice.
+    for a cell that is no plain number, a diameter of 0 or a nodule listed twice.
     """
     cells = read_cells(Path(path), COLUMNS)
     own = _checked(cells[cells["seriesuid"] == series_uid], Path(path))

@@ -22,6 +22,7 @@ import numpy as np
 
 from nodulenet.annotations.records import Mark, Reading, Roi, Session, SliceGeometry
 from nodulenet.files import InputError, sha256
+from nodulenet.numerals import to_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -158,7 +159,7 @@ def _mark(rows: list[tuple], path: Path) -> Mark:
 
 def _vertices(text: str) -> tuple[tuple[float, float], ...]:
     pairs = (line.split(",") for line in text.split("\n"))
-    return tuple((float(x), float(y)) for x, y in pairs)
+    return tuple((to_number(x.strip()), to_number(y.strip())) for x, y in pairs)
 
 
 @functools.cache

@@ -9,6 +9,7 @@ import pandas as pd
 from nodulenet.annotations.challenge_csv import read_cells
 from nodulenet.cohort.table import read_text_table
 from nodulenet.files import InputError, examples, own_artefact, replacing
+from nodulenet.numerals import COUNT
 
 COLUMNS = ("series_uid", "patient_id", "fold")
 
@@ -92,7 +93,7 @@ def read_folds(path: Path | str) -> pd.DataFrame:
         missing = [name for name in COLUMNS if name not in table]
         if missing:
             raise InputError(f"{path}: column {', '.join(missing)} is missing")
-        bad = table[~table["fold"].str.isdecimal()]
+        bad = table[~table["fold"].str.fullmatch(COUNT)]
         if len(bad):
             raise InputError(f"{path}: scan {bad.iloc[0].series_uid}: fold is not a number")
         return table[list(COLUMNS)].astype({"fold": int})
@@ -113,7 +114,7 @@ def read_fold_list(path: Path | str) -> dict[str, int]:
     if series is None or fold is None:
         raise InputError(f"{path}: needs the columns seriesuid and subset (or fold)")
     for line, cell in table[fold].items():
-        if not cell.isdecimal():
+        if not COUNT.fullmatch(cell):
             raise InputError(f"{path}: line {line}: {fold} is not a number: {cell!r}")
     doubled = table[series][table[series].duplicated()]
     if len(doubled):

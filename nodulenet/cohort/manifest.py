@@ -7,8 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from nodulenet.cohort.annotate import Source
+from nodulenet.cohort.sources import ROWS, count_sources
 from nodulenet.cohort.table import read_text_table
 from nodulenet.files import InputError, own_artefact, read_json, replacing
+from nodulenet.numerals import COUNT
 from nodulenet.progress import track
 
 ARTEFACTS = {
@@ -18,18 +21,25 @@ ARTEFACTS = {
     "findings": "nodules/{}.csv",
     "nodules": "nodules/{}.npz",
 }
-COUNTS = ("n_nodules", "n_kept", "n_below_level", "n_small", "n_non_nodule")
+COUNTS = ("n_nodules", "n_kept", "n_below_level", "n_small", "n_non_nodule", *ROWS)
 SHAPE = ("depth", "height", "width")
-COLUMNS = ("series_uid", "patient_id", "status", *ARTEFACTS, *COUNTS, *SHAPE, "lost", "digest")
+COLUMNS = (
+    *("series_uid", "patient_id", "status", "annotations"),
+    *(*ARTEFACTS, *COUNTS, *SHAPE, "lost", "digest"),
+)
 
 
-def gather_manifest(scans: pd.DataFrame, folder: Path | str) -> pd.DataFrame:
+def gather_manifest(
+    scans: pd.DataFrame, folder: Path | str, source: Source = "xml"
+) -> pd.DataFrame:
     """One row for every scan of the scan table, from the artefacts below `folder`.
 
     `status` is `ok`, or the reason why the scan was left out; then its counts and its shape
     (voxels of the 1 mm grid) are 0. `n_nodules` counts consensus nodules, `n_kept` those that
-    are in the volume; `lost` names the others. Paths are relative to `folder`. Raises
-    `InputError` when the rows do not account for every scan of the table.
+    are in the volume; `lost` names the others. Paths are relative to `folder`, but for
+    `annotations`. source: what the scan table's annotations are, see `count_sources`. Raises
+    `InputError` when the rows do not account for every scan of the table, or a table of nodules
+    has rows and none of them is of its scans.
     """
     folder = Path(folder)
     listed = zip(scans["series_uid"], scans["patient_id"], strict=True)
@@ -43,6 +53,8 @@ def gather_manifest(scans: pd.DataFrame, folder: Path | str) -> pd.DataFrame:
         raise InputError(
             f"{folder}: {len(scans)} scans in, but {ok} ok and {left_out} left out in the manifest"
         )
+    told = count_sources(scans, manifest["status"] == "ok", source)
+    manifest[list(told.columns)] = told
     return manifest
 
 
@@ -118,6 +130,6 @@ def _manifest(path: Path) -> pd.DataFrame:
         scan = table[table["status"] == ""].iloc[0]
         raise InputError(f"{path}: scan {scan.series_uid} has no status")
     for name in (*COUNTS, *SHAPE):
-        if not table[name].str.isdecimal().all():
+        if not table[name].str.fullmatch(COUNT).all():
             raise InputError(f"{path}: column {name} holds something that is not a count")
     return table.astype(dict.fromkeys((*COUNTS, *SHAPE), int))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from nodulenet.files import UID, UID_LENGTH, InputError
+from nodulenet.numerals import COUNT
 
 COLUMNS = ("series_uid", "patient_id", "ct", "annotations", "lung_mask")
 PATHS = ("ct", "annotations", "lung_mask")
@@ -74,7 +75,7 @@ def check_series(table: pd.DataFrame, path: Path) -> None:
         for column in ("patient_id", "ct"):
             if not row[column]:
                 raise InputError(f"{path}: scan {series}: {column} is empty")
-        if not row.get("fold", "0").isdecimal():
+        if not COUNT.fullmatch(row.get("fold", "0")):
             raise InputError(f"{path}: scan {series}: fold {row['fold']!r} is not a number")
     doubled = table["series_uid"][table["series_uid"].duplicated()]
     if len(doubled):

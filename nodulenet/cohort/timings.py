@@ -6,10 +6,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from nodulenet.annotations.challenge_csv import to_numbers
 from nodulenet.cohort.table import UID, read_text_table
 from nodulenet.files import InputError, replacing
+from nodulenet.numerals import NUMBER
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +20,7 @@ BENCHMARKS = "benchmarks"
 NUMBERS = ("seconds", "cpu_seconds", "peak_mb")
 COLUMNS = ("rule", "series_uid", "part", *NUMBERS)
 # What the frame of a job writes at the end of its log.
-USED = re.compile(rb"job used ([0-9.]+) s of CPU(?: and ([0-9.]+) MB of memory)?")
+USED = re.compile(rb"job used ([0-9]+\.?[0-9]*) s of CPU(?: and ([0-9]+\.?[0-9]*) MB of memory)?")
 TAIL_BYTES = 400
 
 
@@ -66,7 +69,7 @@ def read_benchmark(path: Path) -> dict[str, float]:
     """The numbers of a benchmark that Snakemake wrote; what it could not measure is not there."""
     head, row, *_ = [*path.read_text(errors="replace").splitlines(), "", ""]
     cells = dict(zip(head.split("\t"), row.split("\t"), strict=False))
-    return {key: float(cell) for key, cell in cells.items() if re.fullmatch(r"[0-9.]+", cell)}
+    return {key: float(cell) for key, cell in cells.items() if NUMBER.fullmatch(cell)}
 
 
 def read_used(path: Path) -> tuple[float | None, float | None]:
@@ -97,7 +100,9 @@ def read_timings(path: Path | str) -> pd.DataFrame:
     missing = [name for name in COLUMNS if name not in table]
     if missing:
         raise InputError(f"{path}: column {', '.join(missing)} is missing")
-    try:
-        return table.assign(**{name: pd.to_numeric(table[name]) for name in NUMBERS})
-    except ValueError as error:
-        raise InputError(f"{path}: not a number among the timings: {error}") from error
+    for name in NUMBERS:
+        numbers = to_numbers(table[name].tolist())
+        for cell in table[name][np.isnan(numbers) & (table[name] != "")][:1]:
+            raise InputError(f"{path}: not a number among the timings: {cell!r}")
+        table[name] = numbers
+    return table

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from nodulenet.commands.annotation_source import ANNOTATIONS_HELP, folder_or_pylidc
+from nodulenet.commands.numbers import number
 from nodulenet.files import replacing
 
 
@@ -67,7 +68,7 @@ def add_rules(parser: argparse.ArgumentParser) -> None:
 
 def fraction(text: str) -> float:
     """A number from 0 up to, but not, 1."""
-    value = float(text)
+    value = number(text)
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not in [0, 1)")
     return value

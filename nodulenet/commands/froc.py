@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from nodulenet.commands.numbers import count
+
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     text = "score a LUNA16 submission: FROC curve, its operating points and their mean (CPM)"
@@ -52,17 +54,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run)
 
 
-def count(text: str) -> int:
-    """A whole number that is not negative."""
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
-    return value
-
-
 def run(options: argparse.Namespace) -> None:
     from nodulenet.evaluation import froc_files
-    from nodulenet.evaluation.summary import cpm_text
+    from nodulenet.evaluation.summary import cpm_text, detail_lines
     from nodulenet.plots import plot_froc
 
     content = froc_files(
@@ -81,7 +75,9 @@ def run(options: argparse.Namespace) -> None:
     cpm = cpm_text(content, 4)
     print(f"CPM {cpm}, {content['nodules']} nodules in {content['scans']} scans", end=", ")
     print(f"{content['scans_without_marks']} of them without a mark")
+    print(*detail_lines(content), sep="\n")
     if against := content.get("against"):
         print(f"against {against['predictions']}: CPM {cpm_text(against, 4)}", end=", ")
         print(f"{against['scans_without_marks']} scans without a mark")
+        print(*detail_lines(against), sep="\n")
         print(f"difference of the CPMs {cpm_text(against['difference'], 4)}")

@@ -8,6 +8,7 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
+from nodulenet.commands.numbers import count
 from nodulenet.files import InputError
 
 
@@ -83,7 +84,7 @@ def threshold(text: str) -> float | Fraction:
 
 def tile_side(text: str) -> int:
     """A multiple of 16 that leaves a core between the halos of a tile."""
-    value = int(text)
+    value = count(text)
     if value <= 64 or value % 16:
         raise argparse.ArgumentTypeError(f"{text} is not a multiple of 16 above 64")
     return value
@@ -91,7 +92,7 @@ def tile_side(text: str) -> int:
 
 def grey_value(text: str) -> int:
     """A whole number from 0 to 255."""
-    value = int(text)
+    value = count(text)
     if not 0 <= value <= 255:
         raise argparse.ArgumentTypeError(f"{text} is not in 0 to 255")
     return value

@@ -4,6 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
+from nodulenet.commands.numbers import count
+
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser of `nodulenet`."""
@@ -23,10 +25,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="YAML",
         help="config files, later ones over earlier ones: config.yaml lidc.yaml",
     )
-    parser.add_argument("--fold", type=int, required=True, help="fold that is left out")
+    parser.add_argument("--fold", type=count, required=True, help="fold that is left out")
     parser.add_argument("--stage", required=True, help="stage of train.stages")
     parser.add_argument(
-        "--threads", type=int, default=4, metavar="N", help="threads of a process (default: 4)"
+        "--threads", type=count, default=4, metavar="N", help="threads of a process (default: 4)"
     )
     parser.set_defaults(run=run)
 

@@ -1,5 +1,6 @@
 """The scores of one stage of a cohort: FROC of its result sets and Dice of its masks."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -16,8 +17,11 @@ from nodulenet.evaluation.mask_summary import summarize_segmentation
 from nodulenet.evaluation.scoring import Scored, score, stamp_scored, write_scored, write_table
 from nodulenet.evaluation.segmentation import score_segmentation, segmentation_tables
 from nodulenet.evaluation.stamp import GIVEN, stamp_of, stamped
+from nodulenet.evaluation.summary import cut_text
 from nodulenet.evaluation.truth import NODULENET, read_truths
 from nodulenet.files import write_json
+
+log = logging.getLogger(__name__)
 
 
 def evaluate_stage(
@@ -50,6 +54,9 @@ def evaluate_stage(
     truths, counts = read_truths(protocol, cohort, findings, Path(manifest), challenge)
     sets = result_sets(table, str(predictions))
     scored = [score(name, t, marks, settings) for t in truths for name, marks in sets.items()]
+    for one in scored:
+        if text := cut_text(one.summary):
+            log.warning("set %s, denominator %s: %s", one.name, one.truth.denominator, text)
     positive = [scan for scan in cohort if scan.nodules > 0]
     segmentation = score_segmentation(positive, findings, table, [Path(folder) for folder in masks])
     own = {"protocol": NODULENET, **origin}

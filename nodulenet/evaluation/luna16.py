@@ -4,11 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from nodulenet.annotations.challenge_csv import check_nodules, read_cells, read_rows, with_numbers
+from nodulenet.annotations.challenge_csv import (
+    check_nodules,
+    read_cells,
+    read_rows,
+    to_numbers,
+    with_numbers,
+)
 from nodulenet.evaluation.tables import FINDING_COLUMNS, check_scans, scan_positions
 from nodulenet.files import InputError
+from nodulenet.numerals import COUNT
 
 HEADINGS = ("seriesuid", "seriesuids", "seriesinstanceuid", "series", "scan", "scans", "uid")
 
@@ -47,12 +55,18 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     `InputError` naming the file and the fault.
     """
     table = with_numbers(read_cells(path, columns), columns[1:], path).reset_index(drop=True)
-    for name in table.columns.difference(list(columns)):
-        try:
-            table[name] = pd.to_numeric(table[name].replace("", None))
-        except ValueError:
-            continue  # a column of text
-    return table
+    others = table.columns.difference(list(columns))
+    return table.assign(**{name: _numbers_or_text(table[name]) for name in others})
+
+
+def _numbers_or_text(cells: pd.Series) -> pd.Series:
+    """The numbers of a column where every cell is one or empty, else the cells as they are."""
+    numbers = to_numbers(cells.tolist())
+    empty = cells == ""
+    if (np.isnan(numbers) & ~empty).any():
+        return cells
+    whole = not empty.any() and cells.str.fullmatch(COUNT).all()
+    return pd.Series(numbers.astype(np.int64) if whole else numbers, cells.index)
 
 
 def read_scans(path: Path) -> list[str]:

@@ -17,7 +17,7 @@ NO_MASK = CroppedMask(np.zeros((0, 0, 0), bool), (0, 0, 0))
 def compare_masks(mask: CroppedMask, reference: CroppedMask, voxel_mm: NDArray) -> dict[str, float]:
     """`SCORES` of a mask against a reference in one grid of voxels (z, y, x) of `voxel_mm`.
 
-    Dice and IoU: 0 where a mask has no voxel, as for a missed nodule. surface_mean_mm,
+    Dice and IoU: 0 where either or both have no voxel, as for a missed nodule. surface_mean_mm,
     surface_p95_mm: as `surface_distance`, NaN there. volume_error: the mask's volume less the
     reference's, in mm3 and as a share of the reference's (NaN if that has no voxel); so a missed
     nodule has -1.

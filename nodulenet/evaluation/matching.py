@@ -34,6 +34,8 @@ class Outcomes:
     nodules: (S,) nodules a scan. best, best_mark: (N,) probability and position of each nodule's
     best mark (of equal ones the first of the table) in the order of the nodules' table, NaN and -1
     where it was missed. on_excluded: marks dropped because they hit an excluded finding.
+    marks_cut, scans_cut: marks that do not count because their scan has more than 100, and the
+    scans that they are of.
     """
 
     probability: NDArray[np.float64]
@@ -44,6 +46,8 @@ class Outcomes:
     best: NDArray[np.float64]
     best_mark: NDArray[np.int64]
     on_excluded: int
+    marks_cut: int
+    scans_cut: int
 
     @property
     def found(self) -> int:
@@ -75,7 +79,9 @@ def match_marks(
     check_columns(excluded, FINDING_COLUMNS, "excluded")
     check_columns(marks, MARK_COLUMNS, "marks")
     nodule_scan = scan_positions(nodules, scans, "nodules")
-    kept, mark_scan = _strongest(marks, scan_positions(marks, scans, "marks"))
+    scan_of = scan_positions(marks, scans, "marks")
+    kept, mark_scan = _strongest(marks, scan_of)
+    cut = np.delete(scan_of, kept)
     at = marks[list(POSITION)].to_numpy(float)[kept]
     probability = marks["probability"].to_numpy(float)[kept]
     first = np.searchsorted(mark_scan, np.arange(len(scans) + 1))
@@ -96,6 +102,8 @@ def match_marks(
         best=best,
         best_mark=best_mark,
         on_excluded=int((on_finding & ~on_nodule).sum()),
+        marks_cut=len(cut),
+        scans_cut=len(np.unique(cut)),
     )
 
 

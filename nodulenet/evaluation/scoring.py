@@ -69,9 +69,9 @@ def write_scored(sets: Sequence[Scored], origin: Mapping[str, Any], output: Path
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV, six digits."""
+    """Write a table as CSV with nine digits, which tell any two numbers of float32 apart."""
     with replacing(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")
+        table.to_csv(temporary, index=False, float_format="%.9g")
 
 
 def _score(

@@ -8,8 +8,13 @@ from numpy.typing import NDArray
 
 from nodulenet.evaluation.bootstrap import CURVE_RATES, Difference, Interval
 from nodulenet.evaluation.froc import RATES, Froc, operating_thresholds, read_curve
+from nodulenet.evaluation.matching import MARKS_PER_SCAN
+from nodulenet.evaluation.precision import average_precision
 
-COUNTS = ("nodules", "found", "false_positives", "on_excluded", "scans")
+COUNTS = (
+    *("nodules", "found", "false_positives", "on_excluded"),
+    *("marks_cut", "scans_cut", "scans"),
+)
 
 
 def summarize(result: Froc, interval: Interval) -> dict[str, Any]:
@@ -24,6 +29,7 @@ def summarize(result: Froc, interval: Interval) -> dict[str, Any]:
     return {
         "cpm": _plain(np.array(result.cpm)),
         "interval": _plain(interval.cpm),
+        "average_precision": _plain(np.array(average_precision(events))),
         "rates": RATES.tolist(),
         "sensitivity": _plain(result.sensitivity),
         "thresholds": _plain(operating_thresholds(events, result.rate, RATES)),
@@ -32,6 +38,8 @@ def summarize(result: Froc, interval: Interval) -> dict[str, Any]:
         "found": events.found,
         "false_positives": events.false_positives,
         "on_excluded": events.on_excluded,
+        "marks_cut": events.marks_cut,
+        "scans_cut": events.scans_cut,
         "scans": len(events.nodules),
         "curve": {
             "rate": CURVE_RATES.tolist(),
@@ -62,12 +70,32 @@ def cpm_text(result: Mapping[str, Any], digits: int = 3) -> str:
     return f"{result['cpm']:.{digits}f}{interval}"
 
 
+def cut_text(result: Mapping[str, Any]) -> str:
+    """What the limit of marks per scan took from a summary as above; "" if nothing."""
+    if not result["marks_cut"]:
+        return ""
+    return (
+        f"{result['marks_cut']} marks cut in {result['scans_cut']} scans: of more than"
+        f" {MARKS_PER_SCAN} in a scan only those above the {MARKS_PER_SCAN + 1}st count"
+    )
+
+
+def detail_lines(result: Mapping[str, Any]) -> list[str]:
+    """Average precision of a summary as above with its hit rule, and the marks that were cut."""
+    precision = result["average_precision"]
+    value = "undefined" if precision is None else f"{precision:.4f}"
+    rule = "hits as for the CPM; further marks on a nodule and marks on excluded findings left out"
+    cut = cut_text(result)
+    return [f"average precision {value} ({rule})", *([cut] if cut else [])]
+
+
 def froc_rows(parts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows of froc.csv for one result set: `parts` maps `pooled` or a fold to its summary."""
     rows = []
     for part, summary in parts.items():
         low, high = summary["interval"]
         whole = {"cpm": summary["cpm"], "cpm_low": low, "cpm_high": high}
+        whole["average_precision"] = summary["average_precision"]
         whole |= {key: summary[key] for key in COUNTS}
         points = zip(
             summary["rates"],

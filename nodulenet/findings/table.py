@@ -22,11 +22,12 @@ COLUMNS = (
     *("instance_number", "sop_instance_uid"),
 )
 MILLIMETRES = 3
+PROBABILITIES = ("probability", "ncs_probability", "dfps_probability")
+OTHERS = tuple(name for name in COLUMNS if name not in PROBABILITIES)
 DIGITS = {
     **dict.fromkeys(("coordX", "coordY", "coordZ", "diameter_mm"), MILLIMETRES),
     **dict.fromkeys(("equivalent_diameter_mm", "long_axis_mm"), MILLIMETRES),
     **dict.fromkeys(("imageX", "imageY", "imageZ"), MILLIMETRES),
-    **dict.fromkeys(("probability", "ncs_probability", "dfps_probability"), 6),
     **dict.fromkeys(("volume_mm3", "mean_hu", "row", "column"), 2),
 }
 
@@ -63,7 +64,9 @@ def finding_rows(
             "instance_number": None if header is None else header.get("InstanceNumber"),
             "sop_instance_uid": None if header is None else str(header.SOPInstanceUID),
         }
-        rows.append({name: plain(values[name], DIGITS.get(name)) for name in COLUMNS})
+        others = {name: plain(values[name], DIGITS.get(name)) for name in OTHERS}
+        chances = {name: shortest(values[name]) for name in PROBABILITIES}
+        rows.append({name: (others | chances)[name] for name in COLUMNS})
     return rows
 
 
@@ -72,6 +75,11 @@ def plain(value: Any, digits: int | None) -> Any:
     if value is None or isinstance(value, str):
         return value
     return int(value) if digits is None else round(float(value), digits)
+
+
+def shortest(value: float | None) -> float | None:
+    """The number of fewest digits that has the same float32: 0.9999996, not 0.99999958 or 1."""
+    return None if value is None else float(str(np.float32(value)))
 
 
 def write_table(rows: Sequence[dict[str, Any]], path: Path) -> None:

@@ -7,8 +7,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from nodulenet.files import InputError, read_json
+from nodulenet.numerals import to_number
 
-RATE = re.compile(r"(\d+(?:\.\d+)?|\d+/[1-9]\d*)fp")
+RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?|[0-9]+/[1-9][0-9]*)fp")
 RESULT_SET = "ensemble"
 
 
@@ -28,7 +29,7 @@ def parse_threshold(text: str) -> float | Fraction:
     match = RATE.fullmatch(text)
     if match:
         return Fraction(match[1])
-    value = float(text)
+    value = to_number(text)
     if not 0 <= value <= 1:
         raise ValueError(f"{text} is not in [0, 1]")
     return value

@@ -29,6 +29,7 @@ COLUMNS = (
     "kept",
     "fold",
 )
+NUMBERS = tuple(name for name in COLUMNS if name not in ("seriesuid", "kept", "fold"))
 
 
 def box_columns(
@@ -74,12 +75,11 @@ def prediction_table(
 
 
 def write_predictions(tables: Sequence[pd.DataFrame], path: Path) -> None:
-    """Write predictions.csv: millimetres to the micrometre, probabilities to six places."""
+    """Write predictions.csv: each number with the fewest digits that give its float32 back."""
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
-    millimetres = [c for c in COLUMNS if c.endswith("_mm") or "coord" in c]
-    table[millimetres] = table[millimetres].astype(float).round(3)
+    table = table.astype(dict.fromkeys(NUMBERS, np.float32))
     with replacing(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")
+        table.to_csv(temporary, index=False)
 
 
 def read_predictions(path: Path) -> pd.DataFrame:

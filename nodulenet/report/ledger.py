@@ -6,7 +6,10 @@ from typing import Any
 import pandas as pd
 
 from nodulenet.cohort.manifest import count_scans
+from nodulenet.cohort.sources import ROWS
+from nodulenet.evaluation.summary import cut_text
 from nodulenet.evaluation.truth import LUNA16
+from nodulenet.report.sources import SET, result
 from nodulenet.report.tables import Table, count
 
 
@@ -35,7 +38,8 @@ def count_lines(manifest: pd.DataFrame, froc: Mapping[str, Any]) -> list[str]:
     ok, left_out = count_scans(manifest)
     lines = [
         f"The scan table has {count(len(manifest), 'scan')} of"
-        f" {count(manifest['patient_id'].nunique(), 'patient')}: {ok} used, {left_out} left out."
+        f" {count(manifest['patient_id'].nunique(), 'patient')}: {ok} used, {left_out} left out.",
+        *source_lines(manifest),
     ]
     if froc["protocol"] == LUNA16:
         missing = froc["listed"] - froc["scans"]
@@ -49,8 +53,27 @@ def count_lines(manifest: pd.DataFrame, froc: Mapping[str, Any]) -> list[str]:
             f"{count(froc['scans_without_nodules'], 'used scan')} without a nodule: not in the"
             " headline, whose scans all have one; in the CPM over all scans."
         )
-    excluded = froc["sets"]["ensemble"]["on_excluded"]
+    scored = result(froc)
     lines.append(
-        f"{count(excluded, 'mark')} on findings that count neither way (set ensemble): dropped."
+        f"{count(scored['on_excluded'], 'mark')} on findings that count neither way (set {SET}):"
+        " dropped."
     )
+    if text := cut_text(scored):
+        lines.append(f"Set {SET}: {text}.")
+    return lines
+
+
+def source_lines(manifest: pd.DataFrame) -> list[str]:
+    """Which rows of the tables of nodules reached a scan, and which scans have no annotations."""
+    lines = []
+    for row in manifest.drop_duplicates("annotations").to_dict("records"):
+        matched, unmatched = (row[name] for name in ROWS)
+        if matched or unmatched:
+            lines.append(
+                f"{row['annotations']}: {count(matched, 'row')} of scans of the table,"
+                f" {unmatched} of other series, not used."
+            )
+    bare = int((manifest["annotations"] == "").sum())
+    if bare:
+        lines.append(f"{count(bare, 'scan')} without annotations, so without nodules.")
     return lines

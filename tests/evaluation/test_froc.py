@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_froc import NO_MARKS, NONE, cohorts, findings, marked, naive_froc
+from naive_froc import NO_MARKS, NONE, cohorts, findings, marked, naive_cut, naive_froc
 
 from nodulenet.evaluation import bootstrap, froc, paired_bootstrap
 from nodulenet.evaluation.froc import RATES, froc_curve, operating_thresholds, read_curve
@@ -25,6 +25,7 @@ def test_froc_equals_the_naive_one(cohort, readout):
     assert counts == expected_counts
     np.testing.assert_allclose(result.sensitivity, sensitivity, rtol=0, atol=1e-12)
     assert result.cpm == pytest.approx(cpm, abs=1e-12)
+    assert (events.marks_cut, events.scans_cut) == naive_cut(cohort[2], cohort[3])
 
 
 @settings(deadline=None)
@@ -279,3 +280,30 @@ def test_operating_thresholds_by_hand():
         assert false / 2 <= rate
     empty = froc(findings(("a", 0, 0, 0, 6)), NONE, NO_MARKS, ["a", "b"])
     assert np.isnan(operating_thresholds(empty.outcomes, empty.rate, RATES)).all()
+
+
+def test_a_step_exactly_on_an_operating_point_is_read_at_its_top():
+    # 24 scans: 3 false positives are 1/8 a scan, then 12 of 24 nodules, then 184 more.
+    scans = [f"s{number}" for number in range(24)]
+    nodules = findings(*((scan, 0, 0, 0, 10) for scan in scans))
+    kinds = np.repeat([500, 0, 900], [3, 12, 184])
+    owners = [*scans[:3], *scans[:12], *(scans[i % 24] for i in range(184))]
+    probability = np.linspace(1, 0.1, len(kinds))
+    marks = marked(
+        *((s, x + 20.0 * (i if x else 0), 0, 0, p)
+          for i, (s, x, p) in enumerate(zip(owners, kinds, probability, strict=True)))
+    )  # fmt: skip
+    result = froc(nodules, NONE, marks, scans)
+    assert (result.outcomes.found, result.outcomes.false_positives) == (12, 187)
+    assert result.sensitivity.tolist() == [0.5] * 7
+    assert result.cpm == 0.5
+    # The challenge's script has the rate as (k / K) * K / N, here one step of float64 above 1/8.
+    share = np.cumsum(~result.outcomes.hit) / 187
+    rate = np.append(0, share * 187 / 24)
+    recall = np.append(0, np.cumsum(result.outcomes.hit) / 24)
+    assert rate[3] == np.nextafter(0.125, 1)
+    grid = np.linspace(0.125, 8, 10001)
+    curve = np.interp(grid, rate, recall)
+    script = [curve[np.abs(grid - target).argmin()] for target in RATES]
+    assert script == [0, *[0.5] * 6]
+    assert np.mean(script) == pytest.approx(0.4286, abs=5e-5)

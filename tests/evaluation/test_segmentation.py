@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from nodulenet.evaluation.mask_choice import check_masks, nodule_masks
-from nodulenet.evaluation.mask_scores import SCORES
+from nodulenet.evaluation.mask_scores import SCORES, compare_masks
 from nodulenet.evaluation.mask_summary import mean_by_nodule, summarize_masks, summarize_readers
 from nodulenet.evaluation.reader_pairs import pair_readers
 from nodulenet.evaluation.scan_masks import ScanMasks
@@ -151,3 +151,12 @@ def test_faults_name_their_file():
     for offset in ((9, 0, 0), (-1, 0, 0)):
         with pytest.raises(InputError, match="masks: the mask of row 4 leaves"):
             check_masks({4: block((2, 2, 2), offset)}, (10, 20, 20))
+
+
+@pytest.mark.parametrize("shape", [(0, 0, 0), (2, 2, 2)])
+def test_two_masks_without_a_voxel_score_0(shape):
+    empty = CroppedMask(np.zeros(shape, bool), (0, 0, 0))
+    scores = compare_masks(empty, CroppedMask(np.zeros((2, 3, 2), bool), (1, 0, 0)), np.ones(3))
+    assert (scores["dice"], scores["iou"], scores["volume_error_mm3"]) == (0, 0, 0)
+    undefined = ("surface_mean_mm", "surface_p95_mm", "volume_error_relative")
+    assert all(np.isnan(scores[name]) for name in undefined)

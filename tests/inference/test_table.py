@@ -6,11 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nodulenet.evaluation.luna16 import read_table
+from nodulenet.evaluation.own_tables import parse_together
+from nodulenet.evaluation.tables import MARK_COLUMNS
 from nodulenet.files import InputError, write_json
 from nodulenet.imaging import Volume
 from nodulenet.inference.scan import ScanPrediction
 from nodulenet.inference.table import (
     COLUMNS,
+    NUMBERS,
     concat_predictions,
     prediction_table,
     read_predictions,
@@ -143,3 +147,41 @@ def test_a_table_without_a_column_is_named(tmp_path: Path) -> None:
     path.write_text("seriesuid,coordX\n")
     with pytest.raises(InputError, match=r"predictions\.csv: no column coordY"):
         read_predictions(path)
+
+
+def test_numbers_are_written_so_that_float32_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    probability = np.array([0.9999997, 0.9999996, 1234.567e-9], np.float32)
+    boxes = np.array([[0, 0, 1234.567, 9, 9, 9], [-1234.567, 0.1, 1 / 3, 40, 9, 9], [0] * 6])
+    plain = Volume(np.zeros((1, 1, 1), np.uint8), np.eye(4)[[2, 1, 0, 3]])
+    prediction = ScanPrediction(
+        boxes.astype(np.float32), probability, None, None, np.ones(3, bool), {}
+    )
+    table, _ = prediction_table("1.2", prediction, plain, 8, fold=0)
+    write_predictions([table], path)
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    assert [row[1:5] for row in rows[1:3]] == [
+        ["1234.567", "0.0", "0.0", "0.9999997"],
+        ["0.33333334", "0.1", "-1234.567", "0.9999996"],
+    ]
+    back = read_predictions(path)
+    for name in NUMBERS:
+        read = back[name].to_numpy(np.float32)
+        np.testing.assert_array_equal(read, table[name].to_numpy(np.float32))
+    assert back["probability"].is_unique
+    assert back["dfps_coordX"].isna().all()
+
+
+@pytest.mark.parametrize("reader", ["alone", "together"])
+def test_both_readers_of_the_evaluation_give_float32_back(tmp_path: Path, reader: str) -> None:
+    path = tmp_path / "predictions.csv"
+    rng = np.random.default_rng(0)
+    values = np.concatenate([1 - 10 ** -rng.uniform(0, 8, 2000), rng.normal(0, 1000, 2000)])
+    table = pd.DataFrame({name: values.astype(np.float32) for name in NUMBERS})
+    table = table.assign(seriesuid="1.2", kept=1, fold=0)[list(COLUMNS)]
+    write_predictions([table], path)
+    together = parse_together([path.read_bytes()], MARK_COLUMNS)
+    back = together if reader == "together" else read_table(path, MARK_COLUMNS)
+    assert back is not None
+    for name in NUMBERS:
+        np.testing.assert_array_equal(back[name].to_numpy(np.float32), table[name])

@@ -220,3 +220,19 @@ def test_scanners_and_spacing():
         ("slice thickness, mm (of 2 scans)",): ["1.25", "1.88", "2.50"],
         ("slices",): ["100", "200", "300"],
     }
+
+
+def test_what_was_cut_and_what_reached_no_scan_is_told_where_there_is_any(sources, frocs):
+    manifest, froc = read_manifest(sources.manifest), frocs["full"]
+    plain = count_lines(manifest, froc)
+    assert not any("cut" in line or "row" in line or "annotations" in line for line in plain)
+    told = manifest.assign(annotations=["a.csv", "a.csv", ""], rows_matched=[3, 3, 0])
+    told["rows_unmatched"] = [1, 1, 0]
+    scored = froc["sets"]["ensemble"] | {"marks_cut": 130, "scans_cut": 2}
+    cut = froc | {"sets": froc["sets"] | {"ensemble": scored}}
+    assert [line for line in count_lines(told, cut) if line not in plain] == [
+        "a.csv: 3 rows of scans of the table, 1 of other series, not used.",
+        "1 scan without annotations, so without nodules.",
+        "Set ensemble: 130 marks cut in 2 scans: of more than 100 in a scan only those above the"
+        " 101st count.",
+    ]

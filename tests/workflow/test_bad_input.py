@@ -1,6 +1,7 @@
 """Faults of config, scan table and scans: exit status 1, one clear message, work kept."""
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,17 @@ def with_train(**changes: Any) -> dict[str, Any]:
 def test_faults_of_the_config(fresh: Path, changes: dict[str, Any], message: str) -> None:
     running.configure(fresh, **changes)
     assert message in running.fail(fresh, "--dry-run")
+
+
+@pytest.mark.parametrize("slip", ["1_0", "0x10", "010", ".nan", ".inf", "1:30"])
+def test_a_config_holds_plain_numbers(fresh: Path, slip: str) -> None:
+    config = fresh / "config.yaml"
+    text, replaced = re.subn(r"\blr: \S+", f"lr: {slip}", config.read_text())
+    assert replaced
+    config.write_text(text)
+    line = next(k for k, line in enumerate(text.splitlines(), 1) if slip in line)
+    printed = running.fail(fresh, "--dry-run")
+    assert f"config.yaml: line {line}: {slip} is not a plain number" in printed
 
 
 @pytest.mark.parametrize(
