@@ -111,6 +111,30 @@ def replacing(path: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def walk_folders(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Each folder at and below one with the names of its files, sorted.
+
+    Symbolic links to folders are followed, after what they may lead back to; a folder is there
+    once, however many links lead to it. Raises `InputError` naming a folder that cannot be listed.
+    """
+    seen: set[str] = set()
+    pending, links = [Path(folder)], list[Path]()
+    while pending or links:
+        place = pending.pop() if pending else links.pop()
+        real = os.path.realpath(place)
+        if real in seen:
+            continue
+        seen.add(real)
+        try:
+            entries = sorted(os.scandir(place), key=lambda entry: entry.name, reverse=True)
+        except OSError as error:
+            raise InputError(f"{place}: {error.strerror}") from error
+        folders = [entry for entry in entries if entry.is_dir()]
+        pending += [place / entry.name for entry in folders if not entry.is_symlink()]
+        links += [place / entry.name for entry in folders if entry.is_symlink()]
+        yield place, sorted(entry.name for entry in entries if not entry.is_dir())
+
+
 def require_uid(uid: str, path: Path | str) -> str:
     """A series UID as it stands in a file's header, fit to become a file's name.
 

@@ -1,8 +1,13 @@
 """DICOM series written by pydicom."""
 
 import numpy as np
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    ExplicitVRLittleEndian,
+    generate_uid,
+)
 
 AXIAL = (1, 0, 0, 0, 1, 0)
 
@@ -34,6 +39,52 @@ def write_slice(path, pixels, position, orientation=AXIAL, series="1.2.3", **tag
     for tag, value in tags.items():
         setattr(data, tag, value)
     data.save_as(path)
+    return data
+
+
+def write_enhanced(path, pixels, positions, orientation=AXIAL, series="1.2.3", rescale=None):
+    """Write an enhanced CT image, a frame for each of `pixels` (n, y, x).
+
+    What all frames have is in the shared functional groups, their positions in their own; with
+    `rescale`, one (slope, intercept) per frame, that too.
+    """
+    data = write_slice(path, pixels[0], positions[0], series=series)
+    for tag in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
+        del data[tag]
+    del data.SliceThickness, data.RescaleSlope, data.RescaleIntercept
+    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+    data.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
+    data.NumberOfFrames = len(pixels)
+    data.PixelData = pixels.tobytes()
+    shared = item(
+        PlaneOrientationSequence=[item(ImageOrientationPatient=list(orientation))],
+        PixelMeasuresSequence=[item(PixelSpacing=[0.8, 0.7], SliceThickness=2.5)],
+        CTImageFrameTypeSequence=[item(FrameType=data.ImageType)],
+    )
+    if rescale is None:
+        shared.PixelValueTransformationSequence = [rescaling(1, -1024)]
+    frames = [
+        item(PlanePositionSequence=[item(ImagePositionPatient=[float(v) for v in position])])
+        for position in positions
+    ]
+    for frame, numbers in zip(frames, rescale or (), strict=bool(rescale)):
+        frame.PixelValueTransformationSequence = [rescaling(*numbers)]
+    data.SharedFunctionalGroupsSequence = [shared]
+    data.PerFrameFunctionalGroupsSequence = frames
+    data.save_as(path)
+    return data
+
+
+def rescaling(slope, intercept):
+    """An item of the PixelValueTransformationSequence."""
+    return item(RescaleSlope=slope, RescaleIntercept=intercept, RescaleType="HU")
+
+
+def item(**tags):
+    """A dataset of these tags."""
+    data = Dataset()
+    for tag, value in tags.items():
+        setattr(data, tag, value)
     return data
 
 

@@ -61,8 +61,8 @@ def test_index_then_consensus(folder, capsys):
     assert printed == [
         f"matched 1.2 (1.2): {folder / 'ct' / 'a.mhd'}, {folder / 'xml' / 'a.xml'}",
         f"not matched {folder / 'xml' / 'c.xml'}: a chest X-ray reading",
-        f"not matched {folder / 'xml' / 'b.xml'}: no CT of series 1.3",
-        f"1 scans in {folder / 'scans.tsv'}, 2 not matched",
+        f"not matched {folder / 'xml' / 'b.xml'}: no CT of its series: 1.3",
+        f"1 scans in {folder / 'scans.tsv'}, 2 files not matched (--verbose names each)",
     ]
     assert run(COUNT, folder) == 0
     captured = capsys.readouterr()
@@ -75,14 +75,28 @@ def test_index_then_consensus(folder, capsys):
     assert counts == ["series_uid\tmarks\tn1\tn2\tn3\tn4", "1.2\t3\t1\t1\t1\t0"]
 
 
+def test_index_counts_what_is_not_matched_and_names_it_on_demand(folder, capsys):
+    for number in range(5, 10):
+        (folder / "xml" / f"{number}.xml").write_text(reading(f"1.{number}", NODULE))
+    assert run(INDEX, folder) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert f"not matched 6 files: no CT of its series (first {folder / 'xml' / '5.xml'})" in printed
+    assert len(printed) == 4
+    assert run(f"{INDEX} --verbose", folder) == 0
+    printed = capsys.readouterr().out.splitlines()
+    for number in (3, *range(5, 10)):
+        assert any(line.endswith(f": no CT of its series: 1.{number}") for line in printed)
+    assert printed[-1].endswith("7 files not matched")
+
+
 def test_index_with_a_table_of_nodules(folder, capsys):
     nodules = folder / "nodules.csv"
     nodules.write_text("seriesuid,coordX,coordY,coordZ,diameter_mm\n1.2,9,0,0,5\n1.3,0,0,0,5\n")
     assert run(INDEX.replace("@xml", "@nodules.csv"), folder) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"matched 1.2 (1.2): {folder / 'ct' / 'a.mhd'}, {nodules}",
-        f"not matched {nodules}: no CT of series 1.3 (rows: 1)",
-        f"1 scans in {folder / 'scans.tsv'}, 1 not matched",
+        f"not matched {nodules}: no CT of its series: 1.3 (rows: 1)",
+        f"1 scans in {folder / 'scans.tsv'}, 1 file not matched (--verbose names each)",
         "run the workflow on this table with `annotations: table` in its config",
     ]
     assert (folder / "scans.tsv").read_text().endswith("1.2\t1.2\tct/a.mhd\tnodules.csv\t\n")

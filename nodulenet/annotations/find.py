@@ -1,11 +1,9 @@
 """Find the reading of every series in a folder of XML files."""
 
-import os
 from pathlib import Path
-from typing import NoReturn
 
 from nodulenet.annotations.lidc_xml import ct_series_uid, read_lidc_xml
-from nodulenet.files import InputError
+from nodulenet.files import InputError, walk_folders
 from nodulenet.progress import track
 
 CXR_REASON = "a chest X-ray reading"
@@ -39,21 +37,16 @@ def find_readings(folder: Path | str) -> tuple[dict[str, Path], list[tuple[Path,
             passed.append((path, CXR_REASON))
         elif series_uid in found:
             _require_same(found[series_uid], path)
-            passed.append((path, f"the same reading as {found[series_uid]}"))
+            passed.append((path, f"the same reading as another file: {found[series_uid]}"))
         else:
             found[series_uid] = path
     return found, passed
 
 
 def _xml_files(folder: Path) -> list[Path]:
-    """Every XML file below a folder by path; a folder that cannot be listed raises `OSError`."""
-    walk = os.walk(folder, onerror=_raise)
-    paths = [Path(place, name) for place, _, names in walk for name in names]
+    """Every XML file below a folder by path; raises `InputError` for one that cannot be listed."""
+    paths = [place / name for place, names in walk_folders(folder) for name in names]
     return sorted(path for path in paths if path.suffix.lower() == ".xml")
-
-
-def _raise(error: OSError) -> NoReturn:
-    raise error
 
 
 def _require_same(first: Path, other: Path) -> None:

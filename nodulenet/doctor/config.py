@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nodulenet.doctor.finding import Finding, install
+from nodulenet.doctor.finding import Finding, State, install
 from nodulenet.files import InputError
+from nodulenet.progress import track
 
 MADE = "results/demo/source"
 """The workflow makes the files of a scan table that are below this folder."""
 
 CHALLENGE = ("annotations.csv", "annotations_excluded.csv", "seriesuids.csv")
+NAMED = 10  # series; more are counted
 KINDS = ("ct", "annotations", "lung_mask")
 
 
@@ -49,7 +51,14 @@ def check_table(config: dict[str, Any]) -> tuple[list[Finding], Table]:
     files = [(kind, file) for kind in KINDS for file in table[kind] if file]
     made = [file for _, file in files if os.path.relpath(file).startswith(MADE)]
     there = [pair for pair in files if pair[1] not in made]
-    findings = [*check_files(path, there), *check_images(path, there)]
+    dicom = [pair for pair in zip(table["series_uid"], table["ct"], strict=True)
+             if Path(pair[1]).is_dir()]  # fmt: skip
+    skip = config.get("on_bad_scan") == "skip"
+    findings = [
+        *check_files(path, there),
+        *check_images(path, there),
+        *check_series(path, dicom, skip),
+    ]
     own = f", {len(made)} files that the workflow makes" if made else ""
     return findings or [Finding("ok", "scan table", f"{path}, {len(table)} scans{own}")], Table(
         len(table), bool(made)
@@ -74,7 +83,7 @@ def check_files(table: str, files: Sequence[tuple[str, str]]) -> list[Finding]:
 def check_images(table: str, files: Sequence[tuple[str, str]]) -> list[Finding]:
     """A finding if image files of the scan table are cut short or lack their data file.
 
-    By header and size alone: a folder of DICOM files and what is compressed are not looked into.
+    By header and size alone: what is compressed is not looked into.
     """
     from nodulenet.imaging.volume_data import check_data
 
@@ -89,6 +98,33 @@ def check_images(table: str, files: Sequence[tuple[str, str]]) -> list[Finding]:
         return []
     text = f"{table}: {len(faults)} images are not whole, first {faults[0]}: copy them anew"
     return [Finding("missing", "scan table", text)]
+
+
+def check_series(table: str, series: Sequence[tuple[str, str]], skip: bool) -> list[Finding]:
+    """A finding for each DICOM series (UID, folder) whose slices make no volume, by their headers.
+
+    skip: the run leaves bad scans out.
+    """
+    if not series:
+        return []
+    from nodulenet.imaging import read_geometry
+
+    faults = []
+    for uid, folder in track(series, "read DICOM headers", "series"):
+        try:
+            read_geometry(folder, uid)
+        except InputError as error:
+            faults.append(f"{table}: series {uid} is refused: {error}")
+    what = (
+        "on_bad_scan: skip leaves it out"
+        if skip
+        else "mend it, delete its row, or set on_bad_scan: skip"
+    )
+    state: State = "optional" if skip else "missing"
+    found = [Finding(state, "DICOM series", f"{fault}: {what}") for fault in faults[:NAMED]]
+    if more := len(faults) - len(found):
+        found.append(Finding(state, "DICOM series", f"{table}: {more} more are refused: {what}"))
+    return found
 
 
 def check_challenge(config: dict[str, Any]) -> list[Finding]:

@@ -9,8 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nodulenet import __version__
 from nodulenet.findings.measure import Finding, paint
+from nodulenet.findings.scans import Source
 
 if TYPE_CHECKING:
     from highdicom import AlgorithmIdentificationSequence
@@ -38,23 +42,28 @@ def track(findings: Sequence[Finding]) -> list[Tracked]:
     return [Tracked(f.number, f"Nodule {f.number}", generate_uid()) for f in findings]
 
 
-def missing_tag(headers: Sequence[Dataset]) -> str:
+def source_images(sources: Sequence[Source]) -> list[Dataset]:
+    """The images that slices come from, each once."""
+    return list({id(source.header): source.header for source in sources}.values())
+
+
+def missing_tag(sources: Sequence[Source]) -> str:
     """A tag that objects which refer to these slices need and that one of them lacks, or ""."""
     for name in NEEDED:
-        if any(not header.get(name) for header in headers):
+        if any(not header.get(name) for header in source_images(sources)):
             return name
     return ""
 
 
 def build_segmentation(
-    headers: Sequence[Dataset],
+    sources: Sequence[Source],
     findings: Sequence[Finding],
     tracked: Sequence[Tracked],
     fingerprint: str,
 ) -> Segmentation | None:
     """A binary segmentation with one segment a finding that has a mask; None if none has.
 
-    headers: of the slices in the order of the masks' grid. Segments are numbered 1, 2, ... in the
+    sources: of the slices in the order of the masks' grid. Segments are numbered 1, 2, ... in the
     order of the findings; a segment's label and tracking ID name its finding. fingerprint: hash
     of the weights, the object's device serial number. Raises `ValueError`, `AttributeError` or
     another of highdicom's errors for headers that cannot be referred to.
@@ -66,12 +75,13 @@ def build_segmentation(
     if not pairs:
         return None
     numbered = [(number, t) for number, (_, t) in enumerate(pairs, 1)]
+    header = sources[0].header
     labels = paint(
-        [f for f, _ in pairs], (len(headers), headers[0].Rows, headers[0].Columns), from_one=True
+        [f for f, _ in pairs], (len(sources), header.Rows, header.Columns), from_one=True
     )
     return Segmentation(
-        source_images=list(headers),
-        pixel_array=labels,
+        source_images=source_images(sources),
+        pixel_array=by_frame(labels, sources),
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=[_description(number, t) for number, t in numbered],
         series_instance_uid=generate_uid(),
@@ -86,6 +96,22 @@ def build_segmentation(
         content_label="NODULES",
         series_description="nodulenet: lung nodules (research)",
     )
+
+
+def by_frame(labels: NDArray, sources: Sequence[Source]) -> NDArray:
+    """Labels (z, y, x) in the order of the source images' frames, empty where a frame is no slice.
+
+    Raises `ValueError` for several multi-frame images: a segmentation can refer to one alone.
+    """
+    frames = [source.frame for source in sources]
+    if None in frames:
+        return labels
+    images = source_images(sources)
+    if len(images) > 1:
+        raise ValueError(f"the series is {len(images)} multi-frame files, not one")
+    placed = np.zeros((int(images[0].NumberOfFrames), *labels.shape[1:]), labels.dtype)
+    placed[[frame - 1 for frame in frames if frame]] = labels
+    return placed
 
 
 def _description(number: int, tracked: Tracked) -> SegmentDescription:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nodulenet import __version__
-from nodulenet.findings.dicom_seg import MANUFACTURER, Tracked
+from nodulenet.findings.dicom_seg import MANUFACTURER, Tracked, source_images
 from nodulenet.findings.measure import Finding
+from nodulenet.findings.scans import Source
 from nodulenet.imaging import Volume
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ CIRCLE_DECIMALS = 3
 
 
 def build_report(
-    headers: Sequence[Dataset],
+    sources: Sequence[Source],
     findings: Sequence[Finding],
     tracked: Sequence[Tracked],
     scan: Volume,
@@ -58,17 +59,19 @@ def build_report(
         if segmentation is not None and finding.mask is not None:
             segment += 1
             seen = np.flatnonzero(finding.mask.mask.any(axis=(1, 2))) + finding.mask.offset[0]
-            reference = _segment(segmentation, segment, [headers[z] for z in seen.tolist()])
+            reference = _segment(segmentation, segment, [sources[z] for z in seen.tolist()])
             groups.append(_segment_group(finding, name, reference))
         else:
-            groups.append(_circle_group(finding, name, scan, headers))
+            groups.append(_circle_group(finding, name, scan, sources))
+    images = source_images(sources)
     report = MeasurementReport(
         observation_context=_observer(),
         procedure_reported=codes.LN.CTUnspecifiedBodyRegion,
         imaging_measurements=groups,
-        referenced_images=list(headers),
+        # highdicom's library of images, an option, needs one position per image: frames have many.
+        referenced_images=images if sources[0].frame is None else None,
     )
-    evidence = [*headers, *([] if segmentation is None else [segmentation])]
+    evidence = [*images, *([] if segmentation is None else [segmentation])]
     return ComprehensiveSR(
         evidence=evidence,
         content=report,
@@ -120,9 +123,9 @@ def _segment_group(
 
 
 def _segment(
-    segmentation: Segmentation, number: int, slices: Sequence[Dataset]
+    segmentation: Segmentation, number: int, slices: Sequence[Source]
 ) -> ReferencedSegment:
-    """A reference to a segment and the slices it lies in.
+    """A reference to a segment and the slices, or the frames of images, that it lies in.
 
     highdicom's `from_segmentation` fails where there is one segment alone: its number is then
     not in the frames but in what they share.
@@ -134,21 +137,29 @@ def _segment(
         sop_instance_uid=segmentation.SOPInstanceUID,
         segment_number=number,
         source_images=[
-            SourceImageForSegmentation(header.SOPClassUID, header.SOPInstanceUID)
-            for header in slices
+            SourceImageForSegmentation(
+                image.SOPClassUID, image.SOPInstanceUID, frames_in(image, slices)
+            )
+            for image in source_images(slices)
         ],
     )
 
 
+def frames_in(image: Dataset, slices: Sequence[Source]) -> list[int] | None:
+    """The frames of an image that slices are, from 1; None for an image that is one slice."""
+    own = (source.frame for source in slices if source.header is image)
+    return sorted(frame for frame in own if frame is not None) or None
+
+
 def _circle_group(
-    finding: Finding, tracked: Tracked, scan: Volume, headers: Sequence[Dataset]
+    finding: Finding, tracked: Tracked, scan: Volume, sources: Sequence[Source]
 ) -> PlanarROIMeasurementsAndQualitativeEvaluations:
     from highdicom.sr import FindingSite, PlanarROIMeasurementsAndQualitativeEvaluations
     from pydicom.sr.codedict import codes
 
     return PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(tracked),
-        referenced_region=_circle(finding, scan, headers),
+        referenced_region=_circle(finding, scan, sources),
         finding_type=codes.SCT.Nodule,
         finding_sites=[FindingSite(codes.SCT.Lung)],
         measurements=_measurements(finding),
@@ -161,18 +172,21 @@ def _tracking(tracked: Tracked) -> TrackingIdentifier:
     return TrackingIdentifier(uid=tracked.uid, identifier=tracked.name)
 
 
-def _circle(finding: Finding, scan: Volume, headers: Sequence[Dataset]) -> ImageRegion:
+def _circle(finding: Finding, scan: Volume, sources: Sequence[Source]) -> ImageRegion:
     """The finding's circle in the nearest slice; DICOM counts from the first pixel's corner."""
     from highdicom.sr import GraphicTypeValues, ImageRegion, SourceImageForRegion
 
     z, y, x = scan.to_voxel(finding.position).tolist()
-    header = headers[int(np.clip(round(z), 0, len(headers) - 1))]
+    source = sources[int(np.clip(round(z), 0, len(sources) - 1))]
+    header = source.header
     radius = finding.diameter_mm / 2 / scan.spacing[2]
     points = np.array([[x + 0.5, y + 0.5], [x + 0.5 + radius, y + 0.5]])
     return ImageRegion(
         graphic_type=GraphicTypeValues.CIRCLE,
         graphic_data=points.round(CIRCLE_DECIMALS),
-        source_image=SourceImageForRegion(header.SOPClassUID, header.SOPInstanceUID),
+        source_image=SourceImageForRegion(
+            header.SOPClassUID, header.SOPInstanceUID, frames_in(header, [source])
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nodulenet import __version__
 from nodulenet.files import InputError, replacing, write_json
@@ -20,7 +20,7 @@ from nodulenet.findings.dicom_sr import build_report
 from nodulenet.findings.measure import Finding, find_findings, paint
 from nodulenet.findings.overview import plot_overview
 from nodulenet.findings.page import RESEARCH, write_page
-from nodulenet.findings.scans import Scan, slice_headers
+from nodulenet.findings.scans import Scan, Source, slice_sources
 from nodulenet.findings.table import finding_rows, write_table
 from nodulenet.findings.threshold import Threshold
 from nodulenet.imaging import (
@@ -32,10 +32,6 @@ from nodulenet.imaging import (
     write_volume,
 )
 from nodulenet.imaging.orientation import standard, to_standard
-
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
-
 
 OUTPUTS = (
     *("findings.csv", "findings.json", "masks.nii.gz", "seg.dcm", "sr.dcm"),
@@ -121,17 +117,17 @@ def _predict(
         prediction, grid, own, detector.margin_total, threshold.probability
     )
     advance("writing")
-    headers = slice_headers(scan) if scan.is_dicom else None
+    sources = slice_sources(scan) if scan.is_dicom else None
     labels = paint(findings, own.array.shape)
     if any(finding.mask is not None for finding in findings):
         write_volume(Volume(labels, own.affine), output / "masks.nii.gz")
     else:
         notes.append("no masks.nii.gz: no finding has a mask")
-    if headers:
-        notes += write_dicom(headers, findings, own, detector, output)
+    if sources:
+        notes += write_dicom(sources, findings, own, detector, output)
     seen = to_standard(Volume(labels, own.affine))[0]
     plot_overview(scan.series_uid, findings, turned, lungs, seen, output / "overview.png")
-    rows = finding_rows(scan.series_uid, findings, own, headers)
+    rows = finding_rows(scan.series_uid, findings, own, sources)
     write_table(rows, output / "findings.csv")
     content = describe(scan, own, detector, threshold, rows, notes)
     made = [name for name in OUTPUTS if (output / name).exists()]
@@ -143,14 +139,14 @@ def _predict(
 
 
 def write_dicom(
-    headers: Sequence[Dataset],
+    sources: Sequence[Source],
     findings: Sequence[Finding],
     scan: Volume,
     detector: Detector,
     output: Path,
 ) -> list[str]:
     """Write seg.dcm and sr.dcm as far as there are findings; a line for each that is not."""
-    lacking = missing_tag(headers)
+    lacking = missing_tag(sources)
     if lacking or not findings:
         reason = f"a slice has no {lacking}" if lacking else "there is no finding"
         return [f"no seg.dcm and no sr.dcm: {reason}"]
@@ -158,8 +154,8 @@ def write_dicom(
     fingerprint = hashlib.sha256(hashes.encode()).hexdigest()
     tracked = track(findings)
     try:
-        segmentation = build_segmentation(headers, findings, tracked, fingerprint)
-        report = build_report(headers, findings, tracked, scan, segmentation)
+        segmentation = build_segmentation(sources, findings, tracked, fingerprint)
+        report = build_report(sources, findings, tracked, scan, segmentation)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         return [f"no seg.dcm and no sr.dcm: the slices' headers do not allow it: {reason}"]

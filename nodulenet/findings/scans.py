@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nodulenet.files import InputError
-from nodulenet.imaging.dicom import dicom_files, is_dicom, sorted_slices
+from nodulenet.imaging.dicom import sorted_slices
+from nodulenet.imaging.dicom_header import read_header
+from nodulenet.imaging.dicom_slices import claims_dicom
 from nodulenet.imaging.readers import image_header
 from nodulenet.imaging.series import find_series
 from nodulenet.imaging.volume_data import image_suffix
@@ -17,22 +19,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scan:
-    """One CT to predict: its file or DICOM folder."""
+    """One CT to predict: its file or DICOM folder. fault: why it is refused, "" if it is not."""
 
     series_uid: str
     path: Path
     patient_id: str | None
+    fault: str = ""
 
     @property
     def is_dicom(self) -> bool:
         return self.path.is_dir()
 
 
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Where a slice of a volume comes from: the header of its file and, of several, its frame.
+
+    frame: from 1, as DICOM counts; None where the file is the slice. number: InstanceNumber.
+    """
+
+    header: "Dataset"
+    frame: int | None
+    sop_uid: str
+    number: int | None
+
+
 def find_scans(path: Path, series_uid: str | None = None) -> tuple[list[Scan], list[str]]:
     """The CT series of a file or folder, and a line for everything that was passed over.
 
-    series_uid: take this series alone. Localizers are passed over. Raises `InputError` where
-    there is no CT or a series lies in two folders.
+    series_uid: take this series alone. A series is found and refused by the rule of
+    `find_series`. Raises `InputError` where there is no CT.
     """
     if path.is_file():
         return [scan_of_file(path, series_uid)], []
@@ -46,36 +62,20 @@ def find_scans(path: Path, series_uid: str | None = None) -> tuple[list[Scan], l
     ]
     scans = []
     for series in found:
-        scan = Scan(series.series_uid, series.path, series.patient_id)
-        if series_uid not in (None, scan.series_uid):
-            passed.append(f"{scan.path}: series {scan.series_uid}: not the one asked for")
-        elif scan.is_dicom and is_localizer(scan):
-            passed.append(f"{scan.path}: series {scan.series_uid}: a localizer")
+        if series_uid in (None, series.series_uid):
+            scans.append(Scan(series.series_uid, series.path, series.patient_id, series.fault))
         else:
-            scans.append(scan)
-    check_scans(path, scans, passed, series_uid)
-    return scans, passed
-
-
-def check_scans(path: Path, scans: list[Scan], passed: list[str], series_uid: str | None) -> None:
-    """Raise `InputError` where there is no scan, or one that lies in two places."""
+            passed.append(f"{series.path}: series {series.series_uid}: not the one asked for")
     if not scans:
         what = f"no series {series_uid}" if series_uid else "no CT series"
         reasons = "; ".join(passed[:3]) + ("; ..." if len(passed) > 3 else "")
         raise InputError(f"{path}: {what}" + (f" (passed over: {reasons})" if passed else ""))
-    places: dict[str, Path] = {}
-    for scan in scans:
-        if scan.series_uid in places:
-            raise InputError(
-                f"{path}: series {scan.series_uid} lies both in {places[scan.series_uid]} and in"
-                f" {scan.path}; name one of them"
-            )
-        places[scan.series_uid] = scan.path
+    return scans, passed
 
 
 def scan_of_file(path: Path, series_uid: str | None) -> Scan:
     """The scan of an image file, named by its header or, without a UID there, by the file."""
-    if is_dicom(path):
+    if claims_dicom(path):
         raise InputError(f"{path}: one DICOM file; name the folder of its series")
     uid = image_header(path).series_uid or path.name.removesuffix(image_suffix(path))
     if series_uid not in (None, uid):
@@ -83,20 +83,16 @@ def scan_of_file(path: Path, series_uid: str | None) -> Scan:
     return Scan(uid, path, None)
 
 
-def is_localizer(scan: Scan) -> bool:
-    """Whether the first slice that is found of a DICOM series calls itself a localizer."""
-    import pydicom
-
-    for path in dicom_files(scan.path):
-        header = pydicom.dcmread(path, specific_tags=["SeriesInstanceUID", "ImageType"])
-        if header.get("SeriesInstanceUID") == scan.series_uid:
-            return "LOCALIZER" in (header.get("ImageType") or [])
-    return False
-
-
-def slice_headers(scan: Scan) -> list["Dataset"]:
-    """The headers of a DICOM series' slices, in the order of its volume's."""
-    import pydicom
-
+def slice_sources(scan: Scan) -> list[Source]:
+    """Where the slices of a DICOM series come from, in the order of its volume's."""
     slices, _ = sorted_slices(scan.path, scan.series_uid)
-    return [pydicom.dcmread(item.path, stop_before_pixels=True) for item in slices]
+    headers = {path: read_header(path) for path in dict.fromkeys(s.path for s in slices)}
+    return [
+        Source(
+            headers[item.path],
+            None if item.frame is None else item.frame + 1,
+            item.sop_uid,
+            item.number,
+        )
+        for item in slices
+    ]

@@ -2,24 +2,22 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from nodulenet.files import replacing
 from nodulenet.findings.measure import Finding
+from nodulenet.findings.scans import Source
 from nodulenet.imaging import Volume
-
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
 
 COLUMNS = (
     *("seriesuid", "coordX", "coordY", "coordZ", "probability", "diameter_mm"),
     *("finding", "volume_mm3", "equivalent_diameter_mm", "long_axis_mm", "mean_hu"),
     *("ncs_probability", "dfps_probability"),
     *("slice", "row", "column", "imageX", "imageY", "imageZ"),
-    *("instance_number", "sop_instance_uid"),
+    *("instance_number", "sop_instance_uid", "frame_number"),
 )
 MILLIMETRES = 3
 PROBABILITIES = ("probability", "ncs_probability", "dfps_probability")
@@ -36,20 +34,21 @@ def finding_rows(
     series_uid: str,
     findings: Sequence[Finding],
     scan: Volume,
-    headers: Sequence["Dataset"] | None = None,
+    sources: Sequence[Source] | None = None,
 ) -> list[dict[str, Any]]:
     """One dictionary of plain values a finding; None where there is no value.
 
     coord: the position in LPS mm. slice: the number, from 1, of the scan's slice (first axis of
     its array) nearest to it; row and column: the pixel there, from 0 at the centre of the first
-    one; image: LPS position in mm of that slice's first pixel (ImagePositionPatient). headers: of
-    a DICOM series' slices, for the slice's InstanceNumber and SOPInstanceUID.
+    one; image: LPS position in mm of that slice's first pixel (ImagePositionPatient). sources: of
+    a DICOM series' slices, for the slice's InstanceNumber and SOPInstanceUID, and the frame (from
+    1) of a multi-frame image.
     """
     rows = []
     for finding in findings:
         z, y, x = scan.to_voxel(finding.position).tolist()
         at = int(np.clip(round(z), 0, scan.array.shape[0] - 1))
-        header = headers[at] if headers else None
+        source = sources[at] if sources else None
         values: dict[str, Any] = {
             "seriesuid": series_uid,
             **dict(zip(("coordX", "coordY", "coordZ"), finding.position.tolist(), strict=True)),
@@ -61,8 +60,9 @@ def finding_rows(
                     ("imageX", "imageY", "imageZ"), scan.to_world(np.array([at, 0, 0])), strict=True
                 )
             ),
-            "instance_number": None if header is None else header.get("InstanceNumber"),
-            "sop_instance_uid": None if header is None else str(header.SOPInstanceUID),
+            "instance_number": source.number if source else None,
+            "sop_instance_uid": (source.sop_uid or None) if source else None,
+            "frame_number": source.frame if source else None,
         }
         others = {name: plain(values[name], DIGITS.get(name)) for name in OTHERS}
         chances = {name: shortest(values[name]) for name in PROBABILITIES}
@@ -85,6 +85,7 @@ def shortest(value: float | None) -> float | None:
 def write_table(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Write findings.csv; without findings its header alone."""
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    table["instance_number"] = table["instance_number"].astype("Int64")
+    whole = ["instance_number", "frame_number"]
+    table[whole] = table[whole].astype("Int64")
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False)

@@ -30,7 +30,10 @@ def test_of_equal_readings_the_first_path_is_taken(write, tmp_path):
     found, passed = find_readings(tmp_path)
     assert list(found.values()) == [first]
     assert sorted(passed) == sorted(
-        [(third, f"the same reading as {first}"), (second, f"the same reading as {first}")]
+        [
+            (third, f"the same reading as another file: {first}"),
+            (second, f"the same reading as another file: {first}"),
+        ]
     )
 
 

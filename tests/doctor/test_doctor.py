@@ -9,6 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import dicom_files
+import numpy as np
 import pytest
 import yaml
 
@@ -362,6 +364,35 @@ def test_every_column_with_missing_files_has_a_line(healthy):
     assert len(told) == 2
     assert told[0].startswith("scans.tsv: 2 of 3 files of column ct do not exist, first 3.mhd:")
     assert told[1].startswith("scans.tsv: 2 of 2 files of column lung_mask do not exist, first ")
+
+
+def test_dicom_series_that_make_no_volume_are_named(healthy):
+    heights = {"1.3": (0, 2, 4), "1.4": (0, 2, 6, 8, 10), "1.5": (0, 1, 2.3, 3.6, 4.9, 5.5, 6)}
+    for uid, own in heights.items():
+        (healthy / uid).mkdir()
+        for k, height in enumerate(own):
+            pixels, place = np.zeros((2, 2), np.int16), (0, 0, height)
+            dicom_files.write_slice(healthy / uid / f"{k}.dcm", pixels, place, series=uid)
+    rows = "".join(f"{uid}\tP{uid}\t{uid}\ta.xml\t\n" for uid in heights)
+    (healthy / "scans.tsv").write_text(HEAD + rows)
+    found = [finding for finding in examine() if finding.name == "DICOM series"]
+    assert [finding.state for finding in found] == ["missing", "missing"]
+    begin = "scans.tsv: series 1.4 is refused: 1.4: 1 slice missing between 1.dcm and 2.dcm: 4 mm"
+    assert found[0].text.startswith(begin)
+    assert found[0].text.endswith("mend it, delete its row, or set on_bad_scan: skip")
+    assert "series 1.5 is refused: 1.5: unevenly spaced slices" in found[1].text
+    write_config(healthy, on_bad_scan="skip")
+    found = [finding for finding in examine() if finding.name == "DICOM series"]
+    assert [finding.state for finding in found] == ["optional", "optional"]
+    assert found[0].text.endswith("on_bad_scan: skip leaves it out")
+
+
+def test_of_many_refused_series_the_first_are_named(healthy):
+    series = [(f"1.{n}", "nothing") for n in range(13)]
+    (healthy / "nothing").mkdir()
+    found = config_checks.check_series("t.tsv", series, skip=False)
+    assert len(found) == 11
+    assert found[-1].text.startswith("t.tsv: 3 more are refused: ")
 
 
 def test_the_challenges_tables(healthy):

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from nodulenet.findings.detector import Detector
 from nodulenet.findings.predict import predict_scan
-from nodulenet.findings.scans import find_scans
+from nodulenet.findings.scans import find_scans, slice_sources
 from nodulenet.findings.threshold import Threshold
 from nodulenet.inference.masks import CroppedMask
 from nodulenet.inference.scan import ScanPrediction
@@ -58,5 +58,10 @@ def predicted(tmp_path_factory, detector):
     assert passed == []
     assert scan.series_uid == SERIES
     return SimpleNamespace(
-        folder=folder / "ct", slices=slices, volume=volume, output=output, content=content
+        folder=folder / "ct",
+        slices=slices,
+        sources=slice_sources(scan),
+        volume=volume,
+        output=output,
+        content=content,
     )

@@ -108,8 +108,8 @@ def test_a_finding_without_a_mask_is_a_circle_in_its_slice(predicted, tmp_path):
     at = volume.to_world(np.array([7.2, 20.0, 30.0]))
     finding = Finding(1, at, 9.0, 0.7, 0.8, 0.6)
     names = track([finding])
-    assert build_segmentation(predicted.slices, [finding], names, "ff") is None
-    report = build_report(predicted.slices, [finding], names, volume, None)
+    assert build_segmentation(predicted.sources, [finding], names, "ff") is None
+    report = build_report(predicted.sources, [finding], names, volume, None)
     report.save_as(tmp_path / "sr.dcm")
     content = hd.sr.srread(tmp_path / "sr.dcm").content
     (group,) = content.get_planar_roi_measurement_groups()
@@ -129,8 +129,8 @@ def test_a_single_finding(predicted, tmp_path):
     mask = CroppedMask(np.ones((3, 4, 5), bool), (7, 20, 30))
     finding = Finding(3, np.zeros(3), 9.0, 0.7, 0.8, 0.6, mask, 648.0, 10.7, 12.0, 5.0)
     names = track([finding])
-    seg = build_segmentation(predicted.slices, [finding], names, "ff")
-    report = build_report(predicted.slices, [finding], names, predicted.volume, seg)
+    seg = build_segmentation(predicted.sources, [finding], names, "ff")
+    report = build_report(predicted.sources, [finding], names, predicted.volume, seg)
     for name, dataset in (("seg.dcm", seg), ("sr.dcm", report)):
         dataset.save_as(tmp_path / name)
         check_by_others(tmp_path / name)

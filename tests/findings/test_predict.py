@@ -20,7 +20,7 @@ from chest import (
 from nodulenet.files import InputError
 from nodulenet.findings import predict
 from nodulenet.findings.predict import OUTPUTS, predict_scan, replacing_results
-from nodulenet.findings.scans import find_scans, slice_headers
+from nodulenet.findings.scans import find_scans, slice_sources
 from nodulenet.findings.threshold import Threshold
 from nodulenet.imaging import Volume, read_volume, write_volume
 from nodulenet.inference.masks import CroppedMask
@@ -220,7 +220,7 @@ def test_a_real_scan(lidc_scan, tmp_path, detector):
     middle = volume.to_world(np.argwhere(labels == 1).mean(axis=0))
     assert middle == pytest.approx([row[f"coord{axis}"] for axis in "XYZ"], abs=1.3)
     assert row["volume_mm3"] == pytest.approx(10 * 12 * 14, rel=0.1)
-    headers = {str(h.SOPInstanceUID): h for h in slice_headers(scan)}
+    headers = {s.sop_uid: s.header for s in slice_sources(scan)}
     assert headers[row["sop_instance_uid"]].ImagePositionPatient[2] == pytest.approx(row["imageZ"])
     for name in ("seg.dcm", "sr.dcm"):
         check_by_others(tmp_path / name)

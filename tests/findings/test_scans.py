@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from chest import SERIES, sample, turned_affine, write_dicom
+from pydicom.uid import PositronEmissionTomographyImageStorage
 
 from nodulenet.files import InputError
-from nodulenet.findings.scans import find_scans, slice_headers
-from nodulenet.imaging import Volume, write_volume
+from nodulenet.findings.scans import find_scans, slice_sources
+from nodulenet.imaging import Volume, read_volume, write_volume
 
 AXIAL = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]], float)
 
@@ -22,15 +23,15 @@ def test_a_study_with_all_that_a_disc_holds(tmp_path):
         data.save_as(data.filename)  # two of the first series' file names are replaced
     write_dicom(tmp_path / "s1/own", block(), "1.2.1.5")
     for data in write_dicom(tmp_path / "pet", block(), "1.2.3"):
-        data.Modality = "PT"
+        data.Modality, data.SOPClassUID = "PT", PositronEmissionTomographyImageStorage
         data.save_as(data.filename)
     (tmp_path / "readme.txt").write_text("x")
     scans, passed = find_scans(tmp_path)
     assert {scan.series_uid for scan in scans} == {"1.2.1", "1.2.1.5"}
     assert passed == [
         f"{tmp_path}: 1 file: not an image of a known format",
-        f"{tmp_path}/pet: 4 files: its modality is PT, not CT",
-        f"{tmp_path}/s1: series 1.2.2: a localizer",
+        f"{tmp_path}/pet: 4 files: Positron Emission Tomography Image Storage, not a CT image",
+        f"{tmp_path}/s1: 2 files: a localizer",
     ]
     (scan,), passed = find_scans(tmp_path, "1.2.1.5")
     assert scan.path == tmp_path / "s1/own"
@@ -41,7 +42,7 @@ def test_a_dicomdir_beside_the_slices_is_no_slice(tmp_path):
     write_dicom(tmp_path, block(), "1.2.1")
     (tmp_path / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
     (scan,), passed = find_scans(tmp_path)
-    assert len(slice_headers(scan)) == 4
+    assert len(slice_sources(scan)) == 4
     assert len(passed) == 1
     assert "1 file" in passed[0]
 
@@ -51,7 +52,7 @@ def test_headers_are_in_the_order_of_the_volume(tmp_path):
     write_dicom(tmp_path, volume)
     (scan,), _ = find_scans(tmp_path)
     assert scan.series_uid == SERIES
-    heights = [float(h.ImagePositionPatient[2]) for h in slice_headers(scan)]
+    heights = [float(s.header.ImagePositionPatient[2]) for s in slice_sources(scan)]
     assert heights == pytest.approx(volume.slice_z().tolist())
 
 
@@ -83,5 +84,9 @@ def test_nothing_to_predict(tmp_path):
     with pytest.raises(InputError, match=r"000\.dcm: one DICOM file; name the folder"):
         find_scans(tmp_path / "b/000.dcm")
     write_dicom(tmp_path / "b/copy", block(), "1.2.1")
-    with pytest.raises(InputError, match=r"series 1\.2\.1 lies both in .*b and in .*copy"):
-        find_scans(tmp_path / "b")
+    with pytest.raises(
+        InputError, match=r"b: 00(.)\.dcm and copy/00\1\.dcm lie at the same position"
+    ):
+        read_volume(tmp_path / "b")
+    (scan,), _ = find_scans(tmp_path / "b")
+    assert "lie at the same position" in scan.fault

@@ -120,13 +120,15 @@ def test_two_series(tmp_path, write_series, write_slice):
 
 def test_missing_slice(tmp_path, write_series):
     write_series(tmp_path, heights=(0, 2, 4, 8, 10))
-    with pytest.raises(InputError, match=r"1 slices missing between \d\.dcm and \d\.dcm: 4 mm"):
+    with pytest.raises(InputError, match=r"1 slice missing between \d\.dcm and \d\.dcm: 4 mm"):
         read_volume(tmp_path)
 
 
 def test_doubled_slice_names_both_files(tmp_path, write_series):
     write_series(tmp_path)
-    (tmp_path / "copy.dcm").write_bytes((tmp_path / "0.dcm").read_bytes())
+    data = pydicom.dcmread(tmp_path / "0.dcm")
+    data.SOPInstanceUID += ".1"
+    data.save_as(tmp_path / "copy.dcm")
     with pytest.raises(InputError, match=r"(?=.*copy\.dcm)(?=.* 0\.dcm).* the same position"):
         read_volume(tmp_path)
 
@@ -148,11 +150,11 @@ def test_creeping_positions_do_not(tmp_path, write_series):
     [
         ({"ImageOrientationPatient": [0, 1, 0, 1, 0, 0]}, "orientation"),
         ({"PixelSpacing": [0.8, 0.71]}, "pixel spacing"),
-        ({"ImagePositionPatient": [15, 20, 40]}, "tilted gantry"),
+        ({"ImagePositionPatient": [15, 20, 40]}, "tilted gantry or a shifted slice"),
         ({"Modality": "SEG"}, "modality is SEG"),
         ({"NumberOfFrames": 2}, "multi-frame"),
         ({"ImagePositionPatient": None}, "no ImagePositionPatient"),
-        ({"ImagePositionPatient": [1, 2]}, "bad DICOM header"),
+        ({"ImagePositionPatient": [1, 2]}, "its ImagePositionPatient has 2 values, not 3"),
         ({"PixelData": b"1234"}, "pixels cannot be read"),
     ],
 )
@@ -168,7 +170,7 @@ def test_a_slice_unlike_the_others(tmp_path, tags, fault, write_series, write_sl
 def test_another_shape(tmp_path, write_series, write_slice):
     write_series(tmp_path)
     write_slice(tmp_path / "odd.dcm", np.zeros((4, 7), np.int16), (10, 20, 40))
-    with pytest.raises(InputError, match=r"odd\.dcm.*shape: \[4, 7\]|shape: .*\[4, 7\]"):
+    with pytest.raises(InputError, match=r"odd\.dcm .* differ in shape .*: \[4\.0, 7\.0\] and"):
         read_volume(tmp_path)
 
 
@@ -177,8 +179,9 @@ def test_other_files_of_the_folder(tmp_path, write_series):
     (tmp_path / "reading.xml").write_text("<x/>")
     (tmp_path / "LICENSE").write_text("text")
     assert np.array_equal(read_volume(tmp_path).array, stored - 1024)
-    (tmp_path / "empty.dcm").write_bytes(b"")
-    with pytest.raises(InputError, match=r"empty\.dcm: not a DICOM file"):
+    (tmp_path / "0.dcm").unlink()
+    (tmp_path / "0.dcm").symlink_to("gone")
+    with pytest.raises(InputError, match=r"0\.dcm: a symbolic link to nothing"):
         read_volume(tmp_path)
 
 
@@ -194,12 +197,12 @@ def test_truncated_file(tmp_path, write_series):
 
 
 def test_empty_folder_and_a_single_slice(tmp_path, write_slice):
-    with pytest.raises(InputError, match="no DICOM file"):
+    with pytest.raises(InputError, match=r"holds no CT slice$"):
         read_volume(tmp_path)
     write_slice(tmp_path / "a.dcm", np.zeros((2, 2), np.int16), (0, 0, 5))
     assert read_volume(tmp_path).spacing.tolist() == [2.5, 0.8, 0.7]
     write_slice(tmp_path / "a.dcm", np.zeros((2, 2), np.int16), (0, 0, 5), SliceThickness=None)
-    with pytest.raises(InputError, match="single slice"):
+    with pytest.raises(InputError, match="a single slice, and its SliceThickness"):
         read_volume(tmp_path)
 
 

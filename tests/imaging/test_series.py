@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pydicom.uid import DigitalXRayImageStorageForPresentation
 
 from nodulenet.files import InputError
 from nodulenet.imaging import FoundSeries, Volume, find_series, write_volume
@@ -24,7 +25,8 @@ def test_every_file_is_found_or_listed(tmp_path, volume, write_series, write_sli
     (tmp_path / "ct" / "orphan.raw").write_bytes(b"1234")
     write_series(tmp_path / "dicom")
     write_slice(tmp_path / "dicom" / "o.dcm", np.zeros((2, 2), np.int16), (0, 0, 0), series="1.2.9")
-    write_slice(tmp_path / "dicom" / "dx", np.zeros((2, 2), np.int16), (0, 0, 0), Modality="DX")
+    write_slice(tmp_path / "dicom" / "dx", np.zeros((2, 2), np.int16), (0, 0, 0), Modality="DX",
+                SOPClassUID=DigitalXRayImageStorageForPresentation)  # fmt: skip
     (tmp_path / "dicom" / "reading.xml").write_text("<x/>")
     (tmp_path / "dicom" / "broken.dcm").write_bytes(b"none")
     found, unusable = find_series(tmp_path)
@@ -42,7 +44,7 @@ def test_every_file_is_found_or_listed(tmp_path, volume, write_series, write_sli
     assert "no SeriesInstanceUID" in reasons["scan.mhd"]
     assert "known format" in reasons["orphan.raw"]
     assert "not a DICOM file" in reasons["broken.dcm"]
-    assert "modality is DX" in reasons["dx"]
+    assert "Digital X-Ray Image" in reasons["dx"]
 
 
 def test_header_wins_over_the_name(tmp_path, volume):
