@@ -22,13 +22,16 @@ from nodulenet.findings.table import finding_rows, write_table
 from nodulenet.findings.threshold import Threshold
 from nodulenet.imaging import (
     NoLungs,
+    NotHU,
     Volume,
+    check_hu,
     preprocess,
     read_volume,
     segment_lungs,
+    standard,
     write_volume,
 )
-from nodulenet.imaging.orientation import standard, to_standard
+from nodulenet.imaging.orientation import to_standard
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -61,7 +64,8 @@ def predict_scan(
     advance("lungs")
     try:
         lungs = segment_lungs(turned)
-    except NoLungs as error:
+        warning = check_hu(turned, lungs)
+    except (NoLungs, NotHU) as error:
         raise InputError(f"{scan.path}: series {scan.series_uid}: {error}") from error
     advance("preprocessing")
     grid = preprocess(turned, lungs, **detector.preprocess)
@@ -70,6 +74,7 @@ def predict_scan(
     findings, notes = find_findings(
         prediction, grid, own, detector.margin_total, threshold.probability
     )
+    notes += [warning] if warning else []
     advance("writing")
     clear(output)
     headers = slice_headers(scan) if scan.is_dicom else None
