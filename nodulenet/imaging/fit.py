@@ -39,10 +39,10 @@ def misfit(scan: Volume, nodules: Sequence[Nodule]) -> str:
     best = mirrored[flips]
     if not (best >= LEAST_HU and best >= SHARE * own):
         return ""
-    names = " and ".join(AXES[axis] for axis in flips)
+    names = ", ".join(AXES[axis] for axis in flips)
     return (
-        f"the outlines fit the image better with {names} mirrored: {best:.0f} HU brighter than"
-        f" around them there, {own:.0f} HU where they are; the image may be flipped"
+        f"the outlines fit the image better mirrored in {names}: there their inside is {best:.0f} HU"
+        f" brighter than a ring around it, where they lie {own:.0f} HU; the image may be flipped"
     )
 
 

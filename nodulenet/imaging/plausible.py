@@ -58,6 +58,7 @@ def _guess(middle: float, outer: float) -> str:
     if LUNG_HU[0] <= middle <= LUNG_HU[1] and AROUND_HU[0] <= outer <= AROUND_HU[1]:
         return ""
     if not STEP[0] <= outer - middle <= STEP[1]:
-        return " (of HU, about -860 and 30)"
+        return " (in HU about -860 and 30)"
     offset = outer - TISSUE_HU
-    return f" (as of HU {'+' if offset > 0 else '-'} about {abs(offset):.0f}; 1024 is usual)"
+    done = "added to" if offset > 0 else "subtracted from"
+    return f" (as if about {abs(offset):.0f} had been {done} HU)"
