@@ -15,6 +15,7 @@ GAP_MM, RING_MM = 1.0, 3.0  # of a mask, where its ring begins and ends
 LEAST_HU = 200.0  # contrast that a mirrored place must have
 SHARE = 3.0  # and how many times the contrast of the outlines' own place
 AXES = "zyx"
+MIRRORS = [flips for count in (1, 2, 3) for flips in combinations(range(3), count)]
 
 
 def misfit(scan: Volume, nodules: Sequence[Nodule]) -> str:
@@ -30,19 +31,15 @@ def misfit(scan: Volume, nodules: Sequence[Nodule]) -> str:
     """
     chosen = [nodule for nodule in nodules if nodule[0] > 0] or list(nodules)
     own = contrast(scan, chosen, ())
-    mirrored = {
-        flips: contrast(scan, chosen, flips)
-        for count in (1, 2, 3)
-        for flips in combinations(range(3), count)
-    }
+    mirrored = {flips: contrast(scan, chosen, flips) for flips in MIRRORS}
     flips = max(mirrored, key=lambda key: np.nan_to_num(mirrored[key], nan=-np.inf))
     best = mirrored[flips]
     if not (best >= LEAST_HU and best >= SHARE * own):
         return ""
     names = ", ".join(AXES[axis] for axis in flips)
     return (
-        f"the outlines fit the image better mirrored in {names}: there their inside is {best:.0f} HU"
-        f" brighter than a ring around it, where they lie {own:.0f} HU; the image may be flipped"
+        f"the outlines fit the image better mirrored in {names}: there their inside is {best:.0f}"
+        f" HU brighter than a ring around it, where they lie {own:.0f} HU; the image may be flipped"
     )
 
 

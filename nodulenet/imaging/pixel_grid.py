@@ -27,7 +27,7 @@ HOW = (
 )
 
 
-def read_lidc_grid(ct: Path, series_uid: str) -> Volume:
+def read_lidc_grid(ct: Path | str, series_uid: str) -> Volume:
     """The grid, without voxels, whose indices the points of an LIDC reading of this scan are.
 
     It is that of the images' pixels, with the slices of the scan, z rising or not. Reads headers
@@ -36,10 +36,11 @@ def read_lidc_grid(ct: Path, series_uid: str) -> Volume:
     return lidc_grid(ct, blank(*read_geometry(ct, series_uid)), series_uid)
 
 
-def lidc_grid(ct: Path, stored: Volume, series_uid: str) -> Volume:
+def lidc_grid(ct: Path | str, stored: Volume, series_uid: str) -> Volume:
     """As `read_lidc_grid`, for a scan whose geometry as stored is known."""
+    ct = Path(ct)
     turned, (order, flips) = standard(stored)
-    if not ct.name.lower().endswith(IMAGE_SUFFIXES):  # DICOM
+    if ct.is_dir() or not ct.name.lower().endswith(IMAGE_SUFFIXES):  # DICOM
         if order[0] != 0:
             raise InputError(f"{ct}: its slices are not axial, as those of LIDC's outlines are")
         return stored

@@ -29,20 +29,31 @@ def check_hu(scan: Volume, lungs: NDArray[np.uint8]) -> str:
     applied. Raises `NotHU` where it is certain: one value in all of the lungs; fewer than one
     voxel in a hundred of them below -300; a median below -1100. `lungs` holds a lung.
     """
-    held = np.isin(lungs, LUNG_LABELS)
-    box = ndimage.find_objects(held.astype(np.uint8))[0]
-    inside = held[box]
-    lung, around = scan.array[box][inside], scan.array[box][~inside]
-    middle = float(np.median(lung))
-    outer = float(np.median(around)) if around.size else float("nan")
-    medians = f"median {middle:.4g} in the lungs, {outer:.4g} around them{_guess(middle, outer)}"
+    lung, around = _parts(scan, lungs)
+    middle, outer = _medians(lung, around)
+    found = f"median {middle:.4g} in the lungs, {outer:.4g} around them{_guess(middle, outer)}"
     if lung.min() == lung.max():
         raise NotHU(f"not HU: every voxel of the lungs is {float(lung[0]):.4g}")
     if middle < BELOW_AIR_HU or np.percentile(lung, 1) > NO_AIR_HU:
-        raise NotHU(f"not HU, or the lung mask lies elsewhere: {medians}")
+        raise NotHU(f"not HU, or the lung mask lies elsewhere: {found}")
     if LUNG_HU[0] <= middle <= LUNG_HU[1] and not (outer < AROUND_HU[0] or outer > AROUND_HU[1]):
         return ""
-    return f"its voxels may not be HU: {medians}"
+    return f"its voxels may not be HU: {found}"
+
+
+def medians(scan: Volume, lungs: NDArray[np.uint8]) -> tuple[float, float]:
+    """Median of the voxels of the lungs, and of those around them (NaN where there is none)."""
+    return _medians(*_parts(scan, lungs))
+
+
+def _parts(scan: Volume, lungs: NDArray[np.uint8]) -> tuple[NDArray, NDArray]:
+    held = np.isin(lungs, LUNG_LABELS)
+    box = ndimage.find_objects(held.astype(np.uint8))[0]
+    return scan.array[box][held[box]], scan.array[box][~held[box]]
+
+
+def _medians(lung: NDArray, around: NDArray) -> tuple[float, float]:
+    return float(np.median(lung)), float(np.median(around)) if around.size else float("nan")
 
 
 def no_air(hu: NDArray) -> str:
