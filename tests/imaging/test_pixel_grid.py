@@ -83,12 +83,14 @@ def test_dicom_pixels_stay_as_they_are(tmp_path, flips):
     assert len(voxels) == len(in_world(AXIAL)[0])
 
 
-def test_dicom_with_rows_along_y(tmp_path):
-    pixels = lidc_grid(tmp_path, stored(AXIAL, (0, 2, 1), ()), SERIES)
-    _, point, place = in_world(Volume(pixels.array, pixels.affine))
+@pytest.mark.parametrize("flips", [(), (1,), (2,), (1, 2)])
+def test_dicom_with_rows_along_y(tmp_path, flips):
+    pixels = lidc_grid(tmp_path, stored(AXIAL, (0, 2, 1), flips), SERIES)
+    _, point, place = in_world(pixels)
     np.testing.assert_allclose(place.affine, AFFINE)
-    # Column 5 is y now, row 2 is x.
-    assert point.tolist() == [-3 + 0.5 * 2, 7 + 0.5 * 5, -32]
+    # Column 5 of ten is y now, row 2 of eight is x.
+    x, y = (7 - 2 if 1 in flips else 2), (9 - 5 if 2 in flips else 5)
+    assert point.tolist() == [-3 + 0.5 * x, 7 + 0.5 * y, -32]
 
 
 def test_points_of_slices_that_are_tilted(tmp_path):
