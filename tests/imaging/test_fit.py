@@ -46,6 +46,16 @@ def test_contrast_by_hand():
     assert np.isnan(one_contrast(Volume(hu[:1, :1, :1], AFFINE), mask, (0, 0, 0)))
 
 
+def test_the_ring_begins_1_mm_off_the_mask_and_ends_at_3_mm():
+    """Of 24 voxels in it half are dark: 1 more at either end would tip the median."""
+    y, x = np.indices((11, 11)) - 5
+    squared = y**2 + x**2
+    hu = np.full((1, 11, 11), 1000, np.int16)
+    hu[0][(squared == 2) | (squared == 5)] = -1000
+    hu[0, 5, 5] = 100
+    assert one_contrast(Volume(hu, AFFINE), np.ones((1, 1, 1), bool), (0, 5, 5)) == 100
+
+
 def test_the_contrast_of_a_scan_is_the_median_of_its_nodules():
     scan = lung(places=PLACES[:2])
     assert contrast(scan, nodules(), ()) == pytest.approx(650, abs=15)
