@@ -142,14 +142,7 @@ def tabulate(
     grid_affine, _ = target_grid(
         place.affine, place.array.shape, resample=options["resample"], grid=options["grid"]
     )
-    return findings_table(
-        reading,
-        groups,
-        place.affine,
-        place.array.shape,
-        level,
-        grid_affine,
-    )
+    return findings_table(reading, groups, place.affine, place.array.shape, level, grid_affine)
 
 
 def preprocess_scan(
