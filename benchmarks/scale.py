@@ -107,6 +107,7 @@ def write_scan(folder: Path, series: str, findings: pd.DataFrame) -> None:
         "status": "ok",
         "nodules": {str(label): {"voxels": 100, "lost": ""} for label in labels},
         "digest": "0" * 64,
+        "warnings": [],
         "source_affine": affine,
         "affine": affine,
         "shape": [300, 250, 350],

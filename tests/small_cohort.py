@@ -95,7 +95,8 @@ def write_one(folder, series):
     write_scan(*(folder / paths[k] for k in ("volume", "record", "mask")), volume, labels, record)
     counts = dict.fromkeys(("n_below_level", "n_small", "n_non_nodule", *ROWS), 0)
     counts |= {"annotations": f"{series}.xml"}
-    row = {"series_uid": series, "patient_id": f"p{series}", "status": "ok", "lost": ""} | counts
+    row = {"series_uid": series, "patient_id": f"p{series}", "status": "ok"} | counts
+    row |= {"lost": "", "warnings": ""}
     row |= dict(zip(("depth", "height", "width"), SHAPE, strict=True))
     return row | paths | {"n_nodules": len(NODULES[series]), "n_kept": len(NODULES[series])}
 

@@ -176,6 +176,7 @@ ELSEWHERE = {
     "pip wheel --no-deps --wheel-dir dist .": (
         "tests/test_wheel.py::test_the_wheel_holds_every_file_of_package_and_workflow"
     ),
+    "python -m benchmarks.checks results/demo results/real": "benchmarks/checks.py",
     "python -m benchmarks.costs results/real logs/real": "benchmarks/costs.py",
     # Needs snakemake-storage-plugin-fs and rsync; the page says what came of it.
     "snakemake --cores all --configfile lidc.yaml --default-storage-provider fs"

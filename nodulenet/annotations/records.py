@@ -12,7 +12,7 @@ MarkKind = Literal["nodule", "small", "non_nodule"]
 
 @dataclass(frozen=True)
 class Roi:
-    """One outline on one slice: world z in mm, vertices (x, y) as pixel indices of the array."""
+    """One outline on one slice: world z in mm, vertices (x, y) in pixels of the DICOM image."""
 
     z: float
     inclusion: bool
@@ -66,7 +66,9 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class SliceGeometry:
-    """Where the slices lie: world z in mm of each slice in array order, and (rows, columns)."""
+    """Where the slices of the images that readers drew on lie: world z in mm of each slice in
+    order, and (rows, columns).
+    """
 
     z: NDArray[np.float64]
     shape: tuple[int, int]

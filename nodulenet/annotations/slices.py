@@ -1,4 +1,4 @@
-"""Where a mark lies in the array: slices of its ROIs, voxel index of a point."""
+"""Where a mark lies in the stack of DICOM images: slices of its ROIs, voxel index of a point."""
 
 from typing import Literal
 

@@ -98,8 +98,8 @@ def _scan_places(scans: Path) -> Places:
 
 
 def _image_place(ct: Path, series_uid: str) -> tuple[SliceGeometry, float]:
-    from nodulenet.imaging import blank, read_geometry  # slow to import, not needed for pylidc
+    from nodulenet.imaging import read_lidc_grid  # slow to import, not needed for pylidc
 
-    affine, shape = read_geometry(ct, series_uid)
-    geometry = SliceGeometry(blank(affine, shape).slice_z(), shape[1:])
-    return geometry, float(abs(np.linalg.det(affine[:3, :3])))
+    pixels = read_lidc_grid(ct, series_uid)
+    geometry = SliceGeometry(pixels.slice_z(), pixels.array.shape[1:])
+    return geometry, float(abs(np.linalg.det(pixels.affine[:3, :3])))

@@ -23,9 +23,10 @@ ARTEFACTS = {
 }
 COUNTS = ("n_nodules", "n_kept", "n_below_level", "n_small", "n_non_nodule", *ROWS)
 SHAPE = ("depth", "height", "width")
+NOTES = ("lost", "warnings", "digest")
 COLUMNS = (
     *("series_uid", "patient_id", "status", "annotations"),
-    *(*ARTEFACTS, *COUNTS, *SHAPE, "lost", "digest"),
+    *(*ARTEFACTS, *COUNTS, *SHAPE, *NOTES),
 )
 
 
@@ -36,10 +37,10 @@ def gather_manifest(
 
     `status` is `ok`, or the reason why the scan was left out; then its counts and its shape
     (voxels of the 1 mm grid) are 0. `n_nodules` counts consensus nodules, `n_kept` those that
-    are in the volume; `lost` names the others. Paths are relative to `folder`, but for
-    `annotations`. source: what the scan table's annotations are, see `count_sources`. Raises
-    `InputError` when the rows do not account for every scan of the table, or a table of nodules
-    has rows and none of them is of its scans.
+    are in the volume; `lost` names the others; `warnings` says what is doubtful about the scan.
+    Paths are relative to `folder`, but for `annotations`. source: what the scan table's
+    annotations are, see `count_sources`. Raises `InputError` when the rows do not account for
+    every scan of the table, or a table of nodules has rows and none of them is of its scans.
     """
     folder = Path(folder)
     listed = zip(scans["series_uid"], scans["patient_id"], strict=True)
@@ -72,7 +73,7 @@ def gather_scan(series_uid: str, patient_id: str, folder: Path) -> dict[str, Any
     row: dict[str, Any] = {"series_uid": series_uid, "patient_id": patient_id, **paths}
     row |= dict.fromkeys((*COUNTS, *SHAPE), 0)
     with own_artefact(path):
-        row |= {"status": record["status"], "lost": "", "digest": ""}
+        row |= {"status": record["status"], **dict.fromkeys(NOTES, "")}
         if record["status"] != "ok":
             return row
         row |= count_painted(record)
@@ -84,13 +85,14 @@ def gather_scan(series_uid: str, patient_id: str, folder: Path) -> dict[str, Any
 
 
 def count_painted(record: dict[str, Any]) -> dict[str, Any]:
-    """What the record of a volume says: its digest, its shape, and what became of its nodules."""
+    """What the record of a volume says: digest, shape, warnings, and what became of its nodules."""
     painted = record["nodules"]
     lost = [f"nodule {k} {nodule['lost']}" for k, nodule in painted.items() if nodule["lost"]]
     return {
         "digest": record["digest"],
         "n_kept": sum(nodule["voxels"] > 0 for nodule in painted.values()),
         "lost": "; ".join(lost),
+        "warnings": "; ".join(record["warnings"]),
         **dict(zip(SHAPE, record["shape"], strict=True)),
     }
 

@@ -1,5 +1,7 @@
 """The steps that make the artefacts of one scan after its annotations: nodules, volume.
 
+Both turn the scan to standard orientation (z up, y back, x left) first, and all that they write,
+indices of nodules included, is of the turned scan; its record alone says how the file stores it.
 They deal with a fault in a scan's input as `annotate` says.
 """
 
@@ -27,23 +29,33 @@ from nodulenet.annotations import (
 from nodulenet.cohort.annotate import OnBadScan, leave_out, require_ok
 from nodulenet.files import InputError, sha256, write_json
 from nodulenet.imaging import (
+    NoLungs,
+    NotHU,
     Volume,
     blank,
+    check_hu,
     crop_offset,
     cube_groups,
     cut_cubes,
     findings_table,
     label_volume,
+    lidc_grid,
     listed_findings,
+    misfit,
     preprocess,
     read_geometry,
     read_nodules,
+    read_readers,
     read_scanner,
     read_volume,
+    segment_lungs,
+    standard,
     target_grid,
+    to_standard_grid,
     write_nodules,
     write_scan,
 )
+from nodulenet.imaging.hull import LUNG_LABELS
 
 LIBRARIES = ("numpy", "scipy", "SimpleITK", "pydicom")
 log = logging.getLogger(__name__)
@@ -80,12 +92,15 @@ def find_nodules(
 ) -> tuple[list[Group], pd.DataFrame, tuple[int, int, int, int]]:
     """All groups of a scan, its findings, and the number of groups at each level or above.
 
-    Of the CT only the headers are read; what is wrong with its voxels shows in `prepare`.
+    Outlines are filled where they were drawn, in the pixels of the DICOM images, and turned with
+    the scan. Of the CT only the headers are read; what is wrong with its voxels shows in `prepare`.
     """
-    place = blank(*read_geometry(ct, series_uid))
+    stored = blank(*read_geometry(ct, series_uid))
     if reading.listed:
-        return find_listed(series_uid, reading, place, settings)
-    geometry = SliceGeometry(place.slice_z(), place.array.shape[1:])
+        return find_listed(series_uid, reading, standard(stored)[0], settings)
+    marked = any(session.marks for session in reading.sessions)
+    pixels = lidc_grid(ct, stored, series_uid) if marked else standard(stored)[0]
+    geometry = SliceGeometry(pixels.slice_z(), pixels.array.shape[1:])
     rules = settings["consensus"]
     try:
         chosen = {name: rules[name] for name in ("iou_threshold", "z", "protocol", "merge")}
@@ -95,6 +110,7 @@ def find_nodules(
     notes = tuple(note for group in groups for note in group.notes)
     for line in notes + points_off_scan(reading.sessions, geometry):
         log.warning("scan %s: %s", series_uid, line)
+    reading, groups, place = to_standard_grid(reading, groups, pixels)
     table = tabulate(reading, groups, place, settings, rules["level"])
     return groups, table, count_levels(groups)
 
@@ -126,14 +142,7 @@ def tabulate(
     grid_affine, _ = target_grid(
         place.affine, place.array.shape, resample=options["resample"], grid=options["grid"]
     )
-    return findings_table(
-        reading,
-        groups,
-        place.affine,
-        place.array.shape,
-        level,
-        grid_affine,
-    )
+    return findings_table(reading, groups, place.affine, place.array.shape, level, grid_affine)
 
 
 def preprocess_scan(
@@ -167,24 +176,25 @@ def prepare(
     nodules: Mapping[str, Path],
     settings: Mapping[str, Any],
 ) -> tuple[Volume, NDArray, dict[str, Any]]:
-    """The 1 mm volume, its labels, and the record of how they came about."""
-    scan = read_volume(ct, series_uid)
-    lungs = None if lung_mask is None else read_lungs(lung_mask, scan)
-    try:
-        volume = preprocess(scan, lungs, **settings)
-    except InputError as error:
-        raise InputError(f"{lung_mask or ct}: {error}") from error
+    """The 1 mm volume of the turned scan, its labels, and the record of how they came about."""
+    stored = read_volume(ct, series_uid)
+    scan, _ = standard(stored)
+    lungs, warning = find_lungs(ct, lung_mask, scan)
+    volume = preprocess(scan, lungs, **settings)
     grid_affine, _ = target_grid(
         scan.affine, scan.array.shape, resample=settings["resample"], grid=settings["grid"]
     )
     masks, _ = read_nodules(nodules["nodules"], nodules["findings"])
     labels, painted = label_volume(masks, scan.affine, volume.affine, volume.array.shape)
-    for label, voxels in painted.items():
-        if voxels["lost"]:
-            log.warning("scan %s: nodule %d: %s", series_uid, label, voxels["lost"])
+    outlined = bool(read_readers(nodules["nodules"]))
+    warnings = [line for line in (warning, misfit(scan, masks) if outlined else "") if line]
+    lost = [f"nodule {label}: {p['lost']}" for label, p in painted.items() if p["lost"]]
+    for line in warnings + lost:
+        log.warning("scan %s: %s", series_uid, line)
     record = {
         "series_uid": series_uid,
         "status": "ok",
+        "warnings": warnings,
         "nodules": {str(label): dict(voxels) for label, voxels in painted.items()},
         "digest": digest(volume, labels, [nodules["findings"], nodules["nodules"]]),
         "source": str(ct),
@@ -192,6 +202,8 @@ def prepare(
         "source_shape": list(scan.array.shape),
         "source_spacing": scan.spacing.tolist(),
         "source_affine": scan.affine.tolist(),
+        "stored_shape": list(stored.array.shape),
+        "stored_affine": stored.affine.tolist(),
         "scanner": read_scanner(ct, series_uid),
         "crop_offset": list(crop_offset(volume.affine, grid_affine)),
         "preprocess": dict(settings),
@@ -208,9 +220,26 @@ def digest(volume: Volume, labels: NDArray, files: Sequence[Path]) -> str:
     return whole.hexdigest()
 
 
+def find_lungs(ct: Path, lung_mask: Path | None, scan: Volume) -> tuple[NDArray[np.uint8], str]:
+    """The lungs of a turned scan, read or segmented, and a warning where its voxels may not be HU.
+
+    Raises `InputError` naming the file: no lungs, a mask without any or of another grid, no HU.
+    """
+    try:
+        lungs = segment_lungs(scan) if lung_mask is None else read_lungs(lung_mask, scan)
+        return lungs, check_hu(scan, lungs)
+    except (NoLungs, NotHU) as error:
+        raise InputError(f"{ct}: {error}") from error
+
+
 def read_lungs(path: Path, scan: Volume) -> NDArray[np.uint8]:
-    """A lung mask that lies on the grid of its scan. Raises `InputError` if it does not."""
-    mask = read_volume(path)
+    """A lung mask, turned, that lies on the grid of its turned scan and holds a lung.
+
+    Raises `InputError` naming the mask if it does not.
+    """
+    mask, _ = standard(read_volume(path))
     if mask.array.shape != scan.array.shape or not np.allclose(mask.affine, scan.affine, atol=1e-2):
         raise InputError(f"{path}: the lung mask is not on the grid of its CT")
+    if not np.isin(mask.array, LUNG_LABELS).any():
+        raise InputError(f"{path}: lung mask without a voxel of the labels {LUNG_LABELS}")
     return mask.array.astype(np.uint8)

@@ -15,7 +15,7 @@ from nodulenet.evaluation.challenge_marks import ChallengeMark, challenge_marks
 from nodulenet.evaluation.luna16 import read_table
 from nodulenet.evaluation.tables import FINDING_COLUMNS, POSITION
 from nodulenet.files import InputError
-from nodulenet.imaging import blank, read_geometry
+from nodulenet.imaging import read_lidc_grid
 from nodulenet.progress import track
 
 REACH_MM = 3.0
@@ -105,7 +105,7 @@ def _row(found: int, distance: float, kind: str, matched: str, cause: str) -> Ro
 
 
 def _scan_marks(uid: str, ct: Path, annotations: Path, level: int) -> list[ChallengeMark]:
-    place = blank(*read_geometry(ct, uid))
+    place = read_lidc_grid(ct, uid)
     reading = read_lidc_xml(annotations)
     if reading.series_uid != uid:
         raise InputError(f"{annotations}: is of series {reading.series_uid}, not of scan {uid}")

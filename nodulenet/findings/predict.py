@@ -25,13 +25,16 @@ from nodulenet.findings.table import finding_rows, write_table
 from nodulenet.findings.threshold import Threshold
 from nodulenet.imaging import (
     NoLungs,
+    NotHU,
     Volume,
+    check_hu,
     preprocess,
     read_volume,
     segment_lungs,
+    standard,
     write_volume,
 )
-from nodulenet.imaging.orientation import standard, to_standard
+from nodulenet.imaging.orientation import to_standard
 
 OUTPUTS = (
     *("findings.csv", "findings.json", "masks.nii.gz", "seg.dcm", "sr.dcm"),
@@ -107,7 +110,8 @@ def _predict(
     advance("lungs")
     try:
         lungs = segment_lungs(turned)
-    except NoLungs as error:
+        warning = check_hu(turned, lungs)
+    except (NoLungs, NotHU) as error:
         raise InputError(f"{scan.path}: series {scan.series_uid}: {error}") from error
     advance("preprocessing")
     grid = preprocess(turned, lungs, **detector.preprocess)
@@ -116,6 +120,7 @@ def _predict(
     findings, notes = find_findings(
         prediction, grid, own, detector.margin_total, threshold.probability
     )
+    notes += [warning] if warning else []
     advance("writing")
     sources = slice_sources(scan) if scan.is_dicom else None
     labels = paint(findings, own.array.shape)

@@ -2,6 +2,7 @@
 
 from nodulenet.imaging.cubes import cube_groups, cut_cubes, listed_findings
 from nodulenet.imaging.findings import findings_table
+from nodulenet.imaging.fit import misfit
 from nodulenet.imaging.grid import crop_offset, target_grid
 from nodulenet.imaging.lungs import NoLungs, segment_lungs
 from nodulenet.imaging.masks import label_volume, resample_mask, restore_mask
@@ -11,6 +12,9 @@ from nodulenet.imaging.nodule_store import (
     read_readers,
     write_nodules,
 )
+from nodulenet.imaging.orientation import standard
+from nodulenet.imaging.pixel_grid import lidc_grid, read_lidc_grid, to_standard_grid
+from nodulenet.imaging.plausible import NotHU, check_hu
 from nodulenet.imaging.preprocess import preprocess
 from nodulenet.imaging.readers import read_geometry, read_volume, write_volume
 from nodulenet.imaging.scanner import read_scanner
@@ -21,19 +25,24 @@ from nodulenet.imaging.volume import Volume, blank
 __all__ = [
     "FoundSeries",
     "NoLungs",
+    "NotHU",
     "ReaderMask",
     "Volume",
     "blank",
+    "check_hu",
     "crop_offset",
     "cube_groups",
     "cut_cubes",
     "find_series",
     "findings_table",
     "label_volume",
+    "lidc_grid",
     "listed_findings",
+    "misfit",
     "open_scan",
     "preprocess",
     "read_geometry",
+    "read_lidc_grid",
     "read_nodules",
     "read_readers",
     "read_scanner",
@@ -41,7 +50,9 @@ __all__ = [
     "resample_mask",
     "restore_mask",
     "segment_lungs",
+    "standard",
     "target_grid",
+    "to_standard_grid",
     "write_nodules",
     "write_scan",
     "write_volume",

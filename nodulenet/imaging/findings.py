@@ -34,9 +34,10 @@ def findings_table(
 
     Groups of at least `level` are of kind "nodule", labelled 1, 2, ...; the others
     "below_level". coord and diameter_mm (mm, LPS): centre and largest side of the mask's box in
-    the grid of `grid_affine`, or in the scan's own where the mask vanishes there. centroid,
-    volume and volume-equivalent diameter: of the mask in the scan's grid, as is the box
-    z, y, x, d, h, w (voxel; first index and size). A point has its own position, rounded to a
+    the grid of `grid_affine`, or in the scan's own where the mask vanishes there. The scan's grid
+    is that of reading and groups, in standard orientation. centroid, volume and volume-equivalent
+    diameter: of the mask in the scan's grid, as is the box z, y, x, d, h, w (voxel; first index
+    and size). A point has its own position, rounded to a
     voxel in z, y, x, no size, and -1 for its diameters.
     """
     rows, label = [], 0

@@ -9,6 +9,7 @@ from nodulenet.files import InputError
 from nodulenet.imaging.airways import find_airways
 from nodulenet.imaging.body import disc, fill_holes, find_body
 from nodulenet.imaging.orientation import from_standard, to_standard
+from nodulenet.imaging.plausible import no_air
 from nodulenet.imaging.sides import LEFT, RIGHT, assign_sides
 from nodulenet.imaging.volume import Volume
 
@@ -52,7 +53,8 @@ def label_lungs(hu: NDArray[np.float32], steps: NDArray[np.float64]) -> NDArray[
         if LUNG_HU[0] < np.median(hu[ndimage.binary_erosion(part, border_value=1)]) < LUNG_HU[1]:
             assign_sides(part, lungs, middle)
     if not lungs.any():
-        raise NoLungs("no lungs: no air in the body has the density and the size of a lung")
+        fault = "no lungs: no air in the body has the density and the size of a lung"
+        raise NoLungs(fault + no_air(hu))
     return closed(lungs, body, steps)
 
 

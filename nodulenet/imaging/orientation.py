@@ -1,11 +1,20 @@
-"""Scans turned so that z points to the head, y to the back and x to the patient's left."""
+"""Scans turned so that z points to the head, y to the back and x to the patient's left.
+
+Everything between reading and writing lies in this orientation, in the workflow and in
+`nodulenet predict` alike: `standard` is the one function that turns, and what is written for the
+user in the grid of the file is turned back. No voxel is resampled by a turn.
+"""
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nodulenet.imaging.volume import Volume
 
+# Stored axis of each turned one, and the turned axes that run against their stored ones.
 Turn = tuple[tuple[int, ...], tuple[int, ...]]
+STANDARD: Turn = ((0, 1, 2), ())
 
 
 def to_standard(volume: Volume) -> tuple[NDArray, NDArray[np.float64], Turn]:
@@ -31,7 +40,10 @@ def from_standard(array: NDArray, turn: Turn) -> NDArray:
 
 
 def standard(volume: Volume) -> tuple[Volume, Turn]:
-    """The volume turned as `to_standard` does, with the affine of the turned array."""
+    """The volume turned as `to_standard` does, with the affine of the turned array, and the turn.
+
+    A volume that lies so already is given back as it is, to the last bit.
+    """
     array, _, (order, flips) = to_standard(volume)
     affine = volume.affine.copy()
     affine[:3, :3] = volume.affine[:3, list(order)]
@@ -39,3 +51,22 @@ def standard(volume: Volume) -> tuple[Volume, Turn]:
         affine[:3, 3] += affine[:3, axis] * (array.shape[axis] - 1)
         affine[:3, axis] *= -1
     return Volume(array, affine), (order, flips)
+
+
+def turned_mask(
+    mask: NDArray, offset: Sequence[int], turn: Turn, shape: Sequence[int]
+) -> tuple[NDArray, tuple[int, int, int]]:
+    """A cropped mask and its offset (z, y, x) in a scan of `shape` (as stored), turned with it."""
+    order, flips = turn
+    turned = np.ascontiguousarray(np.flip(mask.transpose(order), flips))
+    start = [offset[axis] for axis in order]
+    for axis in flips:
+        start[axis] = shape[order[axis]] - start[axis] - turned.shape[axis]
+    z, y, x = map(int, start)
+    return turned, (z, y, x)
+
+
+def off_axes(affine: NDArray[np.float64]) -> float:
+    """The largest angle in degrees between an axis of a grid and the body's axis nearest to it."""
+    columns = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return float(np.degrees(np.arccos(np.clip(np.abs(columns).max(axis=0), 0, 1))).max())

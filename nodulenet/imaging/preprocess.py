@@ -28,6 +28,7 @@ def preprocess(
     HU are clipped to `hu_window` and scaled to 0-255; all but the lung region (`lung_region`)
     is set to `pad_value`; a cubic B-spline resamples that to the grid of `target_grid`; the
     result is cropped to the box of the undilated lungs, `margin` new voxels wider on all sides.
+    The axes stay those of `volume`, which `standard` turns before.
 
     lungs: labels 3 and 4 on the grid of `volume`; segmented here if missing. Raises
     `InputError` if they do not fit the volume or hold no lung, `NoLungs` if none are found.

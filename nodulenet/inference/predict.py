@@ -138,21 +138,21 @@ def predict_array(
 def write_scan_masks(
     masks: Mapping[int, CroppedMask], grid: Volume, record: Mapping[str, Any], stem: Path
 ) -> None:
-    """Write one scan's masks: cropped in the preprocessed grid, and as labels in its own grid.
+    """Write one scan's masks: cropped in the preprocessed grid, and as labels in its file's grid.
 
     Where two masks share a voxel of the scan, the first one given has it; the log names a mask
     that is left without a voxel there.
     """
     write_masks(masks, stem.with_name(stem.name + ".npz"))
-    source = np.array(record["source_affine"])
+    stored = np.array(record["stored_affine"])
     kind = np.uint16 if max(masks, default=0) <= np.iinfo(np.uint16).max else np.uint32
-    labels = np.zeros(record["source_shape"], kind)
+    labels = np.zeros(record["stored_shape"], kind)
     boxes = {}
     for number, m in reversed(list(masks.items())):
-        mask, offset = restore_mask(m.mask, m.offset, grid.affine, source, labels.shape)
+        mask, offset = restore_mask(m.mask, m.offset, grid.affine, stored, labels.shape)
         boxes[number] = tuple(slice(a, a + n) for a, n in zip(offset, mask.shape, strict=True))
         labels[boxes[number]][mask] = number
     for number, box in boxes.items():
         if not (labels[box] == number).any():
             log.info("%s: mask %d has no voxel of its own in the scan's grid", stem.name, number)
-    write_volume(Volume(labels, source), stem.with_name(stem.name + ".nii.gz"))
+    write_volume(Volume(labels, stored), stem.with_name(stem.name + ".nii.gz"))

@@ -30,6 +30,18 @@ def lost_table(manifest: pd.DataFrame) -> Table | None:
     return Table(text, heads, rows, labels=3) if rows else None
 
 
+def warnings_table(manifest: pd.DataFrame) -> Table | None:
+    """What is doubtful about scans that were used all the same; None where nothing is."""
+    doubtful = manifest[manifest["warnings"] != ""].to_dict("records")
+    rows = [(row["series_uid"], row["patient_id"], row["warnings"]) for row in doubtful]
+    heads = ("series", "patient", "warning")
+    return (
+        Table("Scans that were used and should be looked at", heads, rows, labels=3)
+        if rows
+        else None
+    )
+
+
 def count_lines(manifest: pd.DataFrame, froc: Mapping[str, Any]) -> list[str]:
     """How the scans of the table become those of the headline, a sentence each.
 

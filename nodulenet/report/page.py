@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from nodulenet import __version__
 from nodulenet.cohort.manifest import read_manifest
 from nodulenet.cohort.timings import read_timings
@@ -29,10 +31,10 @@ from nodulenet.report.cohort import (
     spacing_table,
 )
 from nodulenet.report.headline import headline, sensitivity_table
-from nodulenet.report.ledger import count_lines, left_out_table, lost_table
+from nodulenet.report.ledger import count_lines, left_out_table, lost_table, warnings_table
 from nodulenet.report.scores import ablation_table, fold_table, segmentation_table, timing_table
 from nodulenet.report.sources import About, Sources
-from nodulenet.report.tables import count
+from nodulenet.report.tables import Table, count
 
 FIGURES = {
     "froc": "FROC curves: sensitivity against false positives a scan, a panel for each stage",
@@ -126,8 +128,14 @@ def about_scans(
         ],
         "every_scan": scan_table(cohort, patients, facts),
         "ledger_lines": count_lines(manifest, froc),
-        "ledger": [table for table in (left_out_table(manifest), lost_table(manifest)) if table],
+        "ledger": ledger(manifest),
     }
+
+
+def ledger(manifest: pd.DataFrame) -> list[Table]:
+    """The tables of scans left out, nodules lost and scans in doubt, where there are any."""
+    tables = (left_out_table(manifest), lost_table(manifest), warnings_table(manifest))
+    return [table for table in tables if table]
 
 
 def gallery_lines(

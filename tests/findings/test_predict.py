@@ -231,3 +231,19 @@ def test_no_lungs(tmp_path, detector):
     (scan,), _ = find_scans(tmp_path / "a.nii.gz")
     with pytest.raises(InputError, match=r"a\.nii\.gz: series a: no lungs"):
         predict_scan(scan, detector, HALF, tmp_path / "out")
+
+
+def test_images_that_are_not_in_hu(tmp_path, detector):
+    """Refused where it is certain, a note where it is doubtful; nothing is added or taken away."""
+    chest = sample(turned_affine(np.array(ROTATIONS["axial"], float)))
+    write_volume(Volume(chest.array + np.int16(1024), chest.affine), tmp_path / "a.nii.gz")
+    (scan,), _ = find_scans(tmp_path / "a.nii.gz")
+    with pytest.raises(InputError, match=r"a\.nii\.gz: series a: no lungs: .* may not be HU: none"):
+        predict_scan(scan, detector, HALF, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    write_volume(Volume(chest.array + np.int16(200), chest.affine), tmp_path / "b.nii.gz")
+    (scan,), _ = find_scans(tmp_path / "b.nii.gz")
+    content = predict_scan(scan, detector, HALF, tmp_path / "out")
+    note = "its voxels may not be HU: median -650 in the lungs, 200 around them"
+    assert any(line.startswith(note) for line in content["notes"])
+    assert note in (tmp_path / "out/report.html").read_text()

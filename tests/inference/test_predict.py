@@ -18,7 +18,7 @@ from nodulenet.model.weights import Provenance, save_weights
 # The preprocessed grid starts at (2, 3, 4) of the scan, whose voxels are 1 mm.
 SCAN = np.array([[0, 0, 1, -50], [0, 1, 0, -60], [1, 0, 0, -70], [0, 0, 0, 1]], float)
 CROP = SCAN @ np.array([[1, 0, 0, 2], [0, 1, 0, 3], [0, 0, 1, 4], [0, 0, 0, 1]], float)
-RECORD = {"source_affine": SCAN.tolist(), "source_shape": [20, 24, 28]}
+RECORD = {"stored_affine": SCAN.tolist(), "stored_shape": [20, 24, 28]}
 
 
 def write(stem: Path, masks: dict[int, CroppedMask]) -> np.ndarray:

@@ -94,13 +94,14 @@ def test_no_string_of_the_data_becomes_html(tmp_path):
     small_report.leave_out(sources, f"uid {HOSTILE}", f"patient {HOSTILE}", f"reason {HOSTILE}")
     manifest = pd.read_csv(sources.manifest, sep="\t", dtype=str, keep_default_na=False)
     manifest.loc[0, ["patient_id", "lost"]] = [f"p {HOSTILE}", f"lost {HOSTILE}"]
+    manifest.loc[0, "warnings"] = f"warning {HOSTILE}"
     manifest.to_csv(sources.manifest, sep="\t", index=False)
     record = sources.manifest.parent / "volumes/s0.json"
     scanner = {"scanner": {"manufacturer": f"m {HOSTILE}"}}
     record.write_text(json.dumps(json.loads(record.read_text()) | scanner))
     held = Elements(small_report.page(sources, tmp_path / "report.html", cohort=f"c {HOSTILE}"))
     text = "".join(held.text)
-    for name in ("uid", "patient", "reason", "p", "lost", "m", "c"):
+    for name in ("uid", "patient", "reason", "p", "lost", "warning", "m", "c"):
         assert f"{name} {HOSTILE}" in text, name
     assert len(held.of("script")) == 1
     assert len(held.of("img")) == len(plain.of("img"))

@@ -19,7 +19,7 @@ from nodulenet.report.cohort import (
     spacing_table,
 )
 from nodulenet.report.headline import caveats, headline, protocol_text, sensitivity_table
-from nodulenet.report.ledger import count_lines, left_out_table, lost_table
+from nodulenet.report.ledger import count_lines, left_out_table, lost_table, warnings_table
 from nodulenet.report.scores import ablation_table, fold_table, segmentation_table, timing_table
 from nodulenet.report.tables import count, number, rate_text, spread, with_interval
 
@@ -159,6 +159,7 @@ def test_scans_left_out_and_lost_nodules(sources, frocs, tmp_path):
     manifest = read_manifest(sources.manifest)
     assert left_out_table(manifest) is None
     assert lost_table(manifest) is None
+    assert warnings_table(manifest) is None
     lines = count_lines(manifest, frocs["full"])
     assert lines[0] == "The scan table has 3 scans of 3 patients: 3 used, 0 left out."
     assert lines[1].startswith("1 used scan without a nodule")
@@ -168,8 +169,10 @@ def test_scans_left_out_and_lost_nodules(sources, frocs, tmp_path):
     small_report.leave_out(copy, "s3", "ps3", "a slice is missing")
     manifest = read_manifest(copy.manifest)
     manifest.loc[0, "lost"] = "nodule 1 outside"
+    manifest.loc[1, "warnings"] = "its voxels may not be HU"
     assert left_out_table(manifest).rows == [("s3", "ps3", "a slice is missing")]
     assert lost_table(manifest).rows == [("s0", "ps0", "nodule 1 outside")]
+    assert warnings_table(manifest).rows == [("s1", "ps1", "its voxels may not be HU")]
     assert "4 scans of 4 patients: 3 used, 1 left out" in count_lines(manifest, frocs["full"])[0]
 
 

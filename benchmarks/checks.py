@@ -1,0 +1,74 @@
+"""What the checks of a scan's HU and outlines see: `python -m benchmarks.checks results/demo`.
+
+Each scan of the prepared cohorts is taken as it is and as the seven copies that are mirrored along
+z, y and x without a word in their header: contrasts of nodules, and how many would be warned of.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from nodulenet.cohort import read_manifest
+from nodulenet.files import read_json
+from nodulenet.imaging import Volume, misfit, read_nodules, read_volume, segment_lungs, standard
+from nodulenet.imaging.fit import MIRRORS, contrast
+from nodulenet.imaging.masks import Nodule
+from nodulenet.imaging.orientation import turned_mask
+from nodulenet.imaging.plausible import medians
+
+
+def main() -> None:
+    """Print a line for each scan and the sums over all scans and over all single nodules."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cohorts", nargs="+", type=Path, help="folders with a manifest.tsv")
+    seen: dict[str, list[np.ndarray]] = {"scans": [], "nodules": []}
+    for cohort in parser.parse_args().cohorts:
+        for row in read_manifest(cohort / "manifest.tsv").itertuples():
+            record = read_json(cohort / row.record)
+            scan, _ = standard(read_volume(record["source"], row.series_uid))
+            told = [f"median {value:.0f} HU" for value in medians(scan, lungs_of(record, scan))]
+            held, _ = read_nodules(cohort / row.nodules, cohort / row.findings)
+            nodules = [nodule for nodule in held if nodule[0] > 0]
+            if nodules:
+                seen["scans"].append(look(scan, nodules))
+                seen["nodules"] += [look(scan, [nodule]) for nodule in nodules]
+                own, *others = seen["scans"][-1][0]
+                told.append(
+                    f"contrast {own:.0f} HU, mirrored {min(others):.0f} to {max(others):.0f}"
+                )
+            print(f"{row.series_uid[-8:]}: in the lungs, around: {'; '.join(told)}")
+    for name, lines in seen.items():
+        report(name, np.array(lines))
+
+
+def lungs_of(record: dict, scan: Volume) -> np.ndarray:
+    """The lungs as the scan was prepared with them."""
+    if not record["lung_mask"]:
+        return segment_lungs(scan)
+    return np.asarray(standard(read_volume(record["lung_mask"]))[0].array)
+
+
+def look(scan: Volume, nodules: list[Nodule]) -> np.ndarray:
+    """Contrast at the own and the seven mirrored places; whether each copy would be warned of."""
+    shape, order = scan.array.shape, (0, 1, 2)
+    warned = []
+    for flips in ((), *MIRRORS):
+        moved = [(n, *turned_mask(m, o, (order, flips), shape)) for n, m, o in nodules]
+        warned.append(bool(misfit(scan, moved)))
+    return np.array([[contrast(scan, nodules, flips) for flips in ((), *MIRRORS)], warned])
+
+
+def report(name: str, lines: np.ndarray) -> None:
+    """Contrasts and warnings over (n, 2, 8)."""
+    own, others = lines[:, 0, 0], lines[:, 0, 1:].ravel()
+    print(
+        f"{len(lines)} {name}: contrast {own.min():.0f} to {own.max():.0f} HU, at mirrored places"
+        f" {np.nanmin(others):.0f} to {np.nanmax(others):.0f}, {(others >= 200).sum()} of"
+        f" {len(others)} at least 200; warned of {lines[:, 1, 0].sum():.0f} as they are, of"
+        f" {lines[:, 1, 1:].sum():.0f} of {lines[:, 1, 1:].size} mirrored copies"
+    )
+
+
+if __name__ == "__main__":
+    main()
