@@ -25,9 +25,6 @@ from nodulenet.training.averaging import (
 from nodulenet.training.distributed import Rank
 
 TERMS = ("ncs_class", "ncs_box", "dfps_class", "dfps_box", "sr")
-SUMMED = ("sr",)
-"""Terms that are sums over the batch, and so over its micro-batches; the others are means."""
-
 ALONE = Rank()
 
 
@@ -136,10 +133,16 @@ def backward(net: NoduleNet, part: Part, objective: Objective, amp: bool) -> Map
     image = torch.from_numpy(part.images)[:, None].to(device)
     with mixed_precision(device, amp):
         terms = loss_terms(net, image, part.labels, objective, part.rng)
-        shares = {n: t * (1.0 if n in SUMMED else part.weight) for n, t in terms.items()}
+        summed = summed_terms(objective)
+        shares = {n: t * (1.0 if n in summed else part.weight) for n, t in terms.items()}
         loss = torch.stack(list(shares.values())).sum()
     loss.backward()
     return {name: term.detach() for name, term in shares.items()}
+
+
+def summed_terms(objective: Objective) -> tuple[str, ...]:
+    """Terms that are sums over the batch, and so over its micro-batches; the others are means."""
+    return ("sr",) if objective.sr.reduction == "sum" else ()
 
 
 def term_names(objective: Objective) -> list[str]:

@@ -189,12 +189,12 @@ def balanced_loss(logits: list[Tensor], nodule: list[bool]) -> Tensor:
     return mean(classes) if classes else zero()
 
 
-def mask_loss(logits: Tensor, target: np.ndarray) -> Tensor:
-    """Dice as a Tversky loss, both kinds of error at one half."""
+def mask_loss(logits: Tensor, target: np.ndarray, alpha: float, beta: float) -> Tensor:
+    """Tversky loss: alpha weighs what is called nodule and is none, beta what is missed."""
     p = 1 / (1 + torch.exp(-logits))
     g = torch.tensor(target, dtype=torch.float64)
     right, too_much, too_little = (p * g).sum(), (p * (1 - g)).sum(), ((1 - p) * g).sum()
-    return 1 - right / (right + 0.5 * too_much + 0.5 * too_little + 1e-5)
+    return 1 - right / (right + alpha * too_much + beta * too_little + 1e-5)
 
 
 def span_in_features(box: Box, shape: tuple[int, ...]) -> Span:
@@ -256,7 +256,7 @@ def loss_terms(
             moves.append(moved[6:])
     terms |= suppression_terms(scores, moves, truth, chosen, settings["dfps"])
     chosen.segmented = detections(scores, moves, chosen, shape, settings)
-    terms["sr"] = zero()
+    losses = []
     for item, span in list(chosen.segmented):
         part = tuple(slice(low, high) for low, high in span)
         nodule = labels[item][part] > 0
@@ -264,8 +264,23 @@ def loss_terms(
             chosen.segmented.remove((item, span))
             continue
         maps = [crop_of(x, item, span, step) for x, step in ((image, 1), (enc1, 2), (dec2, 4))]
-        terms["sr"] = terms["sr"] + mask_loss(published.refine(state, *maps), nodule)
-    return terms, chosen
+        own = settings["sr"]
+        losses.append(mask_loss(published.refine(state, *maps), nodule, own["alpha"], own["beta"]))
+    terms["sr"] = torch.stack(losses).sum()
+    if settings["sr"]["reduction"] == "mean":
+        terms["sr"] = terms["sr"] / len(losses)
+    return weighted(terms, settings), chosen
+
+
+def weighted(terms: dict[str, Tensor], settings: dict[str, Any]) -> dict[str, Tensor]:
+    """Every term times the weight of its branch, those of boxes times that of boxes too."""
+    found = {}
+    for name, term in terms.items():
+        branch = settings[name.split("_")[0]]
+        found[name] = term * branch["weight"]
+        if name.endswith("box"):
+            found[name] = found[name] * branch["box_weight"]
+    return found
 
 
 def screened(state: published.State, dec2: Tensor) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
