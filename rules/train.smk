@@ -35,11 +35,11 @@ rule train:
         manifest="<results>/manifest.tsv",
         folds="<results>/folds.tsv",
     output:
+        **WATCHED,
         weights="<results>/fold{fold}/{stage}/weights.pt",
         momentum="<results>/fold{fold}/{stage}/momentum.pt",
         history="<results>/fold{fold}/{stage}/history.csv",
         tensorboard=directory("<results>/fold{fold}/{stage}/tensorboard"),
-        **WATCHED,
     log:
         "<logs>/train/fold{fold}_{stage}.log",
     benchmark:
