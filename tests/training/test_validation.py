@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import rank_program
 import small_training
 import torch
 from hypothesis import given
@@ -204,6 +205,17 @@ def test_the_losses_of_a_network_are_the_same_again_and_change_nothing(
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert read_optimisation(own["train"]).batch == 2
     assert read_objective(own, stage).branches == ["ncs", "dfps", "sr"]
+
+
+def test_two_processes_are_told_the_same_as_one(cohort: tuple[Path, Path], tmp_path: Path) -> None:
+    for gpus in (1, 2):
+        own = settings(0.5, micro_batch=1, gpus=gpus)
+        train(cohort, tmp_path / str(gpus), own, rank_program.count_gathered)
+    one, two = (pd.read_csv(tmp_path / name / "history.csv") for name in ("1", "2"))
+    assert two.processes.tolist() == [2, 2, 2]
+    told = [name for name in one if name.startswith("val_") or name.endswith("live")]
+    assert one.val_cpm.tolist()[-1] == len(pd.read_csv(tmp_path / "1/validation.tsv", sep="\t"))
+    pd.testing.assert_frame_equal(one[told], two[told], rtol=1e-5)
 
 
 def test_too_few_patients_are_an_error(tmp_path: Path) -> None:
