@@ -1,19 +1,20 @@
 """Live units of the DFPS head in its first steps, by learning rate and warm-up.
 
-python -m benchmarks.live_units [--loss class --crops 12 --boxes 256 --steps 40 --seeds 5]
+python -m benchmarks.live_units [--crops 8 --boxes 128 --steps 40 --seeds 5]
 
 The head of the published network learns on features of its untrained backbone, which do not change:
 boxes of made-up crops, pooled once. A unit of the first hidden layer is live if it is positive for
 any box of a step, and active for a box where it is positive for that one. Printed are, over the
 seeds, the smallest and largest share of active and of live units before the first step, after
 `--steps` steps and after `--steps` more once the warm-up is over, and the largest loss and the mean
-one of the last ten steps. With `--loss both` the head learns to move boxes too.
+one of the last ten steps; with the loss of the classes alone, and with that of the boxes too.
 
 The features are given in coordinates of the space that they span, which has as many dimensions as
 there are boxes and not 21,952: gradient descent takes the same steps there.
 """
 
 import argparse
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -39,13 +40,11 @@ from nodulenet.training.warmup import parameter_groups, set_rate, warm_up
 WAYS = (
     (0.01, 0),
     (0.006, 0),
-    (0.003, 0),
     (0.001, 0),
     (0.01, 20),
     (0.01, 50),
     (0.01, 100),
     (0.01, 200),
-    (0.01, 500),
 )
 """Learning rate and warm-up, in steps."""
 
@@ -139,10 +138,9 @@ def learn(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--crops", type=int, default=12)
-    parser.add_argument("--side", type=int, default=64, help="of a crop, voxels")
-    parser.add_argument("--boxes", type=int, default=256, help="per step")
-    parser.add_argument("--loss", choices=["class", "both"], default="class")
+    parser.add_argument("--crops", type=int, default=8)
+    parser.add_argument("--side", type=int, default=48, help="of a crop, voxels")
+    parser.add_argument("--boxes", type=int, default=128, help="per step")
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
@@ -151,7 +149,17 @@ def main() -> None:
     print_machine(["torch", "numpy"])
     torch.manual_seed(0)
     boxes = pool_boxes(NoduleNet().train(), options.crops, options.side)
-    print(f"{len(boxes.nodule)} boxes, {int(boxes.nodule.sum())} of nodules\n")
+    print(f"{len(boxes.nodule)} boxes, {int(boxes.nodule.sum())} of nodules")
+    heads = [new_head(boxes, seed) for seed in range(options.seeds)]
+    for both in (False, True):
+        print_ways(boxes, heads, options, both)
+
+
+def print_ways(
+    boxes: Boxes, heads: Sequence[NoduleNet], options: argparse.Namespace, both: bool
+) -> None:
+    """Print a table, one row per way."""
+    print(f"\nLoss of {'classes and boxes' if both else 'classes'}:\n")
     places = [f"{kind} {when}" for when in ("first", "then", "last") for kind in ("active", "live")]
     print("|", " | ".join(["rate", "warm-up", *places, "peak loss", "last loss"]), "|")
     print("| --- " * 10 + "|")
@@ -160,7 +168,7 @@ def main() -> None:
         rows: list[list[float]] = []
         for seed in range(options.seeds):
             way = Optimisation(batch=options.boxes, lr=lr, warmup=warmup, seed=seed)
-            shares, losses = learn(new_head(boxes, seed), boxes, way, steps, options.loss == "both")
+            shares, losses = learn(copy.deepcopy(heads[seed]), boxes, way, steps, both)
             rows.append([*shares[:4], *shares[-2:], max(losses), float(np.mean(losses[-10:]))])
         columns = list(zip(*rows, strict=True))
         told = [f"{100 * min(c):.0f}-{100 * max(c):.0f} %" for c in columns[:6]]
