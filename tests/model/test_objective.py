@@ -15,7 +15,7 @@ from nodulenet.model import NoduleNet, objective
 from nodulenet.model.objective import Objective
 from nodulenet.model.released import published_name
 from nodulenet.model.settings import DfpsSettings, NcsSettings, SrSettings
-from nodulenet.training.engine import Part, backward
+from nodulenet.training.engine import Part, backward, shares_of
 from nodulenet.training.settings import Optimisation
 from nodulenet.training.train import start
 
@@ -238,6 +238,21 @@ def test_the_gradients_are_the_same(ours: Ours, theirs: Theirs) -> None:
         assert grad is not None
         size = float(exact.abs().max())
         torch.testing.assert_close(grad.double(), exact, atol=2e-4 * size + 1e-7, rtol=0, msg=name)
+
+
+def test_a_part_of_a_batch_has_its_weight_in_means_and_the_whole_of_sums(
+    net: NoduleNet, batch: tuple[np.ndarray, np.ndarray]
+) -> None:
+    for reduction, factor in (("sum", 1), ("mean", 0.25)):
+        wanted = Objective(("ncs", "dfps", "sr"), sr=SrSettings(reduction=reduction))
+        whole, part = (
+            shares_of(net, Part(*batch, weight, np.random.default_rng(SEED)), wanted, amp=False)
+            for weight in (1.0, 0.25)
+        )
+        assert whole["sr"].item() > 0
+        assert part["sr"].item() == pytest.approx(factor * whole["sr"].item())
+        for name in ("ncs_class", "ncs_box", "dfps_class", "dfps_box"):
+            assert part[name].item() == pytest.approx(whole[name].item() / 4)
 
 
 def test_a_step_is_that_of_gradient_descent_with_momentum_and_an_l2_penalty(net: NoduleNet) -> None:

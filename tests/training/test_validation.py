@@ -90,6 +90,20 @@ def test_both_scans_of_a_patient_are_held_out_and_none_of_the_test_fold(
     assert hold_out(outside, cohort[1], 1, {}) == (outside, [])
 
 
+def test_who_is_held_out_depends_on_the_seed_and_the_fold_left_out(
+    cohort: tuple[Path, Path],
+) -> None:
+    scans = load_training_scans(*cohort, 2)  # of which no fold is left out
+    draws = {}
+    for seed in range(4):
+        for fold in range(4):
+            own = {"validation": 0.5, "seed": seed}
+            held = hold_out(scans, cohort[1], fold, own)[1]
+            draws[seed, fold] = frozenset(scan.series_uid for scan in held)
+    assert all(len({draws[seed, fold] for fold in range(4)}) > 1 for seed in range(4))
+    assert all(len({draws[seed, fold] for seed in range(4)}) > 1 for fold in range(4))
+
+
 class Scoring:
     """Stands in for the evaluation: notes what it is asked."""
 
