@@ -121,6 +121,15 @@ def train_section(wildcards):
     return ordered(own | {"stages": stages})
 
 
+def watching_sections():
+    """The sections of the config that a training depends on where it is watched on patients."""
+    if config["folds"]["validation"] is None:
+        return {}
+    folds = {name: config["folds"][name] for name in ("validation", "seed")}
+    froc = {"readout": config["froc"]["readout"]}
+    return ordered({"folds": folds, "inference": config["inference"], "froc": froc})
+
+
 def require_outlines(stage):
     """Raise if a stage learns to segment in a cohort of positions and diameters alone."""
     if config["annotations"] == "table" and "sr" in STAGES[stage]["branches"]:

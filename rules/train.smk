@@ -23,12 +23,19 @@ rule check_weights:
         "../workflow_scripts/check_weights.py"
 
 
+WATCHING = watching_sections()
+WATCHED = {"validation": "<results>/fold{fold}/{stage}/validation.tsv"} if WATCHING else {}
+# What finds the CPM of the patients held out, and decides no weights.
+SCORING = [f"evaluation/{name}.py" for name in ("validation", "froc", "matching", "truth")]
+
+
 rule train:
     input:
         unpack(parent),
         manifest="<results>/manifest.tsv",
         folds="<results>/folds.tsv",
     output:
+        **WATCHED,
         weights="<results>/fold{fold}/{stage}/weights.pt",
         momentum="<results>/fold{fold}/{stage}/momentum.pt",
         history="<results>/fold{fold}/{stage}/history.csv",
@@ -44,10 +51,16 @@ rule train:
         gpu=GPU * RANKS,
         ranks=RANKS,
     params:
-        code=code("training", "model", "boxes", "imaging/store.py", "imaging/volume.py"),
+        code=code(
+            *("training", "model", "boxes", "imaging/store.py", "imaging/volume.py"),
+            *(["inference", *SCORING] if WATCHING else []),
+        ),
         fold=lambda w: int(w.fold),
         stage="{stage}",
-        settings=section("preprocess", "model", "ncs", "dfps", "sr", "targets", "augment"),
+        settings={
+            **section("preprocess", "model", "ncs", "dfps", "sr", "targets", "augment"),
+            **WATCHING,
+        },
         train=train_section,
     message:
         "train stage {wildcards.stage} without fold {wildcards.fold}"

@@ -4,14 +4,20 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 
+from nodulenet.evaluation.validation import gathered
 from nodulenet.files import InputError
+from nodulenet.model import NoduleNet
+from nodulenet.model.settings import Branch
 from nodulenet.training import train as train_module
 from nodulenet.training.distributed import Rank
+from nodulenet.training.validation import HeldOut
 
 
 def break_second(rank: Rank, device: torch.device, how: str) -> None:
@@ -38,6 +44,16 @@ def die_in_third_epoch(job: dict[str, Any]) -> None:
     paths = [Path(job[name]) for name in ("manifest", "folds")]
     output = Path(job["output"])
     train_module.train_stage(*paths, 1, "full", job["settings"], {}, output, threads=1)
+
+
+def count_gathered(
+    _: NoduleNet, held: HeldOut, __: Sequence[Branch], ___: Mapping[str, Any], rank: Rank
+) -> float:
+    """In the place of a CPM: how many scans come together where each process has its share."""
+    own = [
+        pd.DataFrame({"seriesuid": [series]}) for series in held.series[rank.number :: rank.size]
+    ]
+    return float(pd.concat(gathered(own, rank)).seriesuid.nunique())
 
 
 if __name__ == "__main__":

@@ -35,14 +35,17 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def write_cohort(root: Path, nodules: bool = True) -> tuple[Path, Path]:
-    """Three scans of noise, the first two with a bright cube each, and their tables."""
+def write_cohort(root: Path, nodules: bool = True, scans: int = 3) -> tuple[Path, Path]:
+    """Scans of noise, all but the last with a bright cube, and their tables.
+
+    Scans with an even number are in fold 0, the others in fold 1.
+    """
     rows = []
-    for k in range(3):
+    for k in range(scans):
         uid = f"1.{k}"
         image = np.random.default_rng(k).integers(0, 60, (36, 40, 44)).astype(np.uint8)
         labels = np.zeros(image.shape, np.uint8)
-        if nodules and k < 2:
+        if nodules and k < scans - 1:
             labels[12:20, 14:22, 16 + k : 24 + k] = 1
             image[labels > 0] = 200
         paths = {name: f"{uid}{end}" for name, end in ENDINGS.items()}

@@ -130,6 +130,7 @@ def test_a_file_that_is_no_froc_is_named(tmp_path, text):
 
 def history(path, first, columns, epochs=4):
     names = ["stage", "lr", "loss", "ncs_class", "ncs_box", "dfps_class", "dfps_box", "sr"]
+    names += ["dfps_live_1", "val_loss", "val_sr", "val_cpm"]
     table = pd.DataFrame(dict.fromkeys(names, np.nan), index=range(epochs))
     table = table.assign(epoch=np.arange(first, first + epochs), lr=0.01, loss=1.0)
     for column in columns:
@@ -150,6 +151,25 @@ def test_training_draws_the_losses_that_a_stage_has(tmp_path):
     draw_column(axes, "sr", tables)
     assert [line.get_label() for line in axes.lines] == ["full"]
     assert axes.lines[0].get_xdata().tolist() == [4, 5, 6, 7]
+
+
+def test_the_patients_held_out_are_dashed_beside_the_training(tmp_path):
+    path = history(tmp_path / "full.csv", 4, ["loss", "val_loss", "val_cpm"])
+    table = pd.read_csv(path)
+    table.loc[[0, 2], "val_cpm"] = np.nan  # scored every second epoch
+    table.to_csv(path, index=False)
+    axes = Figure().subplots()
+    draw_column(axes, "loss", {"full": table})
+    assert [line.get_linestyle() for line in axes.lines] == ["-", "--"]
+    assert axes.lines[0].get_color() == axes.lines[1].get_color()
+    assert axes.lines[1].get_ydata().tolist() == table.val_loss.tolist()
+    axes = Figure().subplots()
+    draw_column(axes, "val_cpm", {"full": table})
+    assert axes.lines[0].get_xdata().tolist() == [5, 7]
+    plot_training({"full": path}, tmp_path / "held_out.svg")
+    assert "patients held out" in (tmp_path / "held_out.svg").read_text()
+    plot_training({"ncs": history(tmp_path / "ncs.csv", 0, ["ncs_class"])}, tmp_path / "none.svg")
+    assert "patients held out" not in (tmp_path / "none.svg").read_text()
 
 
 def test_a_file_that_is_no_history_is_named(tmp_path):

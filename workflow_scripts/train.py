@@ -7,6 +7,7 @@ from job_log import logged
 # The processes that a training on several devices starts read this file too.
 if __name__ == "__main__":
     with logged(snakemake):
+        from nodulenet.evaluation.validation import score_validation
         from nodulenet.training import train_stage
 
         files = {name: snakemake.input.get(name) for name in ("weights", "momentum")}
@@ -20,4 +21,5 @@ if __name__ == "__main__":
             {name: Path(path) for name, path in files.items() if path},
             Path(snakemake.output.weights).parent,
             snakemake.threads,
+            score_validation,
         )

@@ -38,6 +38,7 @@ def run(options: argparse.Namespace) -> None:
     import logging
 
     from nodulenet.config import read_config
+    from nodulenet.evaluation.validation import score_validation
     from nodulenet.files import InputError
     from nodulenet.progress import logging_beside_bars
     from nodulenet.training.distributed import LOG_FORMAT, rank_given
@@ -76,4 +77,5 @@ def run(options: argparse.Namespace) -> None:
             {name: folder / before / f"{name}.pt" for name in ("weights", "momentum") if before},
             folder / options.stage,
             options.threads,
+            score_validation,
         )

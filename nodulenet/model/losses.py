@@ -37,8 +37,13 @@ def suppression_loss(logits: Tensor, nodule: Tensor) -> Tensor:
     return torch.stack([each[k].mean() for k in (nodule, ~nodule) if k.any()]).mean()
 
 
-def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Soft Dice loss of one crop, as a Tversky loss with weights 1/2; any shape, target bool."""
+def mask_loss(logits: Tensor, target: Tensor, alpha: float = 0.5, beta: float = 0.5) -> Tensor:
+    """Tversky loss of one crop; any shape, target bool.
+
+    alpha weighs what is wrongly called nodule, beta what is missed; 1/2 and 1/2 is soft Dice.
+    Salehi et al., Tversky loss function, MLMI 2017.
+    """
     p, g = logits.sigmoid(), target.to(logits.dtype)
     overlap = (p * g).sum()
-    return 1 - overlap / (overlap + (p * (1 - g)).sum() / 2 + ((1 - p) * g).sum() / 2 + 1e-5)
+    beside, missed = (p * (1 - g)).sum(), ((1 - p) * g).sum()
+    return 1 - overlap / (overlap + beside * alpha + missed * beta + 1e-5)

@@ -12,7 +12,7 @@ from nodulenet.boxes import decode, encode, nms
 from nodulenet.boxes.anchors import STRIDE, anchor_grid
 from nodulenet.model.backbone import Features
 from nodulenet.model.crops import sr_corners
-from nodulenet.model.losses import dice_loss, regression_loss, screening_loss, suppression_loss
+from nodulenet.model.losses import mask_loss, regression_loss, screening_loss, suppression_loss
 from nodulenet.model.network import NoduleNet, normalise
 from nodulenet.model.settings import MARGIN_TOTAL, Branch, DfpsSettings, NcsSettings, SrSettings
 from nodulenet.model.targets import Boxes, BoxSample, anchor_targets, sample_boxes, truth_boxes
@@ -40,7 +40,7 @@ def loss_terms(
     objective: Objective,
     rng: np.random.Generator,
 ) -> dict[str, Tensor]:
-    """Loss terms of a batch; their sum is the loss.
+    """Loss terms of a batch, each with its weight; their sum is the loss.
 
     images: (batch, 1, z, y, x) uint8 on the network's device; labels: (batch, z, y, x)
     instance labels on the host.
@@ -83,9 +83,11 @@ def ncs_terms(
     coded = np.concatenate(
         [encode(b[t.truths], anchors[t.positives]) for b, t in zip(truth, targets, strict=True)]
     )
+    classed = screening_loss(positive, negative, settings.hard_negatives, len(logits))
+    boxed = regression_loss(predicted, torch.from_numpy(coded).to(predicted.device))
     return {
-        "ncs_class": screening_loss(positive, negative, settings.hard_negatives, len(logits)),
-        "ncs_box": regression_loss(predicted, torch.from_numpy(coded).to(predicted.device)),
+        "ncs_class": classed * settings.weight,
+        "ncs_box": boxed * settings.box_weight * settings.weight,
     }
 
 
@@ -140,7 +142,7 @@ def dfps_terms(
     """Class and box loss of false positive suppression over the batch."""
     truths = np.concatenate([s.truths for s in samples])
     positive = torch.from_numpy(truths >= 0).to(logits.device)
-    terms = {"dfps_class": suppression_loss(logits, positive)}
+    terms = {"dfps_class": suppression_loss(logits, positive) * settings.weight}
     if settings.regression:
         coded = np.concatenate(
             [
@@ -149,7 +151,8 @@ def dfps_terms(
             ]
         )
         targets = torch.from_numpy(coded).to(deltas.device)
-        terms["dfps_box"] = regression_loss(deltas[positive], targets)
+        boxed = regression_loss(deltas[positive], targets)
+        terms["dfps_box"] = boxed * settings.box_weight * settings.weight
     return terms
 
 
@@ -162,8 +165,9 @@ def sr_term(
     labels: NDArray[np.integer],
     settings: SrSettings,
 ) -> Tensor:
-    """Dice losses of the detections, summed; crops without a nodule voxel are left out."""
-    total = features.dec2.new_zeros((), dtype=torch.float32)
+    """Mask losses of the detections, summed or averaged; those without a nodule's voxel count
+    for nothing."""
+    total, count = features.dec2.new_zeros((), dtype=torch.float32), 0
     nodules = torch.from_numpy(labels > 0).to(total.device)
     for item, crop_labels in enumerate(labels):
         mine = np.flatnonzero((items == item) & (probability > settings.threshold))
@@ -174,5 +178,9 @@ def sr_term(
             crop = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
             if crop_labels[crop].any():
                 logits = net.sr(features, item, low, high)
-                total = total + dice_loss(logits, nodules[item][crop])
-    return total
+                target = nodules[item][crop]
+                total = total + mask_loss(logits, target, settings.alpha, settings.beta)
+                count += 1
+    if settings.reduction == "mean":
+        total = total / max(count, 1)
+    return total * settings.weight

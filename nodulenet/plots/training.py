@@ -1,10 +1,12 @@
-"""Losses and learning rate over the stages of one fold."""
+"""Losses, CPM of the patients held out, live units and learning rate over a fold's stages."""
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from nodulenet.files import InputError, own_artefact
@@ -17,17 +19,23 @@ TITLES = {
     "dfps_class": "DFPS class loss",
     "dfps_box": "DFPS box loss",
     "sr": "SR loss",
+    "val_cpm": "CPM, patients held out",
+    "dfps_live_1": "live units of DFPS",
     "lr": "learning rate",
 }
+HELD_OUT = "val_"
+"""What a column's name begins with that tells of the patients held out: a dashed line."""
+
 FEW_EPOCHS = 6
 COLUMNS_OF_PANELS = 4
 
 
 def plot_training(histories: Mapping[str, Path], output: Path) -> None:
-    """Draw a panel a loss and one for the learning rate; a stage is a line over its epochs.
+    """Draw a panel per loss and per other column; a stage is a line over its epochs.
 
-    histories: name of a stage -> its history.csv, in which epochs count from the first ancestor.
-    Raises `InputError` naming a file that is no history.
+    A loss of the patients held out stands dashed beside that of the training. histories: name of a
+    stage -> its history.csv, in which epochs count from the first ancestor. Raises `InputError`
+    naming a file that is no history.
     """
     tables = {name: read_history(Path(path)) for name, path in histories.items()}
     shown = [column for column in TITLES if any(t[column].notna().any() for t in tables.values())]
@@ -39,6 +47,9 @@ def plot_training(histories: Mapping[str, Path], output: Path) -> None:
         for axes in panels[len(shown) :]:
             axes.set_axis_off()
         handles, labels = panels[shown.index("lr")].get_legend_handles_labels()
+        if any(held_out(t, column) for t in tables.values() for column in shown):
+            handles = [*handles, Line2D([], [], color="grey", linestyle="--", lw=1.2)]
+            labels = [*labels, "patients held out"]
         panels[len(shown)].legend(handles, labels, loc="center left", title="stage")
         figure.supxlabel("epoch, counted from the first stage", fontsize=9)
 
@@ -53,15 +64,19 @@ def read_history(path: Path) -> pd.DataFrame:
         return table
 
 
+def held_out(table: pd.DataFrame, column: str) -> bool:
+    """Whether a history tells of the patients held out what it tells in a column of training."""
+    return HELD_OUT + column in table and bool(table[HELD_OUT + column].notna().any())
+
+
 def draw_column(axes: Axes, column: str, tables: Mapping[str, pd.DataFrame]) -> None:
-    """Draw one column of every stage that has it."""
+    """Draw one column of every stage that has it, dashed for the patients held out."""
     for i, (name, table) in enumerate(tables.items()):
-        marker = "." if len(table) <= FEW_EPOCHS else ""
         colour = CYCLE[i % len(CYCLE)]
         if table[column].notna().any():
-            axes.plot(
-                table["epoch"], table[column], color=colour, marker=marker, label=name, lw=1.2
-            )
+            draw_line(axes, table, column, color=colour, label=name)
+        if held_out(table, column):
+            draw_line(axes, table, HELD_OUT + column, color=colour, linestyle="--")
     axes.set_title(TITLES[column])
     axes.tick_params(labelbottom=True)
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
@@ -69,3 +84,10 @@ def draw_column(axes: Axes, column: str, tables: Mapping[str, pd.DataFrame]) -> 
         axes.set_yscale("log")
     else:
         axes.set_ylim(bottom=0)
+
+
+def draw_line(axes: Axes, table: pd.DataFrame, column: str, **style: Any) -> None:
+    """Draw a column over the epochs that have it, with a mark for each where they are few."""
+    told = table[table[column].notna()]
+    marker = "." if len(told) <= FEW_EPOCHS else ""
+    axes.plot(told["epoch"], told[column], marker=marker, lw=1.2, **style)

@@ -90,6 +90,15 @@ def sum_gradients(parameters: Sequence[Tensor], sums: Sums, used: Sequence[bool]
     ]
 
 
+def summed(values: Sequence[float], rank: Rank, device: torch.device) -> list[float]:
+    """The sums of some values over all processes."""
+    if rank.size == 1:
+        return list(values)
+    whole = torch.tensor(values, dtype=torch.float64, device=device)
+    torch.distributed.all_reduce(whole)
+    return list(whole.tolist())
+
+
 def longest(seconds: float, rank: Rank, device: torch.device) -> float:
     """The largest value of all processes."""
     if rank.size == 1:

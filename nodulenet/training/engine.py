@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -23,11 +23,9 @@ from nodulenet.training.averaging import (
     take_gradients,
 )
 from nodulenet.training.distributed import Rank
+from nodulenet.training.units import mean_shares, stays_at_chance, watched
 
 TERMS = ("ncs_class", "ncs_box", "dfps_class", "dfps_box", "sr")
-SUMMED = ("sr",)
-"""Terms that are sums over the batch, and so over its micro-batches; the others are means."""
-
 ALONE = Rank()
 
 
@@ -47,7 +45,8 @@ class EpochResult:
     """Mean loss and loss terms over the steps, their number, crops and seconds.
 
     crops: of all processes; seconds: of the epoch; wait: those of them that the process that
-    waited longest spent waiting for its crops.
+    waited longest spent waiting for its crops. live: mean share of live units by column of
+    history.csv; at_chance: whether DFPS told nothing apart at any step.
     """
 
     loss: float
@@ -56,6 +55,8 @@ class EpochResult:
     crops: int
     seconds: float
     wait: float
+    live: Mapping[str, float] = field(default_factory=dict)
+    at_chance: bool = False
 
 
 def train_one_epoch(
@@ -72,18 +73,23 @@ def train_one_epoch(
     """
     net.train()
     begin, crops, steps, wait = time.perf_counter(), 0, 0, 0.0
-    sums = torch.zeros(len(TERMS))
-    for parts, seconds in timed(feed):
-        counts = [float(len(part.images)) for part in parts]
-        *terms, drawn = train_step(net, optimiser, parts, objective, amp, rank, sum(counts))
-        steps, crops, wait = steps + 1, crops + round(drawn), wait + seconds
-        sums += torch.tensor(terms)
-        if not math.isfinite(float(sums.sum())):
-            raise Diverged(f"the loss is {sum(terms)} after {steps} steps")
-    wait = longest(wait, rank, next(net.parameters()).device)
+    sums, suppression = torch.zeros(len(TERMS)), []
+    with watched(net) as shares:
+        for parts, seconds in timed(feed):
+            counts = [float(len(part.images)) for part in parts]
+            *terms, drawn = train_step(net, optimiser, parts, objective, amp, rank, sum(counts))
+            steps, crops, wait = steps + 1, crops + round(drawn), wait + seconds
+            sums += torch.tensor(terms)
+            suppression.append(terms[TERMS.index("dfps_class")])
+            if not math.isfinite(float(sums.sum())):
+                raise Diverged(f"the loss is {sum(terms)} after {steps} steps")
+    device = next(net.parameters()).device
+    wait, live = longest(wait, rank, device), mean_shares(shares, rank, device)
     means = {n: float(v) for n, v in zip(TERMS, sums / max(steps, 1), strict=True)}
     used = {name: means[name] for name in term_names(objective)}
-    return EpochResult(sum(used.values()), used, steps, crops, time.perf_counter() - begin, wait)
+    stuck = stays_at_chance(suppression, objective.dfps.weight)
+    seconds = time.perf_counter() - begin
+    return EpochResult(sum(used.values()), used, steps, crops, seconds, wait, live, stuck)
 
 
 def timed(feed: Iterable[Sequence[Part]]) -> Iterator[tuple[Sequence[Part], float]]:
@@ -132,14 +138,24 @@ def train_step(
 
 def backward(net: NoduleNet, part: Part, objective: Objective, amp: bool) -> Mapping[str, Tensor]:
     """Add the gradients of a part of a batch to the network's; its share of the loss terms."""
+    shares = shares_of(net, part, objective, amp)
+    torch.stack(list(shares.values())).sum().backward()
+    return {name: term.detach() for name, term in shares.items()}
+
+
+def shares_of(net: NoduleNet, part: Part, objective: Objective, amp: bool) -> dict[str, Tensor]:
+    """The share that a part of a batch has in the loss terms of the whole batch."""
     device = next(net.parameters()).device
     image = torch.from_numpy(part.images)[:, None].to(device)
     with mixed_precision(device, amp):
         terms = loss_terms(net, image, part.labels, objective, part.rng)
-        shares = {n: t * (1.0 if n in SUMMED else part.weight) for n, t in terms.items()}
-        loss = torch.stack(list(shares.values())).sum()
-    loss.backward()
-    return {name: term.detach() for name, term in shares.items()}
+        summed = summed_terms(objective)
+        return {n: t * (1.0 if n in summed else part.weight) for n, t in terms.items()}
+
+
+def summed_terms(objective: Objective) -> tuple[str, ...]:
+    """Terms that are sums over the batch, and so over its micro-batches; the others are means."""
+    return ("sr",) if objective.sr.reduction == "sum" else ()
 
 
 def term_names(objective: Objective) -> list[str]:

@@ -12,6 +12,10 @@ from nodulenet.files import replacing
 from nodulenet.training.checkpoint import History
 from nodulenet.training.engine import TERMS, EpochResult
 from nodulenet.training.stages import Stage
+from nodulenet.training.units import LAYERS
+
+VALIDATION = tuple(f"val_{name}" for name in ("loss", *TERMS, "cpm"))
+"""Loss, its terms and the CPM of the patients held out; empty where none are."""
 
 SPEED = ("samples_per_s", "data_wait_s", "step_s")
 """Crops a second of all processes; seconds of an epoch that the one that waited longest waited for
@@ -28,6 +32,7 @@ def history_row(
         "lr": lr,
         "loss": result.loss,
         **{name: result.terms.get(name) for name in TERMS},
+        **{name: result.live.get(name) for name in LAYERS},
         "steps": result.steps,
         "processes": processes,
         "micro_batch": micro,
@@ -38,12 +43,20 @@ def history_row(
     }
 
 
+def validation_columns(found: Mapping[str, float]) -> dict[str, float | None]:
+    """The columns `VALIDATION` of a row: what was found of `loss`, its terms and `cpm`."""
+    return {name: found.get(name.removeprefix("val_")) for name in VALIDATION}
+
+
 def told(row: Mapping[str, Any]) -> str:
-    """Loss and speed of an epoch, for the log."""
-    return (
+    """Loss, speed, live units and what became of the patients held out, for the log."""
+    parts = [
         "loss {loss:.4f}, {samples_per_s} crops/s, {data_wait_s} s waited for crops,"
-        " {step_s} s a step"
-    ).format_map(row)
+        " {step_s} s per step"
+    ]
+    parts += [f"{name} {{{name}:.0%}}" for name in LAYERS if row[name] is not None]
+    parts += [f"{n} {{{n}:.4f}}" for n in ("val_loss", "val_cpm") if row[n] is not None]
+    return ", ".join(parts).format_map(row)
 
 
 def write_history(history: History, path: Path) -> None:
@@ -63,7 +76,7 @@ def new_events(folder: Path, history: History) -> SummaryWriter:
 
 def add_events(writer: SummaryWriter, row: Mapping[str, Any]) -> None:
     """Write one epoch to TensorBoard."""
-    for name in ("lr", "loss", *TERMS, *SPEED):
+    for name in ("lr", "loss", *TERMS, *LAYERS, *VALIDATION, *SPEED):
         if row[name] is not None:
             writer.add_scalar(name, row[name], row["epoch"])
     writer.flush()

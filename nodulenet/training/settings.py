@@ -17,7 +17,9 @@ OTHERS = ("stages", "evaluate", "gpus")
 class Optimisation:
     """SGD and the crops it sees: batch in crops, crop in voxels a side, lr at the first epoch.
 
-    micro_batch: crops that a device computes at once, None for its share of the batch.
+    micro_batch: crops that a device computes at once, None for its share of the batch. warmup:
+    steps in which the rate of what is new in a stage rises; validate_every: epochs between two
+    scorings of the patients held out.
     """
 
     batch: int = 16
@@ -30,6 +32,8 @@ class Optimisation:
     seed: int = 0
     micro_batch: int | None = None
     sync_batch_norm: bool = False
+    warmup: int = 0
+    validate_every: int = 10
 
 
 def read_optimisation(train: Mapping[str, Any]) -> Optimisation:

@@ -7,7 +7,14 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from nodulenet.training.engine import EpochResult
-from nodulenet.training.history import add_events, history_row, new_events, told, write_history
+from nodulenet.training.history import (
+    add_events,
+    history_row,
+    new_events,
+    told,
+    validation_columns,
+    write_history,
+)
 from nodulenet.training.stages import Stage
 
 STAGE = Stage("dfps", ("ncs", "dfps"), 3, 10, 20)
@@ -18,7 +25,8 @@ SPEED = {"samples_per_s": 2.4, "data_wait_s": 2.5, "step_s": 1.0}
 
 @pytest.fixture
 def row() -> dict:
-    return history_row(STAGE, 1, 0.01, RESULT, micro=2, processes=4)
+    row = history_row(STAGE, 1, 0.01, RESULT, micro=2, processes=4)
+    return row | validation_columns({})
 
 
 def test_the_table_has_the_speed(row: dict, tmp_path: Path) -> None:
@@ -29,7 +37,24 @@ def test_the_table_has_the_speed(row: dict, tmp_path: Path) -> None:
 
 
 def test_the_log_has_the_speed(row: dict) -> None:
-    assert told(row) == "loss 1.2500, 2.4 crops/s, 2.5 s waited for crops, 1.0 s a step"
+    assert told(row) == "loss 1.2500, 2.4 crops/s, 2.5 s waited for crops, 1.0 s per step"
+
+
+def test_the_log_has_live_units_and_what_became_of_the_patients_held_out(row: dict) -> None:
+    row |= {"dfps_live_1": 0.934} | validation_columns({"loss": 2.5, "sr": 1.5, "cpm": 0.8})
+    expected = ", 1.0 s per step, dfps_live_1 93%, val_loss 2.5000, val_cpm 0.8000"
+    assert told(row).endswith(expected)
+
+
+def test_the_table_has_live_units_and_what_became_of_the_patients_held_out(
+    row: dict, tmp_path: Path
+) -> None:
+    later = {**row, "ncs_live": 0.5} | validation_columns({"loss": 2.5, "sr": 1.5, "cpm": 0.8})
+    write_history([row, later], tmp_path / "history.csv")
+    table = pd.read_csv(tmp_path / "history.csv")
+    names = ["ncs_live", "val_loss", "val_sr", "val_cpm"]
+    assert table[names].iloc[1].tolist() == [0.5, 2.5, 1.5, 0.8]
+    assert table[[*names, "val_ncs_class"]].iloc[0].isna().all()
 
 
 def test_tensorboard_has_the_speed(row: dict, tmp_path: Path) -> None:

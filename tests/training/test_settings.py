@@ -23,7 +23,8 @@ def test_lidc_yaml_over_config_yaml_is_the_published_training() -> None:
     )
     for section, values in lidc.items():
         config[section] = {**config[section], **values} if isinstance(values, dict) else values
-    assert read_optimisation(config["train"]) == Optimisation()
+    # The warm-up alone is not published: docs/stages.md has the figures that it rests on.
+    assert read_optimisation(config["train"]) == Optimisation(warmup=200)
     assert read_augmentation(config["augment"]) == Augmentation()
     stage = resolve_stage(config["train"]["stages"], "full")
     objective = read_objective(config, stage)

@@ -1,0 +1,180 @@
+"""Live units of the DFPS head in its first steps, by learning rate and warm-up.
+
+python -m benchmarks.live_units [--crops 8 --boxes 128 --steps 40 --seeds 5]
+
+The head of the published network learns on features of its untrained backbone, which do not change:
+boxes of made-up crops, pooled once. A unit of the first hidden layer is live if it is positive for
+any box of a step, and active for a box where it is positive for that one. Printed are, over the
+seeds, the smallest and largest share of active and of live units before the first step, after
+`--steps` steps and after `--steps` more once the warm-up is over, and the largest loss and the mean
+one of the last ten steps; with the loss of the classes alone, and with that of the boxes too.
+
+The features are given in coordinates of the space that they span, which has as many dimensions as
+there are boxes and not 21,952: gradient descent takes the same steps there.
+"""
+
+import argparse
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.scene import draw_volume
+from benchmarks.timing import print_machine
+from nodulenet.boxes import encode
+from nodulenet.boxes.anchors import STRIDE, anchor_grid
+from nodulenet.model import NoduleNet
+from nodulenet.model.losses import regression_loss, suppression_loss
+from nodulenet.model.network import normalise
+from nodulenet.model.roi_pool import roi_pool
+from nodulenet.model.settings import DfpsSettings
+from nodulenet.model.targets import sample_boxes, truth_boxes
+from nodulenet.training.settings import Optimisation
+from nodulenet.training.units import live_share
+from nodulenet.training.warmup import parameter_groups, set_rate, warm_up
+
+WAYS = (
+    (0.01, 0),
+    (0.006, 0),
+    (0.001, 0),
+    (0.01, 20),
+    (0.01, 50),
+    (0.01, 100),
+    (0.01, 200),
+)
+"""Learning rate and warm-up, in steps."""
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """Pooled features (N, N) along the axes (features, N) of the space that they span; whether
+    each box is a nodule; its coded truth (N, 6)."""
+
+    pooled: Tensor
+    axes: Tensor
+    nodule: Tensor
+    coded: Tensor
+
+
+def pool_boxes(net: NoduleNet, crops: int, side: int) -> Boxes:
+    """Boxes as DFPS samples them, near the nodules and anywhere, in crops of `side` voxels."""
+    rng = np.random.default_rng(0)
+    anchors = anchor_grid((side // STRIDE,) * 3)
+    pooled, nodule, coded = [], [], []
+    for number in range(crops):
+        image, labels = draw_volume((side,) * 3, 3, number)
+        truth = truth_boxes(labels)
+        near = np.repeat(truth, 20, 0)
+        near[:, :3] += rng.normal(0, 2, (len(near), 3))
+        near[:, 3:] *= rng.uniform(0.8, 1.25, (len(near), 3))
+        far = anchors[rng.integers(len(anchors), size=300)]
+        proposals = np.concatenate([near, far]).astype(np.float32)
+        sample = sample_boxes(proposals, truth, DfpsSettings(), rng)
+        with torch.no_grad():
+            enc2 = net.backbone(normalise(torch.from_numpy(image)[None, None])).enc2
+            pooled.append(roi_pool(enc2, np.zeros(len(sample.boxes), np.int64), sample.boxes))
+        own = np.zeros((len(sample.boxes), 6), np.float32)
+        hits = sample.truths >= 0
+        own[hits] = encode(truth[sample.truths[hits]], sample.boxes[hits])
+        nodule.append(torch.from_numpy(hits))
+        coded.append(torch.from_numpy(own))
+    axes, coordinates = torch.linalg.qr(torch.cat(pooled).flatten(1).T)
+    return Boxes(coordinates.T.contiguous(), axes, torch.cat(nodule), torch.cat(coded))
+
+
+def new_head(boxes: Boxes, seed: int) -> NoduleNet:
+    """A new network whose DFPS head takes features along the axes of the boxes."""
+    torch.manual_seed(seed + 1)
+    net = NoduleNet()
+    first = cast(nn.Linear, net.dfps.body[0])
+    with torch.no_grad():
+        first.weight = nn.Parameter(first.weight @ boxes.axes)
+    return net
+
+
+def loss_of(net: NoduleNet, boxes: Boxes, part: Tensor, both: bool) -> Tensor:
+    """Loss of the head on some of the boxes: of their classes, or of those and their places."""
+    logits, deltas = net.dfps(boxes.pooled[part])
+    nodule = boxes.nodule[part]
+    loss = suppression_loss(logits, nodule)
+    return loss + regression_loss(deltas[nodule], boxes.coded[part][nodule]) * both
+
+
+def learn(
+    net: NoduleNet, boxes: Boxes, optimisation: Optimisation, steps: Sequence[int], both: bool
+) -> tuple[list[float], list[float]]:
+    """Shares of active and live units before the first step and after each of `steps`; every
+    step's loss.
+
+    optimisation: `batch` is the number of boxes of a step here, `seed` that of their choice.
+    """
+    groups = parameter_groups(net, ["ncs", "dfps"], ["ncs"], optimisation.warmup)
+    optimiser = torch.optim.SGD(
+        groups, momentum=optimisation.momentum, weight_decay=optimisation.weight_decay
+    )
+    set_rate(optimiser, optimisation.lr)
+    warm_up(optimiser, optimisation, done=0)
+    rng = np.random.default_rng(optimisation.seed)
+    shares: list[float] = []
+    losses = []
+    for step in range(max(steps) + 1):
+        chosen = rng.choice(len(boxes.nodule), optimisation.batch, replace=False)
+        part = torch.from_numpy(chosen)
+        if step == 0 or step in steps:
+            with torch.no_grad():
+                hidden = net.dfps.body[:2](boxes.pooled[part])
+            shares += [float((hidden > 0).float().mean()), float(live_share(hidden))]
+        loss = loss_of(net, boxes, part, both)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    return shares, losses
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--crops", type=int, default=8)
+    parser.add_argument("--side", type=int, default=48, help="of a crop, voxels")
+    parser.add_argument("--boxes", type=int, default=128, help="per step")
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print_machine(["torch", "numpy"])
+    torch.manual_seed(0)
+    boxes = pool_boxes(NoduleNet().train(), options.crops, options.side)
+    print(f"{len(boxes.nodule)} boxes, {int(boxes.nodule.sum())} of nodules")
+    heads = [new_head(boxes, seed) for seed in range(options.seeds)]
+    for both in (False, True):
+        print_ways(boxes, heads, options, both)
+
+
+def print_ways(
+    boxes: Boxes, heads: Sequence[NoduleNet], options: argparse.Namespace, both: bool
+) -> None:
+    """Print a table, one row per way."""
+    print(f"\nLoss of {'classes and boxes' if both else 'classes'}:\n")
+    places = [f"{kind} {when}" for when in ("first", "then", "last") for kind in ("active", "live")]
+    print("|", " | ".join(["rate", "warm-up", *places, "peak loss", "last loss"]), "|")
+    print("| --- " * 10 + "|")
+    for lr, warmup in WAYS:
+        steps = sorted({options.steps, options.steps + warmup})
+        rows: list[list[float]] = []
+        for seed in range(options.seeds):
+            way = Optimisation(batch=options.boxes, lr=lr, warmup=warmup, seed=seed)
+            shares, losses = learn(copy.deepcopy(heads[seed]), boxes, way, steps, both)
+            rows.append([*shares[:4], *shares[-2:], max(losses), float(np.mean(losses[-10:]))])
+        columns = list(zip(*rows, strict=True))
+        told = [f"{100 * min(c):.0f}-{100 * max(c):.0f} %" for c in columns[:6]]
+        told += [f"{min(c):.2f}-{max(c):.2f}" for c in columns[6:]]
+        print("|", " | ".join([str(lr), str(warmup), *told]), "|", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Patients of the training folds that a training is watched on and not trained on."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from nodulenet.cohort import read_folds
+from nodulenet.files import InputError, replacing
+from nodulenet.model.network import NoduleNet
+from nodulenet.model.settings import Branch
+from nodulenet.training.averaging import summed
+from nodulenet.training.dataset import TrainingScan
+from nodulenet.training.distributed import Rank
+from nodulenet.training.engine import TERMS, shares_of, term_names
+from nodulenet.training.epoch import epoch_feed
+from nodulenet.training.settings import read_objective, read_optimisation
+from nodulenet.training.stages import Stage
+
+COLUMNS = ("series_uid", "patient_id", "nodules")
+
+SEED = 2**32 - 1
+"""In the place of the epoch: the crops are the same ones in every epoch, and no training's."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Scans of a cohort, by series, that a network is scored on while it is trained."""
+
+    manifest: Path
+    folds: Path
+    series: tuple[str, ...]
+
+
+Scorer = Callable[[NoduleNet, HeldOut, Sequence[Branch], Mapping[str, Any], Rank], float]
+"""The CPM of a network on scans held out, by all processes together; the sections of the config."""
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """The scans held out, and who scores them, where anybody does."""
+
+    scans: Sequence[TrainingScan]
+    held: HeldOut
+    score: Scorer | None
+
+
+def split_patients(nodules: Mapping[str, int], share: float, seed: Sequence[int]) -> frozenset[str]:
+    """Draw the patients to hold out: a share of those with nodules, and of those without.
+
+    nodules: patient -> number of nodules. At least one patient with nodules is held out and one is
+    left. Raises `InputError` where there are not two.
+    """
+    rng = np.random.default_rng(seed)
+    chosen: list[str] = []
+    for wanted in (True, False):
+        group = sorted(patient for patient, count in nodules.items() if (count > 0) == wanted)
+        number = round(share * len(group))
+        if wanted:
+            if len(group) < 2:
+                raise InputError(
+                    f"folds.validation: {len(group)} patient(s) with nodules to train on, so none"
+                    " can be held out"
+                )
+            number = min(max(number, 1), len(group) - 1)
+        chosen += [group[k] for k in rng.permutation(len(group))[:number]]
+    return frozenset(chosen)
+
+
+def hold_out(
+    scans: Sequence[TrainingScan], folds: Path, fold: int, settings: Mapping[str, Any]
+) -> tuple[list[TrainingScan], list[TrainingScan]]:
+    """Scans to train on, and those of the patients that are held out.
+
+    scans: all outside `fold`; settings: the config's section `folds`. The same patients are drawn
+    for all stages of a fold. Raises as `split_patients`.
+    """
+    if settings.get("validation") is None:
+        return list(scans), []
+    patient_of = patients_of(folds)
+    nodules: dict[str, int] = {}
+    for scan in scans:
+        patient = patient_of[scan.series_uid]
+        nodules[patient] = nodules.get(patient, 0) + len(scan.centres)
+    chosen = split_patients(nodules, settings["validation"], [settings.get("seed", 0), fold])
+    held = [patient_of[scan.series_uid] in chosen for scan in scans]
+    return (
+        [scan for scan, out in zip(scans, held, strict=True) if not out],
+        [scan for scan, out in zip(scans, held, strict=True) if out],
+    )
+
+
+def patients_of(folds: Path) -> dict[str, str]:
+    """Series -> patient, of folds.tsv."""
+    table = read_folds(folds)
+    return dict(zip(table.series_uid, table.patient_id, strict=True))
+
+
+def write_held_out(scans: Sequence[TrainingScan], folds: Path, path: Path) -> None:
+    """Write validation.tsv: the scans held out, with their patients and numbers of nodules.
+
+    Without any there is no such file, not even one of a training before.
+    """
+    if not scans:
+        path.unlink(missing_ok=True)
+        return
+    patient_of = patients_of(folds)
+    rows = [(s.series_uid, patient_of[s.series_uid], len(s.centres)) for s in scans]
+    with replacing(path) as temporary:
+        pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(temporary, sep="\t", index=False)
+
+
+def validate(
+    net: NoduleNet,
+    validation: Validation,
+    stage: Stage,
+    settings: Mapping[str, Any],
+    fold: int,
+    epoch: int,
+    rank: Rank,
+) -> dict[str, float]:
+    """Loss and its terms on the patients held out, and their CPM after every so many epochs.
+
+    The network is as in prediction, with the running statistics of its normalisations; nothing of
+    it changes. epoch: of the stage, from 0; the CPM is found after its last epoch too. `loss` is
+    the sum of the terms, each a mean over batches as in training. Raises `Diverged`.
+    """
+    net.eval()
+    found = validation_terms(net, validation.scans, stage, settings, fold, rank)
+    found["loss"] = sum(found.values())
+    every = read_optimisation(settings["train"]).validate_every
+    if validation.score and ((epoch + 1) % every == 0 or epoch + 1 == stage.epochs):
+        found["cpm"] = validation.score(net, validation.held, stage.branches, settings, rank)
+    return found
+
+
+@torch.no_grad()
+def validation_terms(
+    net: NoduleNet,
+    scans: Sequence[TrainingScan],
+    stage: Stage,
+    settings: Mapping[str, Any],
+    fold: int,
+    rank: Rank,
+) -> dict[str, float]:
+    """Loss terms of one crop per nodule, neither turned nor scaled, by all processes together."""
+    plain = {"flip": False, "rotate": False, "scale": [1, 1], "random_crops": 0}
+    settings = {
+        **settings,
+        "augment": {**settings["augment"], **plain},
+        "train": {**settings["train"], "sync_batch_norm": False},
+    }
+    optimisation, objective = read_optimisation(settings["train"]), read_objective(settings, stage)
+    seed = [optimisation.seed, fold, SEED]
+    totals, steps = dict.fromkeys(TERMS, 0.0), 0
+    for parts in epoch_feed(list(scans), settings, seed, rank, np.random.default_rng(seed)):
+        steps += 1
+        for part in parts:
+            for name, share in shares_of(net, part, objective, optimisation.amp).items():
+                totals[name] += float(share)
+    whole = summed(list(totals.values()), rank, next(net.parameters()).device)
+    means = {name: value / max(steps, 1) for name, value in zip(TERMS, whole, strict=True)}
+    return {name: means[name] for name in term_names(objective)}
