@@ -195,6 +195,7 @@ def main() -> None:
         importlib.import_module(name)
     with tempfile.TemporaryDirectory() as folder:
         root, cache = Path(folder, "tree"), Path(folder, "cache")
+        cache.mkdir()
         shutil.copytree(".", root, ignore=LEFT_OUT)
         drawn = list(mutants(root, options.package))
         random.Random(options.seed).shuffle(drawn)

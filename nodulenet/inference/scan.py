@@ -36,7 +36,7 @@ class InferenceSettings:
     mask_iou: float = 0.3
     pad_value: int = 170
     tile: int | None = None
-    halo: int = 32
+    halo: int = 64
 
 
 @dataclass(frozen=True, eq=False)
