@@ -8,8 +8,15 @@ import torch
 
 from nodulenet.annotations.consensus import mask_iou
 from nodulenet.boxes import iou_matrix
-from nodulenet.inference.scan import InferenceSettings, ScanPrediction, padded, predict_scan
+from nodulenet.inference.scan import (
+    InferenceSettings,
+    ScanPrediction,
+    padded,
+    predict_scan,
+    segment,
+)
 from nodulenet.model import NoduleNet
+from nodulenet.model.backbone import Features
 from nodulenet.model.settings import DfpsSettings, SrSettings
 
 VOLUME = np.random.default_rng(0).integers(0, 255, (40, 44, 52)).astype(np.uint8)
@@ -72,6 +79,21 @@ def test_masks_belong_to_kept_rows_lie_inside_and_hardly_overlap(net: NoduleNet)
         assert (np.array(m.offset) + m.mask.shape <= VOLUME.shape).all()
     for a, b in combinations(found.masks.values(), 2):
         assert mask_iou(a.mask, a.offset, b.mask, b.offset) <= 0.3
+
+
+def test_a_mask_is_where_a_nodule_is_likelier_than_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probabilities of one half and less are outside, all above are inside."""
+    logits = torch.full((8, 8, 8), -4.0)
+    logits[2, 3, 1:6] = torch.tensor([-0.5, 0.0, 0.001, 0.5, 4.0])
+    net = NoduleNet(width=0.1)
+    monkeypatch.setattr(net.sr, "forward", lambda *_: logits)
+    image = torch.zeros(1, 1, 32, 32, 32)
+    boxes = np.array([[12, 12, 12, 8, 8, 8]], np.float32)
+    features = Features(image, image, image, image)
+    (found,) = segment(net, features, boxes, (32, 32, 32), SrSettings())
+    assert found.offset == (8 + 2, 8 + 3, 8 + 3)
+    assert found.mask.shape == (1, 1, 3)
+    assert found.mask.all()
 
 
 def test_padding_is_at_the_far_ends() -> None:

@@ -22,7 +22,15 @@ def read_list(path: Path = LIST) -> list[dict[str, str]]:
         return list(csv.DictReader(file, dialect="excel-tab"))
 
 
-def random_state(seed: int = 0) -> State:
+def narrowed(shape: list[int]) -> list[int]:
+    """The shape of the same tensor in a network of a quarter of the channels."""
+    outputs = (1, 2, 5, 12, 30)  # of the heads, and the image
+    joined = {65: 17}  # the image beside 64 channels
+    channels = [n if n in outputs else joined.get(n, n // 4) for n in shape[:2]]
+    return channels + shape[2:]
+
+
+def random_state(seed: int = 0, narrow: bool = False) -> State:
     """Random weights and statistics with the names and shapes of the list, kept in range."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -37,6 +45,8 @@ def random_state(seed: int = 0) -> State:
 
     rows = read_list()
     shapes = {r["key"]: [int(n) for n in r["shape"].split("x") if n != "scalar"] for r in rows}
+    if narrow:
+        shapes = {key: narrowed(shape) for key, shape in shapes.items()}
     return {key: tensor(key, shape) for key, shape in shapes.items()}
 
 

@@ -61,3 +61,14 @@ def test_dice_loss_of_a_half_right_mask() -> None:
     assert float(dice_loss(logits, target)) == pytest.approx(0.5, abs=1e-4)
     perfect = torch.tensor([50.0, 50.0, -50.0, -50.0])
     assert float(dice_loss(perfect, target)) == pytest.approx(0, abs=1e-4)
+
+
+def test_dice_loss_counts_both_kinds_of_error_half() -> None:
+    target = torch.tensor([True, True, True, False, False, False, False])
+    # p = 1, 1, 1 on the nodule and 1, 0, 0, 0 beside it; then 1, 0, 0 on it and none beside it.
+    too_much = torch.tensor([50.0, 50.0, 50.0, 50.0, -50.0, -50.0, -50.0])
+    too_little = torch.tensor([50.0, -50.0, -50.0, -50.0, -50.0, -50.0, -50.0])
+    assert float(dice_loss(too_much, target)) == pytest.approx(1 - 3 / 3.5, abs=1e-4)
+    assert float(dice_loss(too_little, target)) == pytest.approx(1 - 1 / 2, abs=1e-4)
+    # p = 1/2 everywhere: overlap 1.5, half of 2 beside it, half of 1.5 missed.
+    assert float(dice_loss(torch.zeros(7), target)) == pytest.approx(1 - 1.5 / 3.25, abs=1e-4)

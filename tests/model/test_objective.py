@@ -1,0 +1,246 @@
+"""One batch through the package and through the objective written a second time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plain_objective as plain
+import published_network as published
+import pytest
+import torch
+from torch import Tensor
+
+from nodulenet.model import NoduleNet, objective
+from nodulenet.model.objective import Objective
+from nodulenet.model.released import published_name
+from nodulenet.model.settings import DfpsSettings, NcsSettings, SrSettings
+from nodulenet.training.engine import Part, backward
+from nodulenet.training.settings import Optimisation
+from nodulenet.training.train import start
+
+SIDE = 32
+# The published values, and those of the released code, but for the numbers, which are to be scarce
+# in a crop of 32 voxels.
+PUBLISHED: dict[str, Any] = {
+    "margin_total": 8,
+    "ncs": {
+        "positive_iou": 0.5,
+        "negative_iou": 0.1,
+        "positives": "all",
+        "negatives": 60,
+        "hard_negatives": 3,
+        "proposal_threshold": 0.5,
+        "nms_iou": 0.1,
+        "proposals": 20,
+    },
+    "dfps": {
+        "positive_iou": 0.5,
+        "negative_iou": 0.2,
+        "positives": 2,
+        "samples": 14,
+        "regression": True,
+    },
+    "sr": {"threshold": 0.5, "nms_iou": 0.1, "snap": "outward"},
+}
+RELEASED: dict[str, Any] = {
+    "margin_total": 8,
+    "ncs": {**PUBLISHED["ncs"], "negative_iou": 0.02, "positives": "one_per_crop"},
+    "dfps": {**PUBLISHED["dfps"], "negative_iou": 0.1, "regression": False},
+    "sr": {**PUBLISHED["sr"], "snap": "truncate"},
+}
+SEED = 5
+
+
+@dataclass
+class Ours:
+    """What the package made of the batch."""
+
+    terms: dict[str, Tensor]
+    anchors: list[Any]
+    proposals: list[Any]
+    samples: list[Any]
+    segmented: list[tuple[int, plain.Span]]
+    gradients: dict[str, Tensor | None]
+
+
+Theirs = tuple[dict[str, Tensor], plain.Chosen, published.State]
+"""Loss terms, choices and gradients as written a second time."""
+
+
+def draw_batch() -> tuple[np.ndarray, np.ndarray]:
+    """Crops with three nodules, with one, and with none."""
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 255, (3, SIDE, SIDE, SIDE)).astype(np.uint8)
+    labels = np.zeros(images.shape, np.uint8)
+    labels[0, 3:9, 4:12, 5:10] = 1
+    labels[0, 17:29, 14:25, 16:30] = 4
+    labels[0, 4:12, 18:27, 20:26] = 5
+    labels[1, 12:17, 11:17, 20:27] = 2
+    images[labels > 0] = 230
+    return images, labels
+
+
+@pytest.fixture(scope="module", params=[PUBLISHED, RELEASED], ids=["published", "released"])
+def settings(request: pytest.FixtureRequest) -> dict[str, Any]:
+    chosen: dict[str, Any] = request.param
+    return chosen
+
+
+@pytest.fixture(scope="module")
+def batch() -> tuple[np.ndarray, np.ndarray]:
+    return draw_batch()
+
+
+@pytest.fixture(scope="module")
+def state() -> published.State:
+    """Weights with which every step has something to choose from."""
+    state = published.random_state(11, narrow=True)
+    state["rpn.logits.weight"] *= 0.2
+    state["rpn.deltas.weight"] *= 0.05
+    state["rcnn_head.logit.weight"] *= 0.2
+    state["rcnn_head.delta.weight"] *= 0.1
+    return state
+
+
+@pytest.fixture(scope="module")
+def net(state: published.State) -> NoduleNet:
+    net = NoduleNet(width=0.25).eval()
+    net.load_state_dict({name: state[published_name(name)] for name in net.state_dict()})
+    return net
+
+
+@pytest.fixture(scope="module")
+def ours(
+    net: NoduleNet, batch: tuple[np.ndarray, np.ndarray], settings: dict[str, Any]
+) -> Iterator[Ours]:
+    """Loss terms and gradients by the package, with what its steps chose."""
+    # What is published is the default: only the numbers are given.
+    scarce = {"ncs": ("negatives", "proposals"), "dfps": ("positives", "samples"), "sr": ()}
+    if settings is RELEASED:
+        scarce = {name: tuple(settings[name]) for name in scarce}
+    own = {name: {key: settings[name][key] for key in keys} for name, keys in scarce.items()}
+    wanted = Objective(
+        ("ncs", "dfps", "sr"),
+        NcsSettings(**own["ncs"]),
+        DfpsSettings(**own["dfps"]),
+        SrSettings(**own["sr"]),
+    )
+    seen: dict[str, list[Any]] = {"anchors": [], "proposals": [], "samples": []}
+    segmented = []
+
+    def watch(name: str, real: Any) -> Any:
+        def watched(*args: Any) -> Any:
+            seen[name].append(real(*args))
+            return seen[name][-1]
+
+        return watched
+
+    def crop_of(_: Any, args: tuple) -> None:
+        _, item, low, high = args
+        segmented.append((item, tuple(zip(low.tolist(), high.tolist(), strict=True))))
+
+    hook = net.sr.register_forward_pre_hook(crop_of)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, call in (
+            ("anchors", "anchor_targets"),
+            ("proposals", "batch_proposals"),
+            ("samples", "sample_boxes"),
+        ):
+            patch.setattr(objective, call, watch(name, getattr(objective, call)))
+        part = Part(*batch, 1.0, np.random.default_rng(SEED))
+        terms = dict(backward(net, part, wanted, amp=False))
+    hook.remove()
+    gradients = {name: p.grad for name, p in net.named_parameters()}
+    yield Ours(terms, seen["anchors"], seen["proposals"][0], seen["samples"], segmented, gradients)
+    net.zero_grad()
+
+
+@pytest.fixture(scope="module")
+def theirs(
+    state: published.State, batch: tuple[np.ndarray, np.ndarray], settings: dict[str, Any]
+) -> Theirs:
+    exact = {key: value.double() for key, value in state.items()}
+    learned = {key: value for key, value in exact.items() if "running" not in key}
+    for value in learned.values():
+        value.requires_grad_()
+    terms, chosen = plain.loss_terms(exact, *batch, settings, np.random.default_rng(SEED))
+    sum(terms.values()).backward()
+    return terms, chosen, {k: v.grad for k, v in learned.items() if v.grad is not None}
+
+
+def test_the_batch_leaves_something_to_choose(
+    theirs: Theirs,
+) -> None:
+    """Every rule decides something here, else the other tests would not see it."""
+    _, chosen, _ = theirs
+    assert [bool(rows) for rows in chosen.positives] == [True, True, False]
+    assert all(len(rows) == 60 for rows in chosen.negatives)
+    assert len(chosen.proposals[0]) == 20  # the cap
+    owners = [[owner for _, owner in crop] for crop in chosen.samples]
+    assert sum(owner >= 0 for owner in owners[0]) > 1
+    assert 1 < len(chosen.segmented) < chosen.likely
+
+
+def test_the_same_anchors_are_chosen(ours: Ours, theirs: Theirs) -> None:
+    _, chosen, _ = theirs
+    assert [t.positives.tolist() for t in ours.anchors] == chosen.positives
+    assert [t.truths.tolist() for t in ours.anchors] == chosen.truths
+    assert [t.negatives.tolist() for t in ours.anchors] == chosen.negatives
+
+
+def test_the_same_boxes_are_proposed_and_sampled(ours: Ours, theirs: Theirs) -> None:
+    _, chosen, _ = theirs
+    for own, expected in zip(ours.proposals, chosen.proposals, strict=True):
+        np.testing.assert_allclose(own, expected, atol=1e-3)
+    for own, pairs in zip(ours.samples, chosen.samples, strict=True):
+        np.testing.assert_allclose(own.boxes, [box for box, _ in pairs], atol=1e-3)
+        assert own.truths.tolist() == [owner for _, owner in pairs]
+
+
+def test_the_same_crops_are_segmented(ours: Ours, theirs: Theirs) -> None:
+    assert ours.segmented == theirs[1].segmented
+
+
+def test_the_loss_terms_are_the_same(ours: Ours, theirs: Theirs) -> None:
+    terms, _, _ = theirs
+    assert ours.terms.keys() == terms.keys()
+    for name, term in terms.items():
+        assert term.item() > 0.01
+        assert float(ours.terms[name]) == pytest.approx(term.item(), rel=1e-4), name
+
+
+def test_the_gradients_are_the_same(ours: Ours, theirs: Theirs) -> None:
+    expected = theirs[2]
+    used = {name for name in ours.gradients if published_name(name) in expected}
+    assert {name for name, grad in ours.gradients.items() if grad is not None} == used
+    assert len(expected) == len(used)
+    for name in used:
+        exact, grad = expected[published_name(name)], ours.gradients[name]
+        assert grad is not None
+        size = float(exact.abs().max())
+        torch.testing.assert_close(grad.double(), exact, atol=2e-4 * size + 1e-7, rtol=0, msg=name)
+
+
+def test_a_step_is_that_of_gradient_descent_with_momentum_and_an_l2_penalty(net: NoduleNet) -> None:
+    """Three steps by hand; what has no gradient is neither moved nor shrunk."""
+    own, optimiser = start({"model": {"width": 0.25}}, Optimisation(), {}, torch.device("cpu"))
+    own.load_state_dict(net.state_dict())
+    draw = torch.Generator().manual_seed(0)
+    exact = {name: p.detach().double() for name, p in own.named_parameters()}
+    momenta = {name: torch.zeros_like(p) for name, p in exact.items()}
+    for _ in range(3):
+        for name, p in own.named_parameters():
+            if not name.startswith("sr."):
+                p.grad = torch.randn(p.shape, generator=draw) * 1e-4  # as large as the penalty
+                exact[name], momenta[name] = plain.sgd_step(
+                    exact[name], p.grad.double(), momenta[name], lr=0.01
+                )
+        optimiser.step()
+    for name, p in own.named_parameters():
+        torch.testing.assert_close(p.detach().double(), exact[name], atol=3e-7, rtol=0, msg=name)
+        if name.startswith("sr."):
+            assert p not in optimiser.state
+        else:
+            buffer = optimiser.state[p]["momentum_buffer"].double()
+            torch.testing.assert_close(buffer, momenta[name], atol=1e-9, rtol=1e-5, msg=name)
