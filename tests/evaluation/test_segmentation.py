@@ -3,14 +3,18 @@
 import numpy as np
 import pandas as pd
 import pytest
+from small_cohort import ball, build
 
+from nodulenet.annotations import Group
+from nodulenet.evaluation.inputs import read_cohort
 from nodulenet.evaluation.mask_choice import check_masks, nodule_masks
 from nodulenet.evaluation.mask_scores import SCORES
 from nodulenet.evaluation.mask_summary import mean_by_nodule, summarize_masks, summarize_readers
 from nodulenet.evaluation.reader_pairs import pair_readers
-from nodulenet.evaluation.scan_masks import ScanMasks
+from nodulenet.evaluation.scan_masks import ScanMasks, read_scan_masks
 from nodulenet.evaluation.segmentation import score_masks
 from nodulenet.files import InputError
+from nodulenet.imaging import write_nodules
 from nodulenet.inference.masks import CroppedMask
 
 
@@ -152,3 +156,19 @@ def test_faults_name_their_file():
     for offset in ((9, 0, 0), (-1, 0, 0)):
         with pytest.raises(InputError, match="masks: the mask of row 4 leaves"):
             check_masks({4: block((2, 2, 2), offset)}, (10, 20, 20))
+
+
+def test_an_outline_outside_of_the_volume_is_kept_empty_and_named(tmp_path, caplog):
+    files = build(tmp_path)
+    scan = next(s for s in read_cohort(files.manifest, files.folds) if s.series_uid == "s1")
+    table = pd.read_csv(scan.findings)
+    inside, outside = np.ones((3, 3, 3), bool), np.ones((2, 2, 2), bool)
+    marks = ((inside, (29, 39, 44)), (outside, (500, 0, 0)))
+    group = Group(((0, 0), (1, 0)), inside, (29, 39, 44), marks)
+    write_nodules(scan.outlines, scan.findings, [group], table)
+    masks = read_scan_masks(scan, table)
+    [nodule], [readers] = masks.nodules, masks.readers
+    assert nodule.mask.sum() == ball((30, 40, 45), 9).sum()
+    assert {reader: m.mask.sum() for reader, m in readers.items()} == {1: 27, 2: 0}
+    [said] = [record.getMessage() for record in caplog.records]
+    assert said == "scan s1: nodule 1, reader 2: the outline has no voxel in the volume"
