@@ -40,8 +40,9 @@ def predict_tiled(
     """Predict a volume (z, y, x) window by window and join what lies in the windows' cores.
 
     A candidate belongs to the tile whose core holds its NCS box's centre; suppression then runs
-    over all of them. The detections are not quite those of the whole volume: the network sees
-    some 240 voxels around a place, and a window ends `settings.halo` voxels beyond its core.
+    over all of them. The detections are not quite those of the whole volume: what the network
+    says of a place depends on up to 246 voxels on each side of it, the less the farther away, and
+    a window ends `settings.halo` voxels beyond its core.
     """
     parts = []
     for core, window in tiles(volume.shape, side, settings.halo):

@@ -152,7 +152,8 @@ def test_readers_among_themselves_and_against_their_consensus():
 def test_faults_name_their_file():
     with pytest.raises(InputError, match="labels: label 2 in a scan of 1"):
         nodule_masks(labels(), 1)
-    check_masks({4: block((2, 2, 2), (8, 18, 18))}, (10, 20, 20))  # at the far corner
+    for offset in ((0, 0, 0), (3, 4, 5), (8, 18, 18)):
+        check_masks({4: block((2, 2, 2), offset)}, (10, 20, 20))
     for offset in ((9, 0, 0), (-1, 0, 0)):
         with pytest.raises(InputError, match="masks: the mask of row 4 leaves"):
             check_masks({4: block((2, 2, 2), offset)}, (10, 20, 20))
