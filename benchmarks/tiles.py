@@ -1,6 +1,6 @@
 """Detections of a scan predicted in tiles, against those of the whole scan at once.
 
-python -m benchmarks.tiles results/demo [--stage full] [--cores 64] [--halos 16 32 48 64 96]
+python -m benchmarks.tiles results/demo [--stage full] [--folds 0] [--cores 64] [--halos 32 64]
 
 Each fold's network predicts the scans held out from it, in float32. The cores of the tiles, and so
 the seams, are the same for every halo. A finding (a kept box with a mean probability of at least a
@@ -96,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("results", type=Path, help="folder of a finished cohort")
     parser.add_argument("--stage", default="full")
     parser.add_argument("--cores", type=int, nargs="+", default=[64])
-    parser.add_argument("--halos", type=int, nargs="+", default=[16, 32, 48, 64, 96])
+    parser.add_argument("--halos", type=int, nargs="+", default=[32, 48, 64, 96])
     parser.add_argument("--folds", type=int, nargs="+", default=[0])
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
