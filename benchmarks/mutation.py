@@ -157,6 +157,18 @@ def survey(root: Path, package: str, cache: Path) -> dict[Path, Tests]:
     return found
 
 
+def users(path: Path) -> set[str]:
+    """Modules of a module's package that import it, directly or not, and the module itself."""
+    package = f"nodulenet.{path.parent.name}"
+    texts = {other.stem: other.read_text() for other in path.parent.glob("*.py")}
+    found, more = set(), {path.stem}
+    while more:
+        found |= more
+        imports = [f"from {package}.{stem} import" for stem in found]
+        more = {stem for stem, text in texts.items() if any(i in text for i in imports)} - found
+    return found
+
+
 def surviving_change(root: Path, mutant: Mutant, tests: dict[Path, Tests], cache: Path) -> str:
     """The changed lines of a mutant that no test catches; nothing for one that is caught."""
     path, around = root / mutant.module, place(root, mutant)
@@ -168,13 +180,15 @@ def surviving_change(root: Path, mutant: Mutant, tests: dict[Path, Tests], cache
     if files:
         with tempfile.TemporaryDirectory() as own:
             shutil.copytree(cache, own, dirs_exist_ok=True)
-            if "njit" in source:  # Numba does not see a change of what a compiled function calls
-                for compiled in Path(own).glob(f"{path.parent.name}_*"):
-                    shutil.rmtree(compiled)
+            for stem in users(path):  # Numba does not see a change of what a function calls
+                for compiled in Path(own).glob(f"{path.parent.name}_*/{stem}.*"):
+                    compiled.unlink()
+            before = path.stat()
             path.write_text(changed)
             limit = 10 + 2 * sum(tests[file].seconds for file in files)
             status, _ = run_tests(root, files, Path(own), limit)
             path.write_text(source)
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # by which Numba goes
     lines = ndiff(source.splitlines(), changed.splitlines())
     return "" if status else " ".join(" ".join(line.split()) for line in lines if line[0] in "+-")
 
