@@ -134,7 +134,9 @@ if low >= high:
     raise WorkflowError(f"{CONFIG}: preprocess.hu_window: {low} is not below {high}")
 tile, halo = config["inference"]["tile"], config["inference"]["halo"]
 if tile is not None and tile <= 2 * halo:
-    raise WorkflowError(f"{CONFIG}: inference.tile: {tile} is not above twice inference.halo, {halo}")
+    raise WorkflowError(
+        f"{CONFIG}: inference.tile: {tile} is not above twice inference.halo, {halo}"
+    )
 STAGES = config["train"]["stages"]
 EVALUATED = config["train"]["evaluate"]
 for name in EVALUATED:
