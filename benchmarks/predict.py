@@ -1,6 +1,6 @@
 """Prediction of a whole scan, against the same in plain float32 with channels first.
 
-python -m benchmarks.predict [--weights weights.pt --volume scan.npy] [--tile 192] [--threads 2]
+python -m benchmarks.predict [--weights weights.pt --volume scan.npy] [--tile 256] [--threads 2]
 
 Without weights a network of `--width`, trained for `--warm` steps on made-up crops, predicts a
 made-up volume of `--shape`. Also says how far the detections of the two lie apart, and the peak
@@ -91,6 +91,7 @@ def main() -> None:
     parser.add_argument("--warm", type=int, default=200, help="steps of training before")
     parser.add_argument("--shape", type=int, nargs=3, default=(192, 224, 288))
     parser.add_argument("--tile", type=int)
+    parser.add_argument("--halo", type=int, default=InferenceSettings.halo)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--threshold", type=float, default=0.5)
     parser.add_argument("--repeats", type=int, default=2)
@@ -104,7 +105,9 @@ def main() -> None:
     plain = net.eval()
     ours = copy.deepcopy(net)
     to_device(ours, torch.device("cpu"))
-    settings = InferenceSettings(ncs_threshold=options.threshold, tile=options.tile)
+    settings = InferenceSettings(
+        ncs_threshold=options.threshold, tile=options.tile, halo=options.halo
+    )
 
     def predict(part: NDArray[np.uint8], amp: bool = True) -> ScanPrediction:
         network = ours if amp else plain

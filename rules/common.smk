@@ -153,6 +153,11 @@ check(config, "schemas/config.schema.yaml", CONFIG)
 low, high = config["preprocess"]["hu_window"]
 if low >= high:
     raise WorkflowError(f"{CONFIG}: preprocess.hu_window: {low} is not below {high}")
+tile, halo = config["inference"]["tile"], config["inference"]["halo"]
+if tile is not None and tile <= 2 * halo:
+    raise WorkflowError(
+        f"{CONFIG}: inference.tile: {tile} is not above twice inference.halo, {halo}"
+    )
 STAGES = config["train"]["stages"]
 EVALUATED = config["train"]["evaluate"]
 for name in EVALUATED:

@@ -9,6 +9,11 @@ from typing import Any
 import browser as chromium
 import pytest
 import running
+from hypothesis import settings
+
+# No test is timed: a busy machine would fail it.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def unpack(archive: Path, into: Path) -> Path:

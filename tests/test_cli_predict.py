@@ -95,6 +95,7 @@ def test_tiles(folder: Path, tmp_path: Path) -> None:
     assert predict(folder / "chest.nii.gz", "--weights", weights, *options) == 0
     content = json.loads((tmp_path / "findings.json").read_text())
     assert content["inference"]["tile"] == 160
+    assert content["inference"]["halo"] == 64
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def test_an_output_that_cannot_be_written(
     [
         ("--threshold", "2"),
         ("--threshold", "fp"),
-        ("--tile", "64"),
+        ("--tile", "128"),
         ("--tile", "100"),
         ("--pad-value", "256"),
     ],

@@ -59,7 +59,7 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
         "--tile",
         type=tile_side,
         metavar="VOXELS",
-        help="side of overlapping tiles, a multiple of 16 above 64, where memory is short",
+        help="side of overlapping tiles, a multiple of 16 above 128, where memory is short",
     )
     parser.add_argument(
         "--pad-value",
@@ -84,9 +84,11 @@ def threshold(text: str) -> float | Fraction:
 
 def tile_side(text: str) -> int:
     """A multiple of 16 that leaves a core between the halos of a tile."""
-    value = count(text)
-    if value <= 64 or value % 16:
-        raise argparse.ArgumentTypeError(f"{text} is not a multiple of 16 above 64")
+    from nodulenet.inference.scan import InferenceSettings
+
+    value, least = count(text), 2 * InferenceSettings.halo
+    if value <= least or value % 16:
+        raise argparse.ArgumentTypeError(f"{text} is not a multiple of 16 above {least}")
     return value
 
 

@@ -27,7 +27,8 @@ class InferenceSettings:
     """Thresholds of the prediction of a scan.
 
     pad_value is a grey value of the input. tile: None for the whole scan at once, or the side of
-    overlapping tiles in voxels, a multiple of 16.
+    overlapping tiles in voxels, a multiple of 16. halo: voxels of a tile beyond its core on each
+    side, whose candidates are left to its neighbours; a multiple of 16, below half of the tile.
     """
 
     ncs_threshold: float = 0.5
@@ -35,6 +36,7 @@ class InferenceSettings:
     mask_iou: float = 0.3
     pad_value: int = 170
     tile: int | None = None
+    halo: int = 64
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,21 +10,22 @@ from nodulenet.boxes import nms
 from nodulenet.inference.masks import CroppedMask, suppress_masks
 from nodulenet.inference.scan import InferenceSettings, ScanPrediction
 
-HALO = 32
-"""Voxels of context around a tile's core, on every side within the volume; a multiple of 16."""
-
 Box = tuple[slice, slice, slice]
 
 
-def tiles(shape: tuple[int, ...], side: int) -> Iterator[tuple[Box, Box]]:
+def tiles(shape: tuple[int, ...], side: int, halo: int) -> Iterator[tuple[Box, Box]]:
     """Cores that part a volume of `shape`, and the windows of side `side` at most around them.
 
-    Windows start at multiples of 16, so that every tile sees the anchors of the whole volume.
+    A window reaches `halo` voxels beyond its core on every side within the volume. Both are
+    multiples of 16, so that windows start at such and every tile sees the anchors of the whole
+    volume. Raises ValueError where they leave no core.
     """
-    step = side - 2 * HALO
+    step = side - 2 * halo
+    if step <= 0:
+        raise ValueError(f"tiles of {side} voxels have no core between halos of {halo}")
     for starts in product(*(range(0, n, step) for n in shape)):
         z, y, x = (
-            (slice(a, min(a + step, n)), slice(max(a - HALO, 0), min(a + step + HALO, n)))
+            (slice(a, min(a + step, n)), slice(max(a - halo, 0), min(a + step + halo, n)))
             for a, n in zip(starts, shape, strict=True)
         )
         yield (z[0], y[0], x[0]), (z[1], y[1], x[1])
@@ -39,10 +40,12 @@ def predict_tiled(
     """Predict a volume (z, y, x) window by window and join what lies in the windows' cores.
 
     A candidate belongs to the tile whose core holds its NCS box's centre; suppression then runs
-    over all of them. Away from the seams the detections are those of the whole volume.
+    over all of them. The detections are not quite those of the whole volume: what the network
+    says of a place depends on up to 246 voxels on each side of it, the less the farther away, and
+    a window ends `settings.halo` voxels beyond its core.
     """
     parts = []
-    for core, window in tiles(volume.shape, side):
+    for core, window in tiles(volume.shape, side, settings.halo):
         found = shifted(predict(volume[window]), [s.start for s in window])
         low, high = (np.array([getattr(s, end) for s in core]) - 0.5 for end in ("start", "stop"))
         centres = found.ncs_boxes[:, :3]

@@ -150,6 +150,12 @@ def test_the_challenge_scores_the_part_of_its_list_that_is_there(tmp_path, caplo
     assert set(segmentation["protocol"]) == {"nodulenet"}
 
 
+def test_scans_that_the_challenge_does_not_list_are_counted(tmp_path):
+    lists = {"annotations_excluded.csv": "", "seriesuids.csv": "s0\ns9\n"}
+    content = evaluate(tmp_path, official(tmp_path, lists), protocol="luna16")
+    assert [content[key] for key in ("scans", "listed", "scans_not_listed")] == [1, 2, 2]
+
+
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [

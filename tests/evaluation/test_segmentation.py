@@ -3,14 +3,18 @@
 import numpy as np
 import pandas as pd
 import pytest
+from small_cohort import ball, build
 
+from nodulenet.annotations import Group
+from nodulenet.evaluation.inputs import read_cohort
 from nodulenet.evaluation.mask_choice import check_masks, nodule_masks
 from nodulenet.evaluation.mask_scores import SCORES, compare_masks
 from nodulenet.evaluation.mask_summary import mean_by_nodule, summarize_masks, summarize_readers
 from nodulenet.evaluation.reader_pairs import pair_readers
-from nodulenet.evaluation.scan_masks import ScanMasks
+from nodulenet.evaluation.scan_masks import ScanMasks, read_scan_masks
 from nodulenet.evaluation.segmentation import score_masks
 from nodulenet.files import InputError
+from nodulenet.imaging import write_nodules
 from nodulenet.inference.masks import CroppedMask
 
 
@@ -148,6 +152,8 @@ def test_readers_among_themselves_and_against_their_consensus():
 def test_faults_name_their_file():
     with pytest.raises(InputError, match="labels: label 2 in a scan of 1"):
         nodule_masks(labels(), 1)
+    for offset in ((0, 0, 0), (3, 4, 5), (8, 18, 18)):
+        check_masks({4: block((2, 2, 2), offset)}, (10, 20, 20))
     for offset in ((9, 0, 0), (-1, 0, 0)):
         with pytest.raises(InputError, match="masks: the mask of row 4 leaves"):
             check_masks({4: block((2, 2, 2), offset)}, (10, 20, 20))
@@ -160,3 +166,19 @@ def test_two_masks_without_a_voxel_score_0(shape):
     assert (scores["dice"], scores["iou"], scores["volume_error_mm3"]) == (0, 0, 0)
     undefined = ("surface_mean_mm", "surface_p95_mm", "volume_error_relative")
     assert all(np.isnan(scores[name]) for name in undefined)
+
+
+def test_an_outline_outside_of_the_volume_is_kept_empty_and_named(tmp_path, caplog):
+    files = build(tmp_path)
+    scan = next(s for s in read_cohort(files.manifest, files.folds) if s.series_uid == "s1")
+    table = pd.read_csv(scan.findings)
+    inside, outside = np.ones((3, 3, 3), bool), np.ones((2, 2, 2), bool)
+    marks = ((inside, (29, 39, 44)), (outside, (500, 0, 0)))
+    group = Group(((0, 0), (1, 0)), inside, (29, 39, 44), marks)
+    write_nodules(scan.outlines, scan.findings, [group], table)
+    masks = read_scan_masks(scan, table)
+    [nodule], [readers] = masks.nodules, masks.readers
+    assert nodule.mask.sum() == ball((30, 40, 45), 9).sum()
+    assert {reader: m.mask.sum() for reader, m in readers.items()} == {1: 27, 2: 0}
+    [said] = [record.getMessage() for record in caplog.records]
+    assert said == "scan s1: nodule 1, reader 2: the outline has no voxel in the volume"

@@ -10,6 +10,7 @@ from nodulenet.files import InputError
 from nodulenet.inference.ensemble import (
     MIRRORS,
     Member,
+    _for_score,
     load_members,
     passes,
     predict_ensemble,
@@ -73,6 +74,16 @@ def test_one_network_predicts_as_ever() -> None:
     alone = predict_scan(own.net, VOLUME, ALL, SETTINGS, DfpsSettings(), SrSettings(), amp=False)
     assert len(found.masks) > 3
     check_same(found, alone)
+
+
+@pytest.mark.parametrize("map_of_dfps", ["enc2", "dec2"])
+def test_of_many_runs_only_the_map_that_is_scored_stays_in_memory(map_of_dfps: str) -> None:
+    net = NoduleNet(width=0.1, dfps_features=map_of_dfps).eval()
+    with torch.inference_mode():
+        whole = net.backbone(torch.zeros(1, 1, 32, 32, 32))
+    kept = _for_score(whole, net)
+    assert {name for name in kept._fields if getattr(kept, name).numel()} == {map_of_dfps}
+    assert getattr(kept, map_of_dfps) is getattr(whole, map_of_dfps)
 
 
 def test_a_network_twice_is_the_network_once() -> None:

@@ -1,18 +1,25 @@
-"""The masks of a scan in its own grid."""
+"""The prediction of a fold, and the masks of a scan in its own grid."""
 
+import json
 import logging
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import SimpleITK as sitk
 import small_cohort
+import torch
+from small_training import write_cohort
 
 from nodulenet.files import InputError
 from nodulenet.imaging import Volume
 from nodulenet.inference.masks import CroppedMask, read_masks
 from nodulenet.inference.predict import predict_fold, write_scan_masks
+from nodulenet.inference.scan import InferenceSettings, ScanPrediction, predict_scan
+from nodulenet.inference.table import prediction_table
 from nodulenet.model import NoduleNet
+from nodulenet.model.settings import DfpsSettings, SrSettings
 from nodulenet.model.weights import Provenance, save_weights
 
 # The preprocessed grid starts at (2, 3, 4) of the scan, whose voxels are 1 mm.
@@ -66,3 +73,86 @@ def test_weights_of_other_images_predict_nothing(tmp_path: Path) -> None:
             1,
         )
     assert not list((tmp_path / "out").glob("*.csv"))
+
+
+TRAINED = {
+    "dfps": {"regression": False},
+    "sr": {"snap": "truncate"},
+    "targets": {"margin_total": 5},
+}
+INFERENCE = {"ncs_threshold": 0.6, "nms_iou": 0.2, "mask_iou": 0.4, "pad_value": 7}
+
+
+def untrained(path: Path) -> NoduleNet:
+    """Weights of a network with candidates and masks, which were not trained."""
+    torch.manual_seed(4)
+    net = NoduleNet(width=0.1).eval()
+    torch.nn.init.normal_(net.ncs.logits.weight, std=3)
+    torch.nn.init.normal_(net.sr.logits.weight, std=3)
+    branches = ("ncs", "dfps", "sr")
+    save_weights(net, Provenance({"width": 0.1}, branches, {}, "full", 0, 1, TRAINED), path)
+    return net
+
+
+def predicted_alone(
+    net: NoduleNet, volume: np.ndarray, branches: tuple[str, ...]
+) -> ScanPrediction:
+    settings = InferenceSettings(**INFERENCE)
+    dfps, sr = DfpsSettings(regression=False), SrSettings(snap="truncate")
+    return predict_scan(net, volume, branches, settings, dfps, sr, amp=False)
+
+
+@pytest.mark.parametrize("branches", [("ncs", "dfps"), ("ncs", "dfps", "sr")])
+@pytest.mark.parametrize("tile", [None, 144])
+def test_a_fold_is_its_scans_one_after_the_other(
+    tmp_path: Path, branches: tuple[str, ...], tile: int | None
+) -> None:
+    manifest, folds = write_cohort(tmp_path)
+    for record in tmp_path.glob("*.json"):
+        source = {"source_affine": np.eye(4).tolist(), "source_shape": [36, 40, 44]}
+        record.write_text(json.dumps(json.loads(record.read_text()) | source))
+    net = untrained(tmp_path / "a.pt")
+    settings = {"train": {"device": "cpu", "amp": False}, "inference": INFERENCE | {"tile": tile}}
+    output = tmp_path / "out"
+    predict_fold(manifest, folds, 0, tmp_path / "a.pt", branches, settings, output, 1)
+
+    table = pd.read_csv(output / "predictions.csv", dtype={"seriesuid": str})
+    first, candidates = 1, {}
+    for scan in ("1.0", "1.2"):  # those of fold 0
+        volume = np.load(tmp_path / f"{scan}.npy")
+        alone = predicted_alone(net, volume, branches)
+        expected, order = prediction_table(scan, alone, Volume(volume, np.eye(4)), 5, 0)
+        rows = table[first - 1 : first - 1 + len(order)].reset_index(drop=True)
+        expected = expected.reset_index(drop=True)
+        pd.testing.assert_frame_equal(rows, expected, check_dtype=False, atol=1e-3, rtol=1e-5)
+        masks = {first + order.tolist().index(c): mask for c, mask in alone.masks.items()}
+        assert (output / f"masks/{scan}.npz").exists() == ("sr" in branches)
+        if masks:
+            compare_masks(output / "masks" / scan, masks)
+        candidates[scan] = len(order)
+        first += len(order)
+    assert len(table) == sum(candidates.values())
+    assert min(candidates.values()) > 3
+    assert json.loads((output / "predictions.json").read_text()) == {
+        "fold": 0,
+        "stage": "full",
+        "scans": ["1.0", "1.2"],
+        "candidates": candidates,
+    }
+
+
+def compare_masks(stem: Path, expected: dict[int, CroppedMask]) -> None:
+    """Both files of a scan's masks hold the expected ones, under their numbers.
+
+    In the scan's grid, which is the same here, the first one has all its voxels.
+    """
+    found = read_masks(stem.with_name(f"{stem.name}.npz"))
+    assert list(found) == list(expected)
+    for number, mask in expected.items():
+        assert found[number].offset == mask.offset
+        np.testing.assert_array_equal(found[number].mask, mask.mask)
+    labels = sitk.GetArrayFromImage(sitk.ReadImage(f"{stem}.nii.gz"))
+    assert set(np.unique(labels)) - {0} <= expected.keys()
+    number, mask = next(iter(expected.items()))
+    box = tuple(slice(a, a + n) for a, n in zip(mask.offset, mask.mask.shape, strict=True))
+    np.testing.assert_array_equal(labels[box] == number, mask.mask)

@@ -1,10 +1,13 @@
 """Prediction of one volume by an untrained network: what must hold whatever its weights."""
 
+from dataclasses import asdict
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from nodulenet.annotations.consensus import mask_iou
 from nodulenet.boxes import iou_matrix
@@ -30,6 +33,11 @@ def net() -> NoduleNet:
     torch.nn.init.normal_(net.ncs.logits.weight, std=3)
     torch.nn.init.normal_(net.sr.logits.weight, std=3)
     return net
+
+
+def test_what_is_not_said_is_as_in_the_config() -> None:
+    config = Path(__file__).parents[2] / "config.yaml"
+    assert asdict(InferenceSettings()) == yaml.safe_load(config.read_text())["inference"]
 
 
 def predict(

@@ -142,6 +142,17 @@ def test_a_row_of_another_fold_is_an_error(tmp_path: Path) -> None:
         concat_predictions([folder], folds, tmp_path / "all.csv")
 
 
+@pytest.mark.parametrize("said", [1, 3])
+def test_a_table_of_more_or_fewer_rows_than_were_predicted_is_an_error(
+    tmp_path: Path, said: int
+) -> None:
+    folder = fold_folder(tmp_path, 0, ["1.1"], ["1.1"])
+    write_json(folder / "predictions.json", {"scans": ["1.1"], "candidates": {"1.1": said}})
+    folds = folds_table(tmp_path, ["1.1"])
+    with pytest.raises(InputError, match=rf"scan 1\.1: 2 rows, .*predictions\.json says {said}"):
+        concat_predictions([folder], folds, tmp_path / "all.csv")
+
+
 def test_a_table_without_a_column_is_named(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
     path.write_text("seriesuid,coordX\n")

@@ -9,26 +9,46 @@ from hypothesis import strategies as st
 from nodulenet.boxes import nms
 from nodulenet.inference.masks import CroppedMask, suppress_masks
 from nodulenet.inference.scan import InferenceSettings, ScanPrediction, predict_scan
-from nodulenet.inference.tiles import HALO, predict_tiled, tiles
+from nodulenet.inference.tiles import predict_tiled, tiles
 from nodulenet.model import NoduleNet
 from nodulenet.model.settings import DfpsSettings, SrSettings
 
-SETTINGS = InferenceSettings()
+SETTINGS = InferenceSettings(halo=32)
 
 
-@given(st.tuples(*[st.integers(1, 200)] * 3), st.sampled_from([128, 144, 192]))
+@given(
+    st.tuples(*[st.integers(1, 200)] * 3),
+    st.sampled_from([(128, 32), (128, 48), (144, 64), (192, 16)]),
+)
 def test_cores_part_the_volume_and_windows_hold_them(
-    shape: tuple[int, int, int], side: int
+    shape: tuple[int, int, int], size: tuple[int, int]
 ) -> None:
+    side, halo = size
     count = np.zeros(shape, np.uint8)
-    for core, window in tiles(shape, side):
+    for core, window in tiles(shape, side, halo):
         count[core] += 1
         for c, w, n in zip(core, window, shape, strict=True):
             assert w.start % 16 == 0
             assert w.stop - w.start <= side
-            assert w.start == max(c.start - HALO, 0)
-            assert w.stop == min(c.stop + HALO, n) or c.stop == n == w.stop
+            assert w.start == max(c.start - halo, 0)
+            assert w.stop == min(c.stop + halo, n)
     assert (count == 1).all()
+
+
+def test_tiles_by_hand() -> None:
+    cores = [(0, 32), (32, 64), (64, 70)]
+    windows = [(0, 48), (16, 70), (48, 70)]
+    expected = [
+        ((slice(0, 5), slice(*cy), slice(0, 32)), (slice(0, 5), slice(*wy), slice(0, 32)))
+        for cy, wy in zip(cores, windows, strict=True)
+    ]
+    assert list(tiles((5, 70, 32), 64, 16)) == expected
+
+
+def test_halos_that_leave_no_core_are_refused() -> None:
+    with pytest.raises(ValueError, match="tiles of 128 voxels have no core between halos of 64"):
+        next(tiles((5, 5, 5), 128, 64))
+    assert len(list(tiles((32, 16, 16), 144, 64))) == 2
 
 
 def detect_points(volume: np.ndarray) -> ScanPrediction:

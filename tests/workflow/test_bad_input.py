@@ -30,6 +30,10 @@ def with_train(**changes: Any) -> dict[str, Any]:
             "config.yaml: train.stages.full.branches: ['ncs', 'sr'] is not one of",
         ),
         (
+            {"inference": {"tile": 192, "halo": 96}},
+            "config.yaml: inference.tile: 192 is not above twice inference.halo, 96",
+        ),
+        (
             {"preprocess": {"hu_window": [600, -1200]}},
             "config.yaml: preprocess.hu_window: 600 is not below -1200",
         ),
