@@ -187,9 +187,10 @@ def prepare(
     masks, _ = read_nodules(nodules["nodules"], nodules["findings"])
     labels, painted = label_volume(masks, scan.affine, volume.affine, volume.array.shape)
     outlined = bool(read_readers(nodules["nodules"]))
-    warnings = [line for line in (warning, misfit(scan, masks) if outlined else "") if line]
+    doubts = (*stored.notes, warning, misfit(scan, masks) if outlined else "")
+    warnings = [line for line in doubts if line]
     lost = [f"nodule {label}: {p['lost']}" for label, p in painted.items() if p["lost"]]
-    for line in warnings + lost:
+    for line in warnings[len(stored.notes) :] + lost:  # the reader has logged its notes
         log.warning("scan %s: %s", series_uid, line)
     record = {
         "series_uid": series_uid,

@@ -120,7 +120,7 @@ def _predict(
     findings, notes = find_findings(
         prediction, grid, own, detector.margin_total, threshold.probability
     )
-    notes += [warning] if warning else []
+    notes += [*own.notes, *([warning] if warning else [])]
     advance("writing")
     sources = slice_sources(scan) if scan.is_dicom else None
     labels = paint(findings, own.array.shape)

@@ -9,6 +9,7 @@ from nodulenet.files import InputError
 from nodulenet.imaging.grid import Shape
 
 ROUNDING = 1e-5  # cosine between two axes that float32 and six decimals leave
+GUESSED = "axes taken as LPS"  # in a note: the header has no orientation
 SKEW_LIMIT = 0.2  # degrees; three decimals of a direction cosine stay below it
 
 

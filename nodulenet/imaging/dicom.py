@@ -24,16 +24,17 @@ def read_dicom(folder: Path, series_uid: str | None = None) -> Volume:
     """Read the one CT series at and below a folder, or the one with this UID.
 
     Returns HU (z, y, x), slices sorted by their position along the normal, z rising (for an
-    axial scan). What is odd and no fault is logged as a warning. Raises `InputError` for two
+    axial scan). What is odd and no fault is in its notes and, with the files passed over, logged
+    as a warning. Raises `InputError` for two
     series without a choice, an unreadable slice, slices that differ in shape, orientation or
     spacing, doubled or missing positions and a tilted gantry, naming the files.
     """
     series = read_series(folder, series_uid)
     slices, affine = arranged(series)
-    passed = [f"passed over {line}" for line in told(series.passed)]
-    for line in remarks(series, slices) + passed:
+    notes = tuple(remarks(series, slices))
+    for line in (*notes, *(f"passed over {line}" for line in told(series.passed))):
         log.warning("%s: series %s: %s", folder, series.series_uid, line)
-    return Volume(read_pixels(slices), affine)
+    return Volume(read_pixels(slices), affine, notes)
 
 
 def sorted_slices(

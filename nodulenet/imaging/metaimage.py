@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nodulenet.files import InputError
+from nodulenet.imaging.axes import GUESSED
 from nodulenet.imaging.sizes import inflated, require_size
 
 META_BYTES = {
@@ -123,7 +124,7 @@ def check_meta(path: Path, *, deep: bool = True) -> tuple[str, ...]:
         f"its header has no {keys[0]}: {taken}"
         for keys, taken in (
             (POSITION, "its first voxel is put at 0"),
-            (DIRECTION, "its axes are taken as LPS"),
+            (DIRECTION, GUESSED),
         )
         if not header.keys() & set(keys)
     )

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nodulenet.files import InputError
-from nodulenet.imaging.axes import farthest, squared
+from nodulenet.imaging.axes import GUESSED, farthest, squared
 from nodulenet.imaging.grid import Shape
 from nodulenet.imaging.itk import as_hu
 from nodulenet.imaging.sizes import counted, require_size
@@ -71,7 +71,7 @@ def nifti_place(path: Path) -> tuple[NDArray[np.float64], Shape, tuple[str, ...]
     if not forms:
         affine = np.eye(4)
         affine[:3, :3] = np.fliplr(np.diag(_spacing(path, header)))
-        notes += ("has neither sform nor qform: axes taken as LPS, its first voxel is put at 0",)
+        notes += (f"has neither sform nor qform: {GUESSED}, its first voxel is put at 0",)
         return affine, shape, notes
     chosen = "qform" if "qform" in forms and header["sform_code"] != SCANNER else "sform"
     return forms[chosen], shape, notes + _doubts(path, header, forms, chosen, shape)

@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 
 from nodulenet.files import InputError
+from nodulenet.imaging.axes import GUESSED
 from nodulenet.imaging.metaimage import numbered
 from nodulenet.imaging.sizes import inflated
 
@@ -66,7 +67,7 @@ def check_nrrd(path: Path, *, deep: bool = True) -> tuple[str, ...]:
             inflated(path, file, zlib.MAX_WBITS | 16)
     notes = []
     if not PATIENT_SPACES.fullmatch(fields.get("space", "")):
-        notes.append("its header names no space of the patient: its axes are taken as LPS")
+        notes.append(f"its header names no space of the patient: {GUESSED}")
     if not {"space origin", "axis mins"} & fields.keys():
         notes.append("its header has no space origin: its first voxel is put at 0")
     return tuple(notes)

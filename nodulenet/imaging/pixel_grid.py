@@ -15,8 +15,8 @@ import numpy as np
 
 from nodulenet.annotations import Group, Mark, Reading, Roi
 from nodulenet.files import InputError
-from nodulenet.imaging.orientation import STANDARD, Turn, off_axes, standard, turned_mask
-from nodulenet.imaging.readers import IMAGE_SUFFIXES, read_geometry
+from nodulenet.imaging.orientation import STANDARD, Turn, standard, turned_mask
+from nodulenet.imaging.readers import image_header, read_geometry
 from nodulenet.imaging.volume import Volume, blank
 
 META_SUFFIXES = (".mhd", ".mha")
@@ -40,23 +40,28 @@ def lidc_grid(ct: Path | str, stored: Volume, series_uid: str) -> Volume:
     """As `read_lidc_grid`, for a scan whose geometry as stored is known."""
     ct = Path(ct)
     turned, (order, flips) = standard(stored)
-    if ct.is_dir() or not ct.name.lower().endswith(IMAGE_SUFFIXES):  # DICOM
+    if ct.is_dir():  # DICOM
         if order[0] != 0:
             raise InputError(f"{ct}: its slices are not axial, as those of LIDC's outlines are")
         return stored
     angle = off_axes(stored.affine)
-    if angle > LARGEST_ANGLE:
+    is_meta = ct.suffix.lower() in META_SUFFIXES
+    turns_plane = is_meta and order == (0, 1, 2) and {1, 2} <= set(flips)
+    fault = ""
+    if not image_header(ct).oriented:
+        fault = "its header has no orientation"
+    elif angle > LARGEST_ANGLE:
         fault = f"its axes are {angle:.1f} degrees off the body's"
-        raise InputError(f"{ct}: cannot place outlines, which are in DICOM pixels: {fault}; {HOW}")
-    if not (ct.suffix.lower() in META_SUFFIXES and order == (0, 1, 2) and {1, 2} <= set(flips)):
-        return turned
-    if ct.name == f"{series_uid}.mhd" and flips == (1, 2):
+    elif turns_plane and ct.name == f"{series_uid}.mhd" and flips == (1, 2):
         return stored
-    fault = (
-        "its header turns x and y, as LUNA16's files do with pixels in their DICOM order and other"
-        f" files with pixels turned; LUNA16's would be named {series_uid}.mhd"
-    )
-    raise InputError(f"{ct}: cannot place outlines, which are in DICOM pixels: {fault}; {HOW}")
+    elif turns_plane:
+        fault = (
+            "its header turns x and y, as LUNA16's files do with pixels in their DICOM order and"
+            f" other files with pixels turned; LUNA16's would be named {series_uid}.mhd"
+        )
+    if fault:
+        raise InputError(f"{ct}: cannot place outlines, which are in DICOM pixels: {fault}; {HOW}")
+    return turned
 
 
 def to_standard_grid(

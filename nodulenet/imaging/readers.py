@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from nodulenet.files import InputError, replacing
-from nodulenet.imaging.axes import squared
+from nodulenet.imaging.axes import GUESSED, squared
 from nodulenet.imaging.dicom import read_dicom, sorted_slices
 from nodulenet.imaging.grid import Shape
 from nodulenet.imaging.itk import as_hu, itk_affine, to_itk
@@ -45,13 +45,19 @@ class ImageHeader:
     series_uid: str | None
     notes: tuple[str, ...]
 
+    @property
+    def oriented(self) -> bool:
+        """Whether the header says how the axes lie in the patient."""
+        return not any(GUESSED in note for note in self.notes)
+
 
 def read_volume(path: Path | str, series_uid: str | None = None) -> Volume:
     """Read a CT: a MetaImage, NIfTI or NRRD file, or the folder of a DICOM series.
 
     Returns HU (z, y, x) as int16, or as float32 where they are fractions or exceed it. The
     slices of a file keep its order; those of a DICOM series are sorted along their normal, z
-    rising. The axes are at right angles (`axes.squared`); what had to be decided is logged.
+    rising. The axes are at right angles (`axes.squared`); what had to be decided is
+    logged and in its notes.
     `series_uid` chooses the series of a folder; a file whose header names another series is
     refused. Raises `InputError` naming the file and the fault.
     """
@@ -59,13 +65,11 @@ def read_volume(path: Path | str, series_uid: str | None = None) -> Volume:
     if path.is_dir():
         volume = read_dicom(path, series_uid)
         affine, notes = squared(path, volume.affine, volume.array.shape)
-        array = volume.array
-    else:
-        header = _checked_header(path, series_uid, deep=True)
-        affine, notes = header.affine, header.notes
-        array = _voxels(path)
-    _tell(path, notes)
-    return Volume(array, affine)
+        _tell(path, notes)
+        return Volume(volume.array, affine, volume.notes + notes)
+    header = _checked_header(path, series_uid, deep=True)
+    _tell(path, header.notes)
+    return Volume(_voxels(path), header.affine, header.notes)
 
 
 def read_geometry(
@@ -170,8 +174,8 @@ def write_volume(
     another suffix and for axes that are not at right angles, `OSError` if the file is not whole.
     """
     path = Path(path)
-    suffix = image_suffix(path).lower()
-    if not suffix:
+    suffix = image_suffix(path)
+    if suffix not in IMAGE_SUFFIXES:  # SimpleITK knows none in upper case
         raise InputError(f"{path}: not a format to write ({' '.join(IMAGE_SUFFIXES)})")
     try:
         image = to_itk(volume)

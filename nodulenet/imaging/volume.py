@@ -12,11 +12,13 @@ class Volume:
 
     array: (z, y, x). affine: 4x4, index (z, y, x, 1) -> LPS (x, y, z, 1) in mm; the centre of
     voxel i is i. Direction cosines are part of the affine, so flipped and oblique scans need
-    no case of their own.
+    no case of their own. notes: what was odd or had to be decided when it was read, a line for
+    each.
     """
 
     array: NDArray
     affine: NDArray[np.float64]
+    notes: tuple[str, ...] = ()
 
     @property
     def spacing(self) -> NDArray[np.float64]:

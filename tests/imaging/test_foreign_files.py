@@ -324,15 +324,15 @@ def test_what_a_header_leaves_open_is_told(
 ) -> None:
     bare = {"space": None, "space_directions": None, "space_origin": None, "spacings": "1 2 3"}
     assert told(caplog, nrrd(tmp_path, **bare)) == [
-        "its header names no space of the patient: its axes are taken as LPS",
+        "its header names no space of the patient: axes taken as LPS",
         "its header has no space origin: its first voxel is put at 0",
     ]
     assert told(caplog, nrrd(tmp_path, space="scanner-xyz")) == [
-        "its header names no space of the patient: its axes are taken as LPS"
+        "its header names no space of the patient: axes taken as LPS"
     ]
     assert told(caplog, meta(tmp_path, Offset=None, TransformMatrix=None)) == [
         "its header has no Offset: its first voxel is put at 0",
-        "its header has no TransformMatrix: its axes are taken as LPS",
+        "its header has no TransformMatrix: axes taken as LPS",
     ]
     assert told(caplog, nrrd(tmp_path, space_units='"mm" "mm" "mm"')) == []
     assert told(caplog, meta(tmp_path, DistanceUnits="mm")) == []

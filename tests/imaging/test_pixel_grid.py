@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import raw_images
 from turning import FLIPS, ORIENTATIONS, back, stored
 
 from nodulenet.annotations import (
@@ -152,6 +153,23 @@ def test_oblique_files_are_refused(tmp_path, degrees):
         assert read_lidc_grid(path, SERIES).array.shape == AXIAL.array.shape
         return
     with pytest.raises(InputError, match=rf"its axes are {degrees} degrees off the body's; give"):
+        read_lidc_grid(path, SERIES)
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "header"),
+    [
+        ("a.nii", raw_images.write_nifti, {"sform": 0, "qform": 0}),
+        ("a.nrrd", raw_images.write_nrrd, {"space": "scanner-xyz"}),
+        ("a.mha", raw_images.write_meta, {"TransformMatrix": None}),
+    ],
+)
+def test_a_file_without_orientation_is_refused(tmp_path, name, write, header):
+    path = tmp_path / name
+    write(path, AXIAL.array, raw_images.Grid(np.eye(3)))
+    assert read_lidc_grid(path, SERIES).array.shape == AXIAL.array.shape
+    write(path, AXIAL.array, raw_images.Grid(np.eye(3)), **header)
+    with pytest.raises(InputError, match="in DICOM pixels: its header has no orientation; give"):
         read_lidc_grid(path, SERIES)
 
 
