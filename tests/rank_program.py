@@ -17,7 +17,7 @@ from nodulenet.model import NoduleNet
 from nodulenet.model.settings import Branch
 from nodulenet.training import train as train_module
 from nodulenet.training.distributed import Rank
-from nodulenet.training.validation import HeldOut
+from nodulenet.training.run import HeldOut
 
 
 def break_second(rank: Rank, device: torch.device, how: str) -> None:

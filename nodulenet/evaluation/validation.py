@@ -17,7 +17,7 @@ from nodulenet.model.network import NoduleNet
 from nodulenet.model.settings import Branch
 from nodulenet.model.weights import Provenance
 from nodulenet.training.distributed import Rank
-from nodulenet.training.validation import HeldOut
+from nodulenet.training.run import HeldOut
 
 
 def score_validation(

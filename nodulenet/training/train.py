@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +32,11 @@ from nodulenet.training.history import (
     validation_columns,
     write_history,
 )
+from nodulenet.training.run import HeldOut, Run, Scorer, Validation
 from nodulenet.training.settings import read_optimisation
-from nodulenet.training.stages import Stage, learning_rate, resolve_stage
+from nodulenet.training.stages import learning_rate, resolve_stage
 from nodulenet.training.start import start
-from nodulenet.training.validation import (
-    HeldOut,
-    Scorer,
-    Validation,
-    hold_out,
-    validate,
-    write_held_out,
-)
+from nodulenet.training.validation import hold_out, validate, write_held_out
 from nodulenet.training.warmup import set_rate, warm_up
 
 log = logging.getLogger(__name__)
@@ -50,19 +44,6 @@ log = logging.getLogger(__name__)
 SECTIONS = ("preprocess", "model", "ncs", "dfps", "sr", "targets", "augment", "train")
 WATCHING = ("inference", "froc")
 """Sections that decide how the patients held out are scored."""
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """A stage on a fold: settings are the config's sections, mark the fingerprint of it all."""
-
-    stage: Stage
-    fold: int
-    settings: Mapping[str, Any]
-    mark: str
-    output: Path
-    rank: Rank
-    validation: Validation | None
 
 
 def train_stage(
@@ -207,11 +188,11 @@ def epoch_of(
     """
     # Ablations that share a trunk see the same crops: the seed counts epochs, not stages.
     seed = [read_optimisation(run.settings["train"]).seed, run.fold, run.stage.before + epoch]
-    watched, found = run.validation, dict[str, float]()
+    found: dict[str, float] = {}
     try:
         result = one_epoch(net, optimiser, scans, run.stage, run.settings, seed, run.rank)
-        if watched:
-            found = validate(net, watched, run.stage, run.settings, run.fold, epoch, run.rank)
+        if run.validation:
+            found = validate(net, run, run.validation, epoch)
     except Diverged as error:
         place = f"fold {run.fold}, stage {run.stage.name}, epoch {epoch}"
         raise InputError(f"{place}: {error}: lower train.lr") from error

@@ -1,7 +1,6 @@
 """Patients of the training folds that a training is watched on and not trained on."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,41 +11,17 @@ import torch
 from nodulenet.cohort import read_folds
 from nodulenet.files import InputError, replacing
 from nodulenet.model.network import NoduleNet
-from nodulenet.model.settings import Branch
 from nodulenet.training.averaging import summed
 from nodulenet.training.dataset import TrainingScan
-from nodulenet.training.distributed import Rank
 from nodulenet.training.engine import TERMS, shares_of, term_names
 from nodulenet.training.epoch import epoch_feed
+from nodulenet.training.run import Run, Validation
 from nodulenet.training.settings import read_objective, read_optimisation
-from nodulenet.training.stages import Stage
 
 COLUMNS = ("series_uid", "patient_id", "nodules")
 
 SEED = 2**32 - 1
 """In the place of the epoch: the crops are the same ones in every epoch, and no training's."""
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Scans of a cohort, by series, that a network is scored on while it is trained."""
-
-    manifest: Path
-    folds: Path
-    series: tuple[str, ...]
-
-
-Scorer = Callable[[NoduleNet, HeldOut, Sequence[Branch], Mapping[str, Any], Rank], float]
-"""The CPM of a network on scans held out, by all processes together; the sections of the config."""
-
-
-@dataclass(frozen=True, eq=False)
-class Validation:
-    """The scans held out, and who scores them, where anybody does."""
-
-    scans: Sequence[TrainingScan]
-    held: HeldOut
-    score: Scorer | None
 
 
 def split_patients(nodules: Mapping[str, int], share: float, seed: Sequence[int]) -> frozenset[str]:
@@ -114,15 +89,7 @@ def write_held_out(scans: Sequence[TrainingScan], folds: Path, path: Path) -> No
         pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(temporary, sep="\t", index=False)
 
 
-def validate(
-    net: NoduleNet,
-    validation: Validation,
-    stage: Stage,
-    settings: Mapping[str, Any],
-    fold: int,
-    epoch: int,
-    rank: Rank,
-) -> dict[str, float]:
+def validate(net: NoduleNet, run: Run, validation: Validation, epoch: int) -> dict[str, float]:
     """Loss and its terms on the patients held out, and their CPM after every so many epochs.
 
     The network is as in prediction, with the running statistics of its normalisations; nothing of
@@ -130,38 +97,33 @@ def validate(
     the sum of the terms, each a mean over batches as in training. Raises `Diverged`.
     """
     net.eval()
-    found = validation_terms(net, validation.scans, stage, settings, fold, rank)
+    found = validation_terms(net, run, validation.scans)
     found["loss"] = sum(found.values())
-    every = read_optimisation(settings["train"]).validate_every
-    if validation.score and ((epoch + 1) % every == 0 or epoch + 1 == stage.epochs):
-        found["cpm"] = validation.score(net, validation.held, stage.branches, settings, rank)
+    every = read_optimisation(run.settings["train"]).validate_every
+    if validation.score and ((epoch + 1) % every == 0 or epoch + 1 == run.stage.epochs):
+        branches, settings = run.stage.branches, run.settings
+        found["cpm"] = validation.score(net, validation.held, branches, settings, run.rank)
     return found
 
 
 @torch.no_grad()
-def validation_terms(
-    net: NoduleNet,
-    scans: Sequence[TrainingScan],
-    stage: Stage,
-    settings: Mapping[str, Any],
-    fold: int,
-    rank: Rank,
-) -> dict[str, float]:
+def validation_terms(net: NoduleNet, run: Run, scans: Sequence[TrainingScan]) -> dict[str, float]:
     """Loss terms of one crop per nodule, neither turned nor scaled, by all processes together."""
     plain = {"flip": False, "rotate": False, "scale": [1, 1], "random_crops": 0}
     settings = {
-        **settings,
-        "augment": {**settings["augment"], **plain},
-        "train": {**settings["train"], "sync_batch_norm": False},
+        **run.settings,
+        "augment": {**run.settings["augment"], **plain},
+        "train": {**run.settings["train"], "sync_batch_norm": False},
     }
-    optimisation, objective = read_optimisation(settings["train"]), read_objective(settings, stage)
-    seed = [optimisation.seed, fold, SEED]
+    optimisation = read_optimisation(settings["train"])
+    objective = read_objective(settings, run.stage)
+    seed = [optimisation.seed, run.fold, SEED]
     totals, steps = dict.fromkeys(TERMS, 0.0), 0
-    for parts in epoch_feed(list(scans), settings, seed, rank, np.random.default_rng(seed)):
+    for parts in epoch_feed(list(scans), settings, seed, run.rank, np.random.default_rng(seed)):
         steps += 1
         for part in parts:
             for name, share in shares_of(net, part, objective, optimisation.amp).items():
                 totals[name] += float(share)
-    whole = summed(list(totals.values()), rank, next(net.parameters()).device)
+    whole = summed(list(totals.values()), run.rank, next(net.parameters()).device)
     means = {name: value / max(steps, 1) for name, value in zip(TERMS, whole, strict=True)}
     return {name: means[name] for name in term_names(objective)}

@@ -11,8 +11,9 @@ from nodulenet.model import NoduleNet
 from nodulenet.training.distributed import Rank
 from nodulenet.training.engine import EpochResult
 from nodulenet.training.history import history_row, validation_columns
+from nodulenet.training.run import Run
 from nodulenet.training.stages import Stage
-from nodulenet.training.train import Run, tell
+from nodulenet.training.train import tell
 from nodulenet.training.units import live_share, mean_shares, stays_at_chance, watched
 
 LN2 = math.log(2)

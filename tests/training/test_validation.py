@@ -22,9 +22,10 @@ from nodulenet.training import train as train_module
 from nodulenet.training import train_stage
 from nodulenet.training.dataset import load_training_scans
 from nodulenet.training.distributed import Rank
+from nodulenet.training.run import HeldOut, Run
 from nodulenet.training.settings import read_objective, read_optimisation
 from nodulenet.training.stages import resolve_stage
-from nodulenet.training.validation import HeldOut, hold_out, split_patients, validation_terms
+from nodulenet.training.validation import hold_out, split_patients, validation_terms
 
 SCANS = 12
 TERMS = ("ncs_class", "ncs_box", "dfps_class", "dfps_box", "sr")
@@ -209,10 +210,11 @@ def test_the_losses_of_a_network_are_the_same_again_and_change_nothing(
     own = settings(micro_batch=1)
     stage = resolve_stage(own["train"]["stages"], "full")
     scans = load_training_scans(*cohort, 1)
+    run = Run(stage, 1, own, "", Path(), Rank(), None)
     torch.manual_seed(0)
     net = NoduleNet(**own["model"]).eval()
     before = copy.deepcopy(net.state_dict())
-    first, second = (validation_terms(net, scans, stage, own, 1, Rank()) for _ in range(2))
+    first, second = (validation_terms(net, run, scans) for _ in range(2))
     assert first == second
     assert tuple(first) == TERMS
     assert all(p.grad is None for p in net.parameters())

@@ -11,7 +11,7 @@ import yaml
 from nodulenet.evaluation.validation import score_validation
 from nodulenet.model.weights import load_weights
 from nodulenet.training.distributed import Rank
-from nodulenet.training.validation import HeldOut
+from nodulenet.training.run import HeldOut
 
 RESULTS = "results/tiny"
 
