@@ -15,7 +15,7 @@ import numpy as np
 
 from nodulenet.annotations import Group, Mark, Reading, Roi
 from nodulenet.files import InputError
-from nodulenet.imaging.orientation import STANDARD, Turn, standard, turned_mask
+from nodulenet.imaging.orientation import STANDARD, Turn, off_axes, standard, turned_mask
 from nodulenet.imaging.readers import image_header, read_geometry
 from nodulenet.imaging.volume import Volume, blank
 

@@ -56,17 +56,13 @@ def read_volume(path: Path | str, series_uid: str | None = None) -> Volume:
 
     Returns HU (z, y, x) as int16, or as float32 where they are fractions or exceed it. The
     slices of a file keep its order; those of a DICOM series are sorted along their normal, z
-    rising. The axes are at right angles (`axes.squared`); what had to be decided is
-    logged and in its notes.
+    rising. The axes are at right angles; what had to be decided is logged and in its notes.
     `series_uid` chooses the series of a folder; a file whose header names another series is
     refused. Raises `InputError` naming the file and the fault.
     """
     path = Path(path)
     if path.is_dir():
-        volume = read_dicom(path, series_uid)
-        affine, notes = squared(path, volume.affine, volume.array.shape)
-        _tell(path, notes)
-        return Volume(volume.array, affine, volume.notes + notes)
+        return read_dicom(path, series_uid)
     header = _checked_header(path, series_uid, deep=True)
     _tell(path, header.notes)
     return Volume(_voxels(path), header.affine, header.notes)
@@ -79,13 +75,10 @@ def read_geometry(
     path = Path(path)
     if path.is_dir():
         slices, affine = sorted_slices(path, series_uid)
-        shape = (len(slices), *slices[0].shape)
-        affine, notes = squared(path, affine, shape)
-    else:
-        header = _checked_header(path, series_uid, deep=False)
-        affine, shape, notes = header.affine, header.shape, header.notes
-    _tell(path, notes)
-    return affine, shape
+        return affine, (len(slices), *slices[0].shape)
+    header = _checked_header(path, series_uid, deep=False)
+    _tell(path, header.notes)
+    return header.affine, header.shape
 
 
 def image_header(path: Path, *, deep: bool = False) -> ImageHeader:

@@ -61,8 +61,8 @@ def prepare(folder, series, ct, annotations, source="xml", lungs=None, on_bad_sc
     consensus_scan(series, reading, ct, rules, nodules, on_bad_scan)
     preprocess_scan(series, ct, lungs, nodules, PREPARE, outputs, on_bad_scan)
     record = json.loads(outputs["record"].read_text())
-    scans = pd.DataFrame({"series_uid": [series], "patient_id": ["P"]})
-    row = gather_manifest(scans, folder).iloc[0]
+    own = {"series_uid": [series], "patient_id": ["P"], "annotations": [str(annotations or "")]}
+    row = gather_manifest(pd.DataFrame(own), folder, source).iloc[0]
     return SimpleNamespace(
         folder=folder,
         volume=np.load(outputs["volume"]),

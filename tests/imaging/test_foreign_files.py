@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dicom_files import write_slice
 from raw_images import Grid, write_meta, write_nifti, write_nrrd
 
 from nodulenet.files import InputError
@@ -51,13 +50,6 @@ def nrrd(folder: Path, grid: Grid = PLAIN, **header: str | None) -> Path:
     return folder / "ct.nrrd"
 
 
-def sheared_dicom(folder: Path) -> Path:
-    axes = [1, 0, 0, 0.3, 0.9539392, 0]
-    for number, plane in enumerate(STORED):
-        write_slice(folder / f"{number}.dcm", plane, (0, 0, 2.5 * number), axes)
-    return folder
-
-
 def sheared_nifti(**codes: int):
     srow = SROW.copy()
     srow[0, 2] = 2.5 * 0.3
@@ -72,9 +64,8 @@ def sheared_nifti(**codes: int):
         sheared_nifti(),
         sheared_nifti(qform=1),
         sheared_nifti(sform=2, qform=1),
-        sheared_dicom,
     ],
-    ids=["mha", "nrrd", "nii", "nii beside a plain qform", "nii aligned beside it", "dicom"],
+    ids=["mha", "nrrd", "nii", "nii beside a plain qform", "nii aligned beside it"],
 )
 def test_a_sheared_volume_is_refused_at_reading(tmp_path: Path, write) -> None:
     refused(write(tmp_path), r"sheared: .* (16\.7|17\.5) degrees off right angles")
