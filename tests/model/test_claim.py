@@ -4,11 +4,13 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Thread
 
 import pytest
+import torch
 
 from nodulenet.model import claim
-from nodulenet.model.claim import claim_devices, take_free
+from nodulenet.model.claim import claim_devices, hold_devices, lock, take_free
 
 HOLD = """
 import sys
@@ -49,3 +51,22 @@ def test_too_few_devices_are_not_held_while_waiting(
     monkeypatch.setattr(claim.time, "sleep", lambda _: other.close())
     with claim_devices(["a", "b"], 2, tmp_path) as both:
         assert both == [0, 1]
+
+
+def test_nobody_chooses_while_another_does(tmp_path: Path) -> None:
+    taken: list[int] = []
+    with ExitStack() as held, ExitStack() as choosing:
+        assert lock(tmp_path / "choose.lock", choosing, wait=False)
+        second = Thread(target=lambda: taken.extend(take_free(["a"], 1, tmp_path, held)))
+        second.start()
+        second.join(0.2)
+        assert taken == []
+        choosing.close()
+        second.join()
+        assert taken == [0]
+
+
+def test_the_cpu_is_shared() -> None:
+    with hold_devices("cpu", 3) as first, hold_devices("cpu", 1) as second:
+        assert first == [torch.device("cpu")] * 3
+        assert second == [torch.device("cpu")]
