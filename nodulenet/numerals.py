@@ -25,6 +25,14 @@ def to_number(text: str) -> float:
     return value
 
 
+def is_positive(text: str) -> bool:
+    """Whether a text is a number above 0."""
+    try:
+        return to_number(text) > 0
+    except ValueError:
+        return False
+
+
 def to_count(text: str) -> int:
     """A whole number of at most 18 digits, without a sign.
 

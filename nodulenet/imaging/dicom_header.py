@@ -8,7 +8,6 @@ is opened: it is slow to import and most scans are no DICOM.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nodulenet.files import REASON_LENGTH, InputError
+from nodulenet.numerals import to_number
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 # As DICOM writes numbers: Python would also take 1_0, infinity and digits of other scripts.
-DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 # The least and the largest value that a scan of a body can have, in mm, HU or pixels.
 LIMITS = {
     "ImagePositionPatient": (-1e5, 1e5),
@@ -168,4 +167,7 @@ def axes_of(data: Dataset, where: object) -> NDArray[np.float64]:
 def _decimal(value: Any) -> float:
     """A number as DICOM writes it, NaN for anything else."""
     text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
-    return float(text) if DECIMAL.fullmatch(text.strip()) else math.nan
+    try:
+        return to_number(text.strip())
+    except ValueError:
+        return math.nan

@@ -13,6 +13,7 @@ from pathlib import Path
 from nodulenet.files import InputError
 from nodulenet.imaging.axes import GUESSED
 from nodulenet.imaging.sizes import inflated, require_size
+from nodulenet.numerals import is_positive, to_count
 
 META_BYTES = {
     "MET_CHAR": 1,
@@ -29,7 +30,6 @@ META_BYTES = {
     "MET_DOUBLE": 8,
 }
 LINE = 65536
-FLOAT = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 SLICES = 100_000  # names of data files at most
 PATTERN = re.compile(r"([^\s%]*%0?[0-9]{0,2}d[^\s%]*)\s+([0-9]+)\s+([0-9]+)\s+([0-9]+)")
 POSITION = ("Offset", "Position", "Origin")
@@ -102,7 +102,8 @@ def check_meta(path: Path, *, deep: bool = True) -> tuple[str, ...]:
     size = _sizes(path, header)
     wanted = math.prod(size) * META_BYTES[header["ElementType"]]
     _check_space(path, header)
-    skip = _whole(path, header.get("HeaderSize", "0"))
+    own = header.get("HeaderSize", "0")
+    skip = -1 if own == "-1" else _whole(path, own)  # -1: of any length
     packed = header.get("CompressedData", "False").lower() == "true"
     files = meta_files(path)
     if _by_slice(header["ElementDataFile"]):
@@ -157,16 +158,17 @@ def _sizes(path: Path, header: Header) -> list[int]:
 
 
 def _whole(path: Path, text: str) -> int:
-    if not re.fullmatch(r"[+-]?[0-9]+", text):
-        raise InputError(f"{path}: bad number in the header: {text!r} is not whole")
-    return int(text)
+    try:
+        return to_count(text)
+    except ValueError as error:
+        raise InputError(f"{path}: bad number in the header: {error}") from None
 
 
 def _check_space(path: Path, header: Header) -> None:
     """Refuse spacing that is not positive, which mirrors a scan, and lengths that are not mm."""
     key = next(key for key in ("ElementSpacing", "ElementSize") if key in header)
     for text in header[key].split():
-        if not re.fullmatch(FLOAT, text) or float(text) <= 0:
+        if not is_positive(text):
             raise InputError(f"{path}: {key} {header[key]}: a spacing must be above 0")
     if header.get("DistanceUnits", "mm") not in ("mm", "?", ""):
         raise InputError(f"{path}: DistanceUnits {header['DistanceUnits']}: only mm are read")

@@ -1,6 +1,5 @@
 """The header of an NRRD file, and what SimpleITK takes from it without a word."""
 
-import math
 import re
 import zlib
 from pathlib import Path
@@ -9,6 +8,7 @@ from nodulenet.files import InputError
 from nodulenet.imaging.axes import GUESSED
 from nodulenet.imaging.metaimage import numbered
 from nodulenet.imaging.sizes import inflated
+from nodulenet.numerals import is_positive
 
 LINE = 65536
 # The first three axes; a fourth, time, has no place in a single scan.
@@ -76,7 +76,7 @@ def check_nrrd(path: Path, *, deep: bool = True) -> tuple[str, ...]:
 def _check_space(path: Path, fields: dict[str, str]) -> None:
     """Refuse spacing that is not positive, axes without a direction, and units beside mm."""
     for text in fields.get("spacings", "").split():
-        if not _positive(text) and fields.get("dimension") == "3":
+        if not is_positive(text) and fields.get("dimension") == "3":
             raise InputError(f"{path}: spacings {fields['spacings']}: a spacing must be above 0")
     directions = fields.get("space directions", "")
     if "none" in directions.lower() and fields.get("dimension") == "3":
@@ -84,10 +84,3 @@ def _check_space(path: Path, fields: dict[str, str]) -> None:
     for unit in re.findall(r'"([^"]*)"', fields.get("space units", "")):
         if unit.strip().lower() not in MM:
             raise InputError(f"{path}: space units {fields['space units']}: only mm are read")
-
-
-def _positive(text: str) -> bool:
-    try:
-        return 0 < float(text) < math.inf
-    except ValueError:
-        return False

@@ -22,6 +22,7 @@ from torch.multiprocessing.spawn import ProcessContext, ProcessException
 from nodulenet.files import InputError
 from nodulenet.model.claim import hold_devices
 from nodulenet.model.device import choose_device
+from nodulenet.numerals import to_count
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def rank_given(environment: Mapping[str, str]) -> Rank | None:
     else:
         return None
     try:
-        number, size, local = (int(environment[name]) for name in names)
+        number, size, local = (to_count(environment[name]) for name in names)
     except KeyError as error:
         raise InputError(f"environment: {error.args[0]} is not set beside {names[1]}") from None
     except ValueError as error:
@@ -94,7 +95,7 @@ def slurm_meeting(environment: Mapping[str, str]) -> str:
 
     MASTER_ADDR and MASTER_PORT go before, where they are set.
     """
-    job, step = (int(environment.get(name, 0)) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
+    job, step = (to_count(environment.get(name, "0")) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
     port = 20000 + (64 * job + step) % 20000
     host = first_node(environment["SLURM_STEP_NODELIST"])
     return f"tcp://{environment.get('MASTER_ADDR', host)}:{environment.get('MASTER_PORT', port)}"

@@ -242,7 +242,7 @@ def test_a_broken_qform_beside_an_sform(tmp_path: Path, caplog: pytest.LogCaptur
         ({"ElementSpacing": "0.7 0.8 nan"}, "above 0"),
         ({"ElementSpacing": "0.7 0_8 2.5"}, "above 0"),
         ({"ElementSpacing": None, "ElementSize": "0.7 0.8 -2.5"}, "ElementSize .* above 0"),
-        ({"DimSize": "-5 -4 3"}, "bad number in the header: a size of -5"),
+        ({"DimSize": "-5 -4 3"}, "bad number in the header: .-5. is not a whole number"),
         ({"DimSize": "5 4 0_3"}, "bad number"),
         ({"DistanceUnits": "cm"}, "DistanceUnits cm: only mm"),
         ({"TransformMatrix": "2 0 0 0 2 0 0 0 2"}, "direction cosines have the lengths"),
