@@ -109,7 +109,7 @@ def test_a_fold_is_its_scans_one_after_the_other(
 ) -> None:
     manifest, folds = write_cohort(tmp_path)
     for record in tmp_path.glob("*.json"):
-        source = {"source_affine": np.eye(4).tolist(), "source_shape": [36, 40, 44]}
+        source = {"stored_affine": np.eye(4).tolist(), "stored_shape": [36, 40, 44]}
         record.write_text(json.dumps(json.loads(record.read_text()) | source))
     net = untrained(tmp_path / "a.pt")
     settings = {"train": {"device": "cpu", "amp": False}, "inference": INFERENCE | {"tile": tile}}
