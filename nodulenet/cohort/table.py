@@ -13,7 +13,7 @@ PATHS = ("ct", "annotations", "lung_mask")
 
 
 def read_scan_table(path: Path | str) -> pd.DataFrame:
-    """Read a scan table: one row a scan, columns `series_uid, patient_id, ct, annotations,
+    """Read a scan table: one row per scan, columns `series_uid, patient_id, ct, annotations,
     lung_mask` and optionally `fold`, all as text; paths are resolved against its folder.
 
     `annotations` and `lung_mask` may be empty. Raises `InputError` naming the table and its

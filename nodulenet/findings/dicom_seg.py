@@ -61,7 +61,7 @@ def build_segmentation(
     tracked: Sequence[Tracked],
     fingerprint: str,
 ) -> Segmentation | None:
-    """A binary segmentation with one segment a finding that has a mask; None if none has.
+    """A binary segmentation with one segment per finding that has a mask; None if none has.
 
     sources: of the slices in the order of the masks' grid. Segments are numbered 1, 2, ... in the
     order of the findings; a segment's label and tracking ID name its finding. fingerprint: hash

@@ -1,4 +1,4 @@
-"""findings.csv: one row a finding, LUNA16's columns first."""
+"""findings.csv: one row per finding, LUNA16's columns first."""
 
 from collections.abc import Sequence
 from pathlib import Path
