@@ -40,7 +40,7 @@ ORIGIN = {"consensus": "nodulenet/union/nearest/0.4", "level": 3, "config": "0" 
 
 
 def main() -> None:
-    """Print one line per step; with --step take that step in the folder and print its peak memory."""
+    """Print one line per step; with --step take that step there and print its peak memory."""
     options = parse()
     if options.step:
         STEPS[options.step](options.folder)

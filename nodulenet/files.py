@@ -61,8 +61,13 @@ def own_artefact(path: Path | str, *aside: Path | str) -> Iterator[None]:
             raise InputError(f"{path}: {error.strerror}") from error
         if isinstance(error, FileNotFoundError):
             raise CorruptArtefact(f"{path}: {error.strerror}", *files) from error
-        reason = " ".join(str(error).split())[:REASON_LENGTH] or type(error).__name__
-        raise CorruptArtefact(f"{path}: damaged or cut short: {reason}", *files) from error
+        fault = f"{path}: damaged or cut short: {reason_of(error)}"
+        raise CorruptArtefact(fault, *files) from error
+
+
+def reason_of(error: Exception) -> str:
+    """A library's message in one line, or the kind of the error where it has none."""
+    return " ".join(str(error).split())[:REASON_LENGTH] or type(error).__name__
 
 
 def _cannot_open(error: BaseException | None) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nodulenet.files import REASON_LENGTH, InputError
+from nodulenet.files import REASON_LENGTH, InputError, reason_of
 from nodulenet.numerals import to_number
 
 if TYPE_CHECKING:
@@ -65,11 +65,6 @@ def read_header(path: Path, tags: Sequence[str] | None = None) -> Dataset:
         raise
     except Exception as error:
         raise InputError(f"{path}: bad DICOM header: {reason_of(error)}") from error
-
-
-def reason_of(error: Exception) -> str:
-    """A library's message in one line."""
-    return " ".join(str(error).split())[:REASON_LENGTH] or type(error).__name__
 
 
 def value_of(data: Dataset, tag: str, where: object) -> Any:

@@ -11,8 +11,8 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from nodulenet.files import InputError
-from nodulenet.imaging.dicom_header import count_of, reason_of
+from nodulenet.files import InputError, reason_of
+from nodulenet.imaging.dicom_header import count_of
 from nodulenet.imaging.dicom_slices import Slice
 from nodulenet.imaging.itk import as_hu
 
