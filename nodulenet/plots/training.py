@@ -39,7 +39,7 @@ def plot_training(histories: Mapping[str, Path], output: Path) -> None:
     """
     tables = {name: read_history(Path(path)) for name, path in histories.items()}
     shown = [column for column in TITLES if any(t[column].notna().any() for t in tables.values())]
-    rows = -(-(len(shown) + 1) // COLUMNS_OF_PANELS)
+    rows = -(-len(shown) // COLUMNS_OF_PANELS)
     with drawing(Path(output), 10, 2.5 * rows) as figure:
         panels = figure.subplots(rows, COLUMNS_OF_PANELS, sharex=True, squeeze=False).ravel()
         for axes, column in zip(panels, shown, strict=False):
@@ -50,7 +50,7 @@ def plot_training(histories: Mapping[str, Path], output: Path) -> None:
         if any(held_out(t, column) for t in tables.values() for column in shown):
             handles = [*handles, Line2D([], [], color="grey", linestyle="--", lw=1.2)]
             labels = [*labels, "patients held out"]
-        panels[len(shown)].legend(handles, labels, loc="center left", title="stage")
+        figure.legend(handles, labels, loc="outside right center", title="stage", fontsize=8)
         figure.supxlabel("epoch, counted from the first stage", fontsize=9)
 
 
