@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nodulenet.cohort import fixed_folds, read_scan_table
+from nodulenet.scan_table import fixed_folds, missing_files, read_scan_table, read_scans
 from nodulenet.files import InputError
 
 HEAD = "series_uid\tpatient_id\tct\tannotations\tlung_mask"
