@@ -11,7 +11,7 @@ import tiny
 def test_a_cohort_without_outlines(first_run: Path) -> None:
     # In the folder of the finished run, whose compiled loops it finds; it writes beside it.
     tiny.write_boxes(first_run)
-    running.run(first_run, "--configfile", "boxes.yaml")
+    running.run(first_run, "--configfile", "config.yaml", "boxes.yaml")
     results = first_run / "results/boxes"
     manifest = pd.read_csv(results / "manifest.tsv", sep="\t")
     assert manifest["n_nodules"].tolist() == manifest["n_kept"].tolist() == [2, 1]
