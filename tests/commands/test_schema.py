@@ -35,7 +35,6 @@ def test_the_shipped_configs_fit(validator: Draft202012Validator, name: str) -> 
         {"augment": {"scale": [0.5]}},
         {"preprocess": {"pad_value": 256}},
         {"froc": {"protocol": "x"}},
-        {"weights": {"full": {"first": "a.pt"}}},
     ],
 )
 def test_what_the_workflow_refuses_does_not_fit(
