@@ -24,7 +24,7 @@ from nodulenet.evaluation.scan_masks import ScanMasks
 from nodulenet.evaluation.segmentation import score_masks
 from nodulenet.imaging import resample_mask, target_grid
 from nodulenet.imaging.nodule_store import reader_masks
-from nodulenet.inference.masks import CroppedMask
+from nodulenet.masks import CroppedMask
 
 MM = np.ones(3)
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.timing import print_machine, print_table, time_in_turn
 from nodulenet.annotations import Mark, Roi, Session, SliceGeometry, consensus
-from nodulenet.cohort.counts import count_corpus
+from nodulenet.audit.corpus import count_corpus
 
 READERS = 4
 

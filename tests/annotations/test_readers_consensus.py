@@ -14,7 +14,6 @@ from nodulenet.annotations import (
     consensus,
     count_levels,
     mark_mask,
-    mask_iou,
 )
 from nodulenet.files import InputError
 
@@ -89,9 +88,9 @@ def test_iou_of_cropped_masks_is_that_of_whole_volumes(a_box, b_box, random):
         volume = np.zeros((10, 10, 10), bool)
         volume[tuple(slice(o, o + s) for o, s in zip(offset, shape, strict=True))] = mask
         volumes.append(volume)
-        crops.append((mask, offset))
+        crops.append(CroppedMask(mask, offset))
     expected = (volumes[0] & volumes[1]).sum() / (volumes[0] | volumes[1]).sum()
-    assert mask_iou(*crops[0], *crops[1]) == pytest.approx(expected)
+    assert mask_iou(*crops) == pytest.approx(expected)
 
 
 def test_an_iou_of_exactly_the_threshold_does_not_join():

@@ -22,7 +22,7 @@ from nodulenet.imaging import (
     read_volume,
     write_volume,
 )
-from nodulenet.inference.masks import CroppedMask
+from nodulenet.masks import CroppedMask
 from nodulenet.inference.predict import write_scan_masks
 
 SERIES = tiny.SERIES[0]

@@ -15,7 +15,7 @@ from nodulenet.evaluation.scan_masks import ScanMasks, read_scan_masks
 from nodulenet.evaluation.segmentation import score_masks
 from nodulenet.files import InputError
 from nodulenet.imaging import write_nodules
-from nodulenet.inference.masks import CroppedMask
+from nodulenet.masks import CroppedMask
 
 
 def block(shape, offset):

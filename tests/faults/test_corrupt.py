@@ -22,7 +22,7 @@ from nodulenet.cohort.annotate import leave_out
 from nodulenet.files import CorruptArtefact, read_json, set_aside
 from nodulenet.imaging import findings_table, read_nodules, write_nodules
 from nodulenet.imaging.store import open_scan
-from nodulenet.inference.masks import read_masks
+from nodulenet.masks import read_masks
 from nodulenet.inference.table import read_predictions
 from nodulenet.model import NoduleNet
 from nodulenet.model.weights import Provenance, load_weights, save_weights

@@ -15,7 +15,7 @@ from nodulenet.inference.ensemble import (
     passes,
     predict_ensemble,
 )
-from nodulenet.inference.masks import CroppedMask
+from nodulenet.masks import CroppedMask
 from nodulenet.inference.scan import InferenceSettings, ScanPrediction, predict_scan
 from nodulenet.model import NoduleNet
 from nodulenet.model.settings import DfpsSettings, SrSettings

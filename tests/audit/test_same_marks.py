@@ -1,5 +1,5 @@
 from nodulenet.annotations import Mark, Reading, Roi, Session
-from nodulenet.annotations.same_marks import absence, extent, pair_marks, roi_differences
+from nodulenet.audit.same_marks import absence, extent, pair_marks, roi_differences
 
 NAMES = ("the XML", "the database")
 

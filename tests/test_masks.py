@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nodulenet.files import InputError
-from nodulenet.inference.masks import (
+from nodulenet.masks import (
     CroppedMask,
     read_masks,
     suppress_masks,
