@@ -121,9 +121,7 @@ def unpack_masks(shapes: NDArray, offsets: NDArray, bits: NDArray) -> list[Cropp
     parts = np.split(bits, ends[:-1]) if len(ends) else []
     return [
         CroppedMask(np.unpackbits(part, count=size).astype(bool).reshape(shape), (z, y, x))
-        for part, size, shape, (z, y, x) in zip(
-            parts, sizes, shapes, offsets.tolist(), strict=True
-        )
+        for part, size, shape, (z, y, x) in zip(parts, sizes, shapes, offsets.tolist(), strict=True)
     ]
 
 

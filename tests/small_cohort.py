@@ -20,8 +20,8 @@ from nodulenet.cohort.sources import ROWS
 from nodulenet.imaging import write_nodules
 from nodulenet.imaging.store import write_scan
 from nodulenet.imaging.volume import Volume
-from nodulenet.masks import CroppedMask, crop, write_masks
 from nodulenet.inference.table import COLUMNS as PREDICTION_COLUMNS
+from nodulenet.masks import CroppedMask, crop, write_masks
 
 SHAPE = (60, 80, 90)
 NODULES = {"s0": [((20, 30, 30), 6), ((40, 60, 70), 4)], "s1": [((30, 40, 45), 9)], "s2": []}

@@ -108,7 +108,12 @@ def consensus(
 
 
 def _voxels(
-    mark: Mark, drawn: CroppedMask, geometry: SliceGeometry, z: ZRule, where: str, protocol: Protocol
+    mark: Mark,
+    drawn: CroppedMask,
+    geometry: SliceGeometry,
+    z: ZRule,
+    where: str,
+    protocol: Protocol,
 ) -> tuple[CroppedMask, tuple[str, ...]]:
     """The voxels that a mark votes for, and a line if that is an exception."""
     if protocol == "nodulenet":

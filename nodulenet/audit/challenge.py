@@ -67,8 +67,8 @@ def compare_excluded(
     excluded: CSV with seriesuid, coordX, coordY, coordZ, diameter_mm. In each scan rows and marks
     are paired one to one, no pair farther apart than `reach` (mm): as many as can be, and of
     these with the least sum of distances. A row is found if its mark is one of our excluded
-    findings: a small nodule, a non-nodule, a mark of a group below `level`. Gives a row for each
-    of the list, in its order: row (from 1), the list's columns, found (0 or 1), distance_mm (NaN:
+    findings: a small nodule, a non-nodule, a mark of a group below `level`. Returns one row per
+    row of the list, in its order: row (from 1), the list's columns, found (0 or 1), distance_mm (NaN:
     no mark to measure to), kind and name of the mark, and the cause where it is not found; and
     the excluded findings of these scans that no row has.
 

@@ -23,10 +23,10 @@ from nodulenet.annotations import (
     pylidc_scans,
     read_lidc_xml,
 )
-from nodulenet.annotations.slices import ZRule
 from nodulenet.cohort.table import read_scan_table
 from nodulenet.files import InputError
 from nodulenet.progress import track
+from nodulenet.settings import ConsensusSettings
 
 Passed = list[tuple[Path, str]]
 COUNTS = ("series_uid", "marks", "n1", "n2", "n3", "n4")
@@ -117,23 +117,18 @@ def _image_place(ct: Path, series_uid: str) -> tuple[SliceGeometry, float]:
 
 
 def count_corpus(
-    annotations: Path | None,
-    scans: Path | None,
-    iou_threshold: float = 0.4,
-    z: ZRule = "nearest",
-    protocol: Protocol = "nodulenet",
-    merge: Merge = "union",
+    annotations: Path | None, scans: Path | None, rules: ConsensusSettings
 ) -> tuple[pd.DataFrame, Passed, Passed]:
     """Marks >= 3 mm and groups of level >= 1 to 4 of every series, what was not used, and notes.
 
-    annotations, scans and errors: as of `read_corpus`. Columns: series_uid, marks, n1, n2, n3,
-    n4. Given third is what the groups note, exceptions to the rules of protocol and merge.
+    annotations, scans and errors: as for `read_corpus`. Columns: series_uid, marks, n1, n2, n3,
+    n4. The third result is what the groups note: exceptions to the rules of protocol and merge.
     """
     passed: Passed = []
     notes: Passed = []
     rows = []
     for placed in read_corpus(annotations, scans, passed):
-        groups = placed_consensus(placed, iou_threshold, z, protocol, merge)
+        groups = placed_consensus(placed, rules)
         sessions = placed.reading.sessions
         marks = sum(mark.kind == "nodule" for session in sessions for mark in session.marks)
         rows.append((placed.reading.series_uid, marks, *count_levels(groups)))
@@ -143,44 +138,37 @@ def count_corpus(
 
 
 def measure_protocols(
-    annotations: Path | None,
-    scans: Path | None,
-    iou_threshold: float = 0.4,
-    z: ZRule = "nearest",
+    annotations: Path | None, scans: Path | None, rules: ConsensusSettings
 ) -> pd.DataFrame:
     """Nodules and their median volume at each level, under each protocol and merge.
 
-    Arguments and errors as of `read_corpus`. Columns: protocol, merge, level (at least), nodules,
-    median_volume_mm3 (NaN without nodules). A volume is that of the group's mask in the scan's
-    own grid.
+    rules: of these, z and iou_threshold count. Other arguments and errors: as for `read_corpus`.
+    Columns: protocol, merge, level (at least), nodules, median_volume_mm3 (NaN without nodules).
+    A volume is that of the group's mask in the scan's own grid.
     """
-    rules = list(product(get_args(Protocol), get_args(Merge)))
-    found: dict[tuple[Protocol, Merge], list[tuple[int, float]]] = {rule: [] for rule in rules}
+    variants = [
+        rules.model_copy(update={"protocol": protocol, "merge": merge})
+        for protocol, merge in product(get_args(Protocol), get_args(Merge))
+    ]
+    found: list[list[tuple[int, float]]] = [[] for _ in variants]
     for placed in read_corpus(annotations, scans, []):
-        for protocol, merge in rules:
-            groups = placed_consensus(placed, iou_threshold, z, protocol, merge)
-            sizes = [(group.level, group.mask.sum() * placed.voxel_mm3) for group in groups]
-            found[protocol, merge] += sizes
+        for sizes, variant in zip(found, variants, strict=True):
+            groups = placed_consensus(placed, variant)
+            sizes += [(group.level, group.mask.sum() * placed.voxel_mm3) for group in groups]
     rows = []
-    for (protocol, merge), sizes in found.items():
+    for sizes, variant in zip(found, variants, strict=True):
         for level in LEVELS:
             volumes = [volume for own, volume in sizes if own >= level]
             median = float(np.median(volumes)) if volumes else np.nan
-            rows.append((protocol, merge, level, len(volumes), median))
+            rows.append((variant.protocol, variant.merge, level, len(volumes), median))
     columns = ["protocol", "merge", "level", "nodules", "median_volume_mm3"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def placed_consensus(
-    placed: PlacedReading,
-    iou_threshold: float = 0.4,
-    z: ZRule = "nearest",
-    protocol: Protocol = "nodulenet",
-    merge: Merge = "union",
-) -> list[Group]:
+def placed_consensus(placed: PlacedReading, rules: ConsensusSettings) -> list[Group]:
     """All groups of one reading of a corpus. Raises `InputError` naming its source."""
-    sessions = placed.reading.sessions
+    chosen = rules.model_dump(exclude={"level"})
     try:
-        return consensus(sessions, placed.geometry, 1, iou_threshold, z, protocol, merge)
+        return consensus(placed.reading.sessions, placed.geometry, level=1, **chosen)
     except InputError as error:
         raise InputError(f"{placed.source}: {error}") from error

@@ -105,9 +105,9 @@ def label_volume(
     places: dict[int, tuple[int, int, tuple[slice, ...]]] = {}
     for label, mask in wanted:
         moved = resample_mask(mask, source_affine, target_affine)
-        inside = crop(*moved, target_shape)
-        labels[inside.box][inside.mask] = label
-        places[label] = (int(moved.mask.sum()), int(inside.mask.sum()), inside.box)
+        left = crop(*moved, target_shape)
+        labels[left.box][left.mask] = label
+        places[label] = (int(moved.mask.sum()), int(left.mask.sum()), left.box)
     painted: dict[int, Painted] = {}
     for label, (whole, inside, box) in places.items():
         voxels = int((labels[box] == label).sum())

@@ -15,10 +15,10 @@ from nodulenet.cohort import read_folds, read_manifest
 from nodulenet.files import write_json
 from nodulenet.imaging import Volume, restore_mask, write_volume
 from nodulenet.imaging.store import open_scan
-from nodulenet.masks import CroppedMask, write_masks
 from nodulenet.inference.scan import InferenceSettings, ScanPrediction, predict_scan
 from nodulenet.inference.table import prediction_table, write_predictions
 from nodulenet.inference.tiles import predict_tiled
+from nodulenet.masks import CroppedMask, write_masks
 from nodulenet.model.claim import hold_devices
 from nodulenet.model.device import choose_device, to_device
 from nodulenet.model.given import check_preprocess

@@ -17,9 +17,6 @@ from nodulenet.annotations import (
     consensus,
     read_lidc_xml,
 )
-from nodulenet.cohort import read_scan_table
-from nodulenet.cohort.annotate import annotate_scan
-from nodulenet.cohort.steps import consensus_scan
 from nodulenet.audit.challenge import (
     ChallengeMark,
     challenge_marks,
@@ -27,6 +24,9 @@ from nodulenet.audit.challenge import (
     match_rows,
     nodule_rows,
 )
+from nodulenet.cohort import read_scan_table
+from nodulenet.cohort.annotate import annotate_scan
+from nodulenet.cohort.steps import consensus_scan
 from nodulenet.files import InputError
 from nodulenet.imaging import blank, read_geometry
 

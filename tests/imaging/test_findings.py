@@ -12,13 +12,14 @@ from nodulenet.imaging import (
     target_grid,
     write_nodules,
 )
+from nodulenet.masks import CroppedMask
 
 AFFINE = np.array([[0, 0, 0.5, 10], [0, 0.5, 0, 20], [2, 0, 0, -30], [0, 0, 0, 1]], float)
 SHAPE = (20, 60, 60)
 
 
 def group(members, mask, offset):
-    return Group(members, mask, offset, ((mask, offset),) * len(members))
+    return Group(members, mask, offset, (CroppedMask(mask, offset),) * len(members))
 
 
 def point(kind, x, y, z):

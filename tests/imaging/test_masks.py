@@ -64,7 +64,9 @@ def test_thick_slices_by_hand():
     """One voxel 4 mm thick: half height lies at its faces, 2 mm up and down."""
     old = affine_of((4, 1, 1), origin=(0, 0, 0))
     mask = np.ones((3, 6, 6), bool)
-    resampled, start = resample_mask(CroppedMask(mask, (5, 5, 5)), old, affine_of((1, 1, 1), origin=(0, 0, 0)))
+    resampled, start = resample_mask(
+        CroppedMask(mask, (5, 5, 5)), old, affine_of((1, 1, 1), origin=(0, 0, 0))
+    )
     # slices at 20, 24, 28 mm: filled from 18 to 30 mm, both ends included
     assert start == (18, 5, 5)
     assert resampled.shape == (13, 6, 6)
@@ -77,12 +79,11 @@ def test_restored_sphere_is_where_it_was(spacing, flip, radius):
     affine = affine_of(spacing, flip)
     shape = tuple(np.ceil(26 / np.array(spacing)).astype(int))
     centre = Volume(np.zeros(shape), affine).to_world((np.array(shape) - 1) / 2)
-    mask, offset = sphere(affine, shape, centre, radius)
+    ball = sphere(affine, shape, centre, radius)
     new, _ = target_grid(affine, shape)
-    back, start = restore_mask(resample_mask(CroppedMask(mask, offset), affine, new), new, affine, shape)
+    back = restore_mask(resample_mask(ball, affine, new), new, affine, shape)
     whole, again = np.zeros(shape, bool), np.zeros(shape, bool)
-    whole[tuple(slice(a, a + n) for a, n in zip(offset, mask.shape, strict=True))] = mask
-    again[tuple(slice(a, a + n) for a, n in zip(start, back.shape, strict=True))] = back
+    whole[ball.box], again[back.box] = ball.mask, back.mask
     assert 2 * (whole & again).sum() / (whole.sum() + again.sum()) > 0.9
 
 
@@ -102,9 +103,12 @@ def test_restoring_an_oblique_mask():
 def test_later_nodule_has_the_shared_voxels():
     affine = np.eye(4)
     a, b = np.ones((4, 4, 4), bool), np.ones((2, 2, 2), bool)
-    labels, painted = label_volume(
-        [(1, CroppedMask(a, (0, 0, 0))), (0, CroppedMask(a, (6, 6, 6))), (2, CroppedMask(b, (1, 1, 1)))], affine, affine, (12, 12, 12)
-    )
+    nodules = [
+        (1, CroppedMask(a, (0, 0, 0))),
+        (0, CroppedMask(a, (6, 6, 6))),
+        (2, CroppedMask(b, (1, 1, 1))),
+    ]
+    labels, painted = label_volume(nodules, affine, affine, (12, 12, 12))
     assert labels.dtype == np.uint8
     assert np.bincount(labels.ravel()).tolist() == [12**3 - 64, 56, 8]
     assert labels[1, 1, 1] == 2

@@ -17,6 +17,7 @@ from nodulenet.inference.scan import (
     predict_scan,
     segment,
 )
+from nodulenet.masks import mask_iou
 from nodulenet.model import NoduleNet
 from nodulenet.model.backbone import Features
 from nodulenet.model.settings import DfpsSettings, SrSettings
