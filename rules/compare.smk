@@ -17,7 +17,7 @@ rule reader_pairs:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("evaluation", *MASKS),
+        code=code("evaluation", "masks.py", *MASKS),
         origin=ORIGIN,
     message:
         "compare the readers of every nodule"

@@ -40,7 +40,7 @@ rule annotations:
     resources:
         on_bad_scan=config["on_bad_scan"],
     params:
-        code=code("annotations", "cohort/annotate.py"),
+        code=code("annotations", "masks.py", "cohort/annotate.py"),
         series="{series}",
         source=config["annotations"],
     message:
@@ -66,7 +66,7 @@ rule consensus:
     resources:
         on_bad_scan=config["on_bad_scan"],
     params:
-        code=code("annotations", "imaging", "cohort/annotate.py", "cohort/steps.py"),
+        code=code("annotations", "imaging", "masks.py", "cohort/annotate.py", "cohort/steps.py"),
         series="{series}",
         settings=section("consensus", "preprocess"),
     message:
@@ -95,7 +95,7 @@ rule preprocess:
     resources:
         on_bad_scan=config["on_bad_scan"],
     params:
-        code=code("imaging", "cohort/annotate.py", "cohort/steps.py"),
+        code=code("imaging", "masks.py", "cohort/annotate.py", "cohort/steps.py"),
         series="{series}",
         settings=section("preprocess")["preprocess"],
     message:

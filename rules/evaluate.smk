@@ -17,7 +17,7 @@ rule predict:
     resources:
         gpu=GPU,
     params:
-        code=code("inference", "model", "boxes", "imaging"),
+        code=code("inference", "model", "boxes", "imaging", "masks.py"),
         fold=lambda w: int(w.fold),
         branches=lambda w: STAGES[w.stage]["branches"],
         settings=section("inference"),
@@ -96,7 +96,7 @@ rule evaluate:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("evaluation", "inference/masks.py", *MASKS, READER, "plots"),
+        code=code("evaluation", "masks.py", *MASKS, READER, "plots"),
         settings=section("froc")["froc"],
         origin=ORIGIN,
         given=lambda w: given_folds(w.stage),

@@ -86,7 +86,7 @@ rule plot_gallery:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("plots", "evaluation", "inference/masks.py", "imaging/store.py"),
+        code=code("plots", "evaluation", "masks.py", "imaging/store.py"),
     message:
         "draw detections of stage {wildcards.stage}"
     script:

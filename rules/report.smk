@@ -38,7 +38,7 @@ rule cohort_report:
         code=code(
             *("report", "report/report.html", "report/report.css", "report/report.js"),
             *("pages", "pages/base.html", "pages/pages.css"),
-            *("evaluation", "plots", "cohort", "inference/masks.py", *MASKS),
+            *("evaluation", "plots", "cohort", "masks.py", *MASKS),
         ),
         names=EVALUATED,
         about=ABOUT,

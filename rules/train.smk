@@ -53,7 +53,7 @@ rule train:
     params:
         code=code(
             *("training", "model", "boxes", "imaging/store.py", "imaging/volume.py"),
-            *(["inference", *SCORING] if WATCHING else []),
+            *(["inference", "masks.py", *SCORING] if WATCHING else []),
         ),
         fold=lambda w: int(w.fold),
         stage="{stage}",
