@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from nodulenet.config import read_config
+from nodulenet.settings import read_config
 
 HOUR = 3600.0
 SECTIONS = ("folds", "augment", "train")

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from nodulenet.config import overlay
+from nodulenet.settings import overlay
 
 ROOT = Path(__file__).parents[1]
 MARK = "<!-- the keys of the config -->"

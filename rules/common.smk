@@ -8,7 +8,7 @@ import re
 import shutil
 from pathlib import Path
 
-from nodulenet.config import read_config
+from nodulenet.settings import read_config
 from nodulenet.files import InputError
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate

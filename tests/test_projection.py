@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from benchmarks.projection import CONFIG, FIGURES, SECTIONS, project, row
-from nodulenet.config import read_config
+from nodulenet.settings import read_config
 
 ROOT = Path(__file__).parents[1]
 ASSUMED_TFLOPS = 10

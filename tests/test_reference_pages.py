@@ -13,11 +13,11 @@ import yaml
 from docs import command_line, config_reference, network, outside_links
 from nodulenet.cli import build_parser
 from nodulenet.cohort import folds, manifest, table, timings
-from nodulenet.config import overlay
 from nodulenet.evaluation import findings as found
 from nodulenet.evaluation import reader_pairs, segmentation
 from nodulenet.imaging import findings
 from nodulenet.inference import table as predictions
+from nodulenet.settings import overlay
 from nodulenet.training import validation
 
 FILES = (pages.ROOT / "docs/files.md").read_text()

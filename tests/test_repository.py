@@ -12,14 +12,14 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from nodulenet.config import overlay
 from nodulenet.model.released_settings import RELEASED
+from nodulenet.settings import overlay
 
 ROOT = Path(__file__).parents[1]
 ORDER = (
     "numerals",
     "files",
-    "config",
+    "settings",
     "progress",
     "annotations",
     "imaging",
@@ -199,7 +199,7 @@ def test_packages_import_only_those_before_them() -> None:
 def test_rules_import_only_light_modules_of_the_package() -> None:
     for path in [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]:
         found = re.findall(r"^\s*(?:import|from)\s+(nodulenet\S*)", path.read_text(), re.M)
-        assert set(found) <= {"nodulenet.config", "nodulenet.files"}, path
+        assert set(found) <= {"nodulenet.settings", "nodulenet.files"}, path
 
 
 def test_every_rule_but_those_that_gather_is_measured() -> None:

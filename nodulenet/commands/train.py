@@ -23,7 +23,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         required=True,
         metavar="YAML",
-        help="config files, later ones over earlier ones: config.yaml lidc.yaml",
+        help="config files, later ones over earlier ones and all over the published values",
     )
     parser.add_argument("--fold", type=count, required=True, help="fold that is left out")
     parser.add_argument("--stage", required=True, help="stage of train.stages")
@@ -37,43 +37,29 @@ def run(options: argparse.Namespace) -> None:
     """Train the stage."""
     import logging
 
-    from nodulenet.config import read_config
     from nodulenet.evaluation.validation import score_validation
     from nodulenet.files import InputError
     from nodulenet.progress import logging_beside_bars
+    from nodulenet.settings import read_settings
     from nodulenet.training.distributed import LOG_FORMAT, rank_given
-    from nodulenet.training.settings import (
-        read_augmentation,
-        read_objective,
-        read_optimisation,
-    )
-    from nodulenet.training.stages import resolve_stage
-    from nodulenet.training.train import SECTIONS, train_stage
+    from nodulenet.training.train import train_stage
 
     rank = rank_given(os.environ)
     quiet = rank is not None and rank.number > 0
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format=LOG_FORMAT)
-    settings = read_config(options.config, SECTIONS)
-    stages = settings["train"]["stages"]
+    settings = read_settings(options.config)
+    stages = settings.train.stages
     if options.stage not in stages:
         raise InputError(f"--stage: {options.stage!r} is none of {', '.join(stages)}")
-    try:
-        read_optimisation(settings["train"])
-        read_augmentation(settings["augment"])
-        read_objective(settings, resolve_stage(stages, options.stage))
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            f"{options.config[-1]}: not the settings of a training: {error}"
-        ) from error
     folder = options.output / f"fold{options.fold}"
-    before = stages[options.stage].get("after")
+    before = stages[options.stage].after
     with logging_beside_bars():
         train_stage(
             options.output / "manifest.tsv",
             options.output / "folds.tsv",
             options.fold,
             options.stage,
-            settings,
+            settings.plain(),
             {name: folder / before / f"{name}.pt" for name in ("weights", "momentum") if before},
             folder / options.stage,
             options.threads,

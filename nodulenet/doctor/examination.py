@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from nodulenet.config import read_config
 from nodulenet.doctor.config import (
     Table,
     check_challenge,
@@ -23,6 +22,7 @@ from nodulenet.doctor.machine import (
 )
 from nodulenet.doctor.packages import check_packages, check_python, check_snakemake
 from nodulenet.files import InputError
+from nodulenet.settings import read_config
 
 
 def examine(configfiles: Sequence[Path] = ()) -> Iterator[Finding]:
