@@ -75,6 +75,7 @@ def test_counts_that_differ_by_the_outlines_say_so():
     assert listed[1][4].startswith("the outlines or the order of the marks differ")
 
 
+@pytest.mark.slow
 def test_the_three_series_whose_marks_differ(lidc_xml, tmp_path, capsys):
     found, _ = find_readings(lidc_xml)
     for patient in ("LIDC-IDRI-0001", "LIDC-IDRI-0101", "LIDC-IDRI-0822", "LIDC-IDRI-0841"):

@@ -46,6 +46,7 @@ def faults(printed: str) -> list[str]:
     return sorted(line for line in printed.splitlines() if line.startswith("error: "))
 
 
+@pytest.mark.slow
 def test_a_rerun_makes_what_was_damaged(first_run: Path, finished: Path) -> None:
     results = finished / RESULTS
     folds = read_folds(results / "folds.tsv").set_index("series_uid")["fold"]
@@ -202,6 +203,7 @@ def test_what_is_set_aside_takes_the_place_of_what_was(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["masks.corrupt"]
 
 
+@pytest.mark.slow
 def test_given_weights_are_not_moved(finished: Path) -> None:
     """A job sets aside what lies below its own results, and nothing of anybody else's."""
     import sys

@@ -133,6 +133,7 @@ def test_the_last_good_checkpoint_outlives_a_full_disk(small_disk: Path) -> None
     assert resume(path, "mark", *trained()) == [{"epoch": 0}]
 
 
+@pytest.mark.slow
 def test_a_run_on_a_full_disk_ends_with_one_line_and_goes_on_with_room(
     fresh: Path, small_disk: Path
 ) -> None:

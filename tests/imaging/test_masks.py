@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nodulenet.imaging import Volume, label_volume, resample_mask, restore_mask, target_grid
@@ -29,7 +29,6 @@ spacings = st.sampled_from([(2.5, 0.6, 0.6), (1.25, 0.7, 0.7), (0.6, 0.9, 0.9), 
 flips = st.tuples(*[st.sampled_from([-1, 1])] * 3)
 
 
-@settings(max_examples=25, deadline=None)
 @given(spacings, flips, st.floats(8, 14), st.tuples(*[st.floats(-1, 1)] * 3))
 def test_sphere_keeps_centre_and_volume(spacing, flip, radius, shift):
     affine = affine_of(spacing, flip)
@@ -73,7 +72,6 @@ def test_thick_slices_by_hand():
     assert resampled.all()
 
 
-@settings(max_examples=20, deadline=None)
 @given(spacings, flips, st.floats(6, 9))
 def test_restored_sphere_is_where_it_was(spacing, flip, radius):
     affine = affine_of(spacing, flip)
