@@ -100,7 +100,7 @@ def test_a_pickle_that_runs_code_is_not_run(tmp_path: Path, plain: bool) -> None
 
 
 def test_arrays_with_objects_are_not_unpickled(tmp_path: Path) -> None:
-    from nodulenet.inference.masks import read_masks
+    from nodulenet.masks import read_masks
 
     made = tmp_path / "made"
     np.savez(tmp_path / "m.npz", rows=np.array([Harm(made)], object))
