@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from envs import conda
 from nodulenet.files import InputError
 from nodulenet.model.released_settings import RELEASED
 from nodulenet.settings import check_settings, read_settings
@@ -90,9 +91,7 @@ def package_of(requirement: str) -> str:
 
 
 def pins() -> dict[str, str]:
-    lines = (ROOT / "envs/constraints.txt").read_text().splitlines()
-    pairs = (line.split("==") for line in lines if line and not line.startswith("#"))
-    return {name.lower().replace("_", "-"): version for name, version in pairs}
+    return conda.pins((ROOT / "envs/constraints.txt").read_text())
 
 
 @pytest.mark.parametrize(
@@ -159,18 +158,14 @@ def test_everything_is_pinned() -> None:
     assert pinned["torch"] == "2.13.0"
 
 
-@pytest.mark.parametrize("name", ["envs/cpu.yaml", "envs/gpu.yaml"])
+@pytest.mark.parametrize("name", conda.HEADS)
 def test_conda_environments_hold_the_pins(name: str) -> None:
-    lines = next(entry["pip"] for entry in load(name)["dependencies"] if isinstance(entry, dict))
-    pairs = (line.lower().split("==") for line in lines if "==" in line)
-    held = {package_of(name): version for name, version in pairs}
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"]]
-    if name == "envs/gpu.yaml":
-        wanted += project["optional-dependencies"]["gpu"]
-    assert set(held) == {package_of(requirement) for requirement in wanted}
-    pinned = pins()
-    assert held == {package: pinned[package] for package in held}
+    text = (ROOT / f"envs/{name}.yaml").read_text()
+    assert text == conda.render(name), "stale: python envs/conda.py"
+    lines = next(e["pip"] for e in yaml.safe_load(text)["dependencies"] if isinstance(e, dict))
+    assert f"numpy=={pins()['numpy']}" in lines
+    assert any(line.startswith("numba-cuda[cu13]==") for line in lines) == (name == "gpu")
+    assert lines[0].startswith("--extra-index-url") == (name == "cpu")
 
 
 def test_every_dependency_is_used_and_explained() -> None:
