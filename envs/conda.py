@@ -1,8 +1,8 @@
 """Write the conda environments of the rules: `python envs/conda.py`.
 
-What nodulenet requires comes from pyproject.toml, the versions from constraints.txt. Snakemake copies
-an environment's file away before it is used, so it can refer to no other file; and since it holds
-the versions, an environment is built anew when one changes.
+What nodulenet requires comes from pyproject.toml, the versions from constraints.txt. Snakemake
+copies an environment's file away before it is used, so the file can refer to no other one; and
+since it holds the versions, an environment is built anew when one changes.
 """
 
 import re
@@ -36,8 +36,8 @@ def render(name: str) -> str:
     return "\n".join(
         [
             f"# {HEADS[name]}, for `snakemake --sdm conda`.",
-            "# Written by `python envs/conda.py` from pyproject.toml and constraints.txt. nodulenet",
-            "# itself is found where Snakemake runs.",
+            "# Written by `python envs/conda.py` from pyproject.toml and constraints.txt.",
+            "# nodulenet itself is found where Snakemake runs.",
             "channels: [conda-forge, nodefaults]",
             "dependencies:",
             "  - python=3.11",
