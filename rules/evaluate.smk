@@ -42,7 +42,7 @@ rule concat:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("inference/table.py"),
+        code=code("inference/table.py", READER),
     message:
         "join the folds' predictions of stage {wildcards.stage}"
     script:
@@ -77,6 +77,12 @@ rule evaluate:
             category="Scores",
             labels={"stage": "{stage}", "table": "false positives"},
         ),
+        scans=report(
+            "<results>/{stage}/scans.csv",
+            caption="report/scans.rst",
+            category="Scores",
+            labels={"stage": "{stage}", "table": "scans"},
+        ),
         segmentation=report(
             "<results>/{stage}/segmentation.csv",
             caption="report/segmentation.rst",
@@ -96,7 +102,7 @@ rule evaluate:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("evaluation", "masks.py", *MASKS, READER, "plots"),
+        code=code("evaluation", "masks.py", "inference/table.py", *MASKS, READER, "plots"),
         settings=section("froc")["froc"],
         origin=ORIGIN,
         given=lambda w: given_folds(w.stage),

@@ -10,7 +10,7 @@ rule plot_froc:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("plots", "evaluation/summary.py"),
+        code=code("plots", "evaluation"),
         names=EVALUATED,
     message:
         "draw the FROC curves"
@@ -72,6 +72,7 @@ rule plot_gallery:
         folds="<results>/folds.tsv",
         predictions="<results>/{stage}/predictions.csv",
         masks=collect("<results>/fold{fold}/{{stage}}/masks", fold=FOLDS),
+        segmentation="<results>/{stage}/segmentation.csv",
     output:
         report(
             "<results>/{stage}/gallery.png",
@@ -86,7 +87,9 @@ rule plot_gallery:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("plots", "evaluation", "masks.py", "imaging/store.py"),
+        code=code(
+            *("plots", "evaluation", "masks.py", "inference/table.py", "imaging/store.py", READER)
+        ),
     message:
         "draw detections of stage {wildcards.stage}"
     script:

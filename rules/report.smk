@@ -38,7 +38,7 @@ rule cohort_report:
         code=code(
             *("report", "report/report.html", "report/report.css", "report/report.js"),
             *("pages", "pages/base.html", "pages/pages.css"),
-            *("evaluation", "plots", "cohort", "masks.py", *MASKS),
+            *("evaluation", "plots", "cohort", "masks.py", "inference/table.py", *MASKS, READER),
         ),
         names=EVALUATED,
         about=ABOUT,
