@@ -158,6 +158,7 @@ HOW = {
 }
 # Run by the test named, or the tests themselves; or why nothing can be run.
 ELSEWHERE = {
+    "pytest": "tests",
     "pytest tests/boxes": "tests/boxes",
     "pytest tests/boxes/test_cuda.py": "tests/boxes/test_cuda.py",
     "pytest tests/workflow/test_workflow.py::test_all_targets": (

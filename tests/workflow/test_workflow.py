@@ -110,8 +110,10 @@ def test_a_deleted_fold_alone_is_made_again(first_run: Path, finished: Path) -> 
 
 @pytest.mark.slow
 def test_an_edit_reruns_the_rules_it_decides(finished: Path) -> None:
+    package = running.own_package(finished)
+
     def edited(module: str) -> set[str]:
-        path = finished / "nodulenet" / module
+        path = package / module
         source = path.read_text()
         path.write_text(source + "\nEDITED = True\n")
         jobs = running.plan(finished)
