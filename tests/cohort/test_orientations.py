@@ -22,8 +22,8 @@ from nodulenet.imaging import (
     read_volume,
     write_volume,
 )
-from nodulenet.inference.masks import CroppedMask
 from nodulenet.inference.predict import write_scan_masks
+from nodulenet.masks import CroppedMask
 
 SERIES = tiny.SERIES[0]
 RULES = {

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodulenet.evaluation.mask_scores import NO_MASK, compare_masks
+from nodulenet.evaluation.mask_scores import compare_masks
 from nodulenet.evaluation.surface import surface_distance
-from nodulenet.inference.masks import CroppedMask
+from nodulenet.masks import NO_MASK, CroppedMask
 
 CUBE = CroppedMask(np.ones((3, 3, 3), bool), (4, 4, 4))
 VOXEL = np.array([2.0, 0.5, 0.7])

@@ -22,8 +22,8 @@ from nodulenet.cohort.annotate import leave_out
 from nodulenet.files import CorruptArtefact, read_json, set_aside
 from nodulenet.imaging import findings_table, read_nodules, write_nodules
 from nodulenet.imaging.store import open_scan
-from nodulenet.inference.masks import read_masks
 from nodulenet.inference.table import read_predictions
+from nodulenet.masks import CroppedMask, read_masks
 from nodulenet.model import NoduleNet
 from nodulenet.model.weights import Provenance, load_weights, save_weights
 
@@ -108,8 +108,8 @@ def write_all(folder: Path) -> dict[str, Callable[[Path], Any]]:
     session = Session("a", (Mark("nodule", "m", (roi,), {"subtlety": 3}),))
     reading = Reading("1.2", (session,), "x.xml", "0" * 64)
     write_reading(reading, folder / "reading.json")
-    mask = np.ones((2, 3, 4), bool)
-    group = Group(((0, 0),), mask, (5, 6, 7), ((mask, (5, 6, 7)),))
+    mask = CroppedMask(np.ones((2, 3, 4), bool), (5, 6, 7))
+    group = Group(((0, 0),), *mask, (mask,))
     table = findings_table(reading, [group], np.eye(4), (20, 30, 40), 1, np.eye(4))
     write_nodules(folder / "n.npz", folder / "n.csv", [group], table)
     net = NoduleNet(width=0.05)

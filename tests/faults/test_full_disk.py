@@ -16,8 +16,8 @@ import torch
 
 from nodulenet.files import write_json
 from nodulenet.imaging import Volume, write_scan, write_volume
-from nodulenet.inference.masks import CroppedMask, write_masks
 from nodulenet.inference.table import COLUMNS, write_predictions
+from nodulenet.masks import CroppedMask, write_masks
 from nodulenet.model import NoduleNet
 from nodulenet.training.checkpoint import resume, save_checkpoint
 
