@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from nodulenet.commands.numbers import count
+from nodulenet.commands.options import count, given
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -38,14 +38,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--bootstrap",
         type=count,
-        default=1000,
         metavar="N",
         help="samples of scans for the 95 %% interval (default: 1000)",
     )
     parser.add_argument(
         "--readout",
         choices=("challenge", "next_vertex"),
-        default="challenge",
         help="how the curve is read at a rate (default: challenge)",
     )
     parser.add_argument(
@@ -58,15 +56,17 @@ def run(options: argparse.Namespace) -> None:
     from nodulenet.evaluation import froc_files
     from nodulenet.evaluation.summary import cpm_text, detail_lines
     from nodulenet.plots import plot_froc
+    from nodulenet.settings import FrocSettings
 
+    settings = FrocSettings(**given(options, "readout", "bootstrap"))
     content = froc_files(
         annotations=options.annotations,
         excluded=options.excluded,
         scans=options.scans,
         predictions=options.predictions,
         output=options.output,
-        readout=options.readout,
-        samples=options.bootstrap,
+        readout=settings.readout,
+        samples=settings.bootstrap,
         folds=options.folds,
         against=options.against,
         allow_missing=options.allow_missing,
