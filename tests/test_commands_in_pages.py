@@ -159,6 +159,7 @@ HOW = {
 }
 # Run by the test named, or the tests themselves; or why nothing can be run.
 ELSEWHERE = {
+    "pytest": "tests",
     "pytest tests/boxes": "tests/boxes",
     "pytest tests/boxes/test_cuda.py": "tests/boxes/test_cuda.py",
     "pytest tests/workflow/test_workflow.py::test_all_targets": (
@@ -256,6 +257,7 @@ def runs(kind: str) -> list[tuple[str, ...]]:
     return list(dict.fromkeys(commands for commands in found if commands))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("commands", runs("finished"), ids=start)
 def test_in_a_finished_run(commands: tuple[str, ...], finished: Path) -> None:
     (finished / "prediction").mkdir()
@@ -269,6 +271,7 @@ def test_in_a_finished_run(commands: tuple[str, ...], finished: Path) -> None:
     assert printed or not text.startswith(("cat", "grep", "head", "nodulenet")), text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("commands", runs("made up"), ids=start)
 def test_beside_made_up_data(commands: tuple[str, ...], beside_data: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(beside_data, tmp_path / "clone", symlinks=True)
@@ -281,6 +284,7 @@ def test_beside_made_up_data(commands: tuple[str, ...], beside_data: Path, tmp_p
             assert len(output.read_text().splitlines()) >= 2, command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", HOW["planned"], ids=lambda command: command[10:])
 def test_plans(command: str, beside_data: Path) -> None:
     # Four scans are too few for ten batches.
@@ -347,6 +351,7 @@ def changes() -> list[tuple[str, list[str]]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "told"), changes())
 def test_the_tutorial_says_what_runs_again(change: str, told: list[str], finished: Path) -> None:
     key, value = change.split(": ")

@@ -14,8 +14,7 @@ from docs import command_line, config_reference, network, outside_links
 from nodulenet import scan_table
 from nodulenet.cli import build_parser
 from nodulenet.cohort import folds, manifest, timings
-from nodulenet.evaluation import findings as found
-from nodulenet.evaluation import reader_pairs, segmentation
+from nodulenet.evaluation import nodules, readers, segmentation
 from nodulenet.imaging import findings
 from nodulenet.inference import table as predictions
 from nodulenet.settings import read_config, read_settings
@@ -30,11 +29,12 @@ CONSTANTS = {
     "`folds.tsv`": folds.COLUMNS,
     "`fold{k}/{stage}/validation.tsv`": validation.COLUMNS,
     "`fold{k}/{stage}/predictions.csv`": predictions.COLUMNS,
-    "`{stage}/nodules.csv`": ("set", "denominator", *found.NODULE_COLUMNS),
-    "`{stage}/false_positives.csv`": ("set", "denominator", *found.FALSE_COLUMNS),
+    "`{stage}/nodules.csv`": ("set", "denominator", *nodules.NODULE_COLUMNS),
+    "`{stage}/false_positives.csv`": ("set", "denominator", *nodules.FALSE_COLUMNS),
+    "`{stage}/scans.csv`": ("set", "denominator", *nodules.SCAN_COLUMNS),
     "`{stage}/segmentation.csv`": segmentation.COLUMNS,
     "`{stage}/readers.csv`": segmentation.READER_COLUMNS,
-    "`reader_pairs.csv`": reader_pairs.COLUMNS,
+    "`reader_pairs.csv`": readers.PAIR_COLUMNS,
     "`timings.tsv`": timings.COLUMNS,
 }
 # What a running training or a broken run leaves, the demonstration's own, and given weights.

@@ -73,6 +73,7 @@ def test_faults_of_the_scan_table(fresh: Path, old: str, new: str, message: str)
     assert message in running.fail(fresh, "--dry-run")
 
 
+@pytest.mark.slow
 def test_a_bad_scan_fails_or_is_left_out(fresh: Path) -> None:
     bad = tiny.SERIES[2]
     raw = fresh / f"data/{bad}.raw"
@@ -99,6 +100,7 @@ def test_a_bad_scan_fails_or_is_left_out(fresh: Path) -> None:
     assert kept.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_corrupt_checkpoint_is_set_aside(first_run: Path, finished: Path) -> None:
     stage = finished / RESULTS / "fold0/full"
     (stage / "weights.pt").unlink()
@@ -112,6 +114,7 @@ def test_a_corrupt_checkpoint_is_set_aside(first_run: Path, finished: Path) -> N
     assert running.same_weights(first_run / weights, finished / weights)
 
 
+@pytest.mark.slow
 def test_the_shipped_configs_plan_a_run(fresh: Path) -> None:
     root = Path(__file__).parents[2]
     for name in ("config.yaml", "lidc.yaml", "luna16.yaml", "released.yaml"):

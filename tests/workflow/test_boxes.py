@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pytest
 import running
 import tiny
 
 
+@pytest.mark.slow
 def test_a_cohort_without_outlines(finished: Path) -> None:
     # A copy of the finished run, because its loops are compiled.
     tiny.write_boxes(finished)
