@@ -36,7 +36,7 @@ from nodulenet.report.cohort import (
 from nodulenet.report.headline import headline, sensitivity_table
 from nodulenet.report.scores import ablation_table, fold_table, segmentation_table, timing_table
 from nodulenet.report.sources import About, Sources
-from nodulenet.report.tables import Table, count
+from nodulenet.report.tables import TextTable, counted
 
 FIGURES = {
     "froc": "FROC curves: sensitivity against false positives a scan, a panel for each stage",
@@ -132,7 +132,7 @@ def about_scans(sources: Sources, about: About, frocs: Mapping[str, FrocFile]) -
     }
 
 
-def ledger(manifest: pd.DataFrame) -> list[Table]:
+def ledger(manifest: pd.DataFrame) -> list[TextTable]:
     """The tables of scans left out, nodules lost and scans in doubt, where there are any."""
     tables = (left_out_table(manifest), lost_table(manifest), warnings_table(manifest))
     return [table for table in tables if table]
@@ -144,7 +144,7 @@ def gallery_lines(nodules: list[Card], false: list[Card], listed: int, froc: Fro
     unmarked = sum(card.kind == "unmarked" for card in nodules)
     lines = [
         f"Missed with at most {RATE:g} false positive a scan: {len(nodules)} of"
-        f" {count(total, 'nodule')}, all shown. {unmarked} without any mark,"
+        f" {counted(total, 'nodule')}, all shown. {unmarked} without any mark,"
         f" {len(nodules) - unmarked} found with more false positives.",
         f"False positives: the {len(false)} most probable of the {listed} in"
         " false_positives.csv, which ends at 8 a scan.",
