@@ -94,7 +94,7 @@ def absence(reading: Reading, place: tuple[int, int], other: OtherSource, spacin
         clues.append(f"{size:.1f} mm large, the largest mark there is {other.largest:.1f} mm")
     if clues:
         return "; ".join([f"absent from {other.name}", *clues])
-    return f"absent from {other.name}, which holds no ROI of it; nothing is odd about it"
+    return f"absent from {other.name}, which holds no ROI of it; no reason is apparent"
 
 
 def roi_differences(first: Mark, second: Mark, names: tuple[str, str]) -> str:

@@ -33,7 +33,7 @@ class Card:
     """A place in a scan with its picture.
 
     kind: `unmarked` (a nodule that no mark hits), `below` (one whose marks come after RATE false
-    positives a scan) or `false`. position: LPS mm; diameter_mm, level, probability: None where
+    positives per scan) or `false`. position: LPS mm; diameter_mm, level, probability: None where
     there is none; notes: further lines.
     """
 
@@ -96,7 +96,7 @@ def nodule_card(row: Any, gallery: Gallery) -> Card:
     mask = None
     if row.found:
         price = decimals(row.false_positives_per_scan, 2)
-        notes.append(f"found only at {price} false positives a scan")
+        notes.append(f"found only at {price} false positives per scan")
         mask = mask_of(int(row.mark), row.seriesuid, gallery)
     elif pd.isna(row.nearest_mark_mm):
         notes.append("no mark in the scan")
@@ -122,7 +122,7 @@ def nodule_card(row: Any, gallery: Gallery) -> Card:
 
 def false_card(row: Any, rank: int, gallery: Gallery) -> Card:
     """The card of a row of false_positives.csv, the `rank`-th."""
-    notes = [f"{decimals(row.false_positives_per_scan, 2)} false positives a scan down to here"]
+    notes = [f"{decimals(row.false_positives_per_scan, 2)} false positives per scan down to here"]
     if pd.isna(row.nearest_nodule_mm):
         notes.append("no nodule in the scan")
     else:

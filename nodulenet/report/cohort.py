@@ -139,7 +139,7 @@ def lost_table(manifest: pd.DataFrame) -> TextTable | None:
     """The nodules that are not, or not whole, in the prepared volume; None where there is none."""
     lost = manifest[manifest["lost"] != ""]
     rows = [(row["series_uid"], row["patient_id"], row["lost"]) for row in lost.to_dict("records")]
-    heads = ("series", "patient", "what became of it")
+    heads = ("series", "patient", "what happened to it")
     text = "Nodules cut by the preparation: they count in the scores and cannot be learned whole"
     return TextTable(text, heads, rows, labels=3) if rows else None
 

@@ -1,4 +1,4 @@
-"""What a report says first: the score, what it was counted over, what it may be held against."""
+"""What a report says first: the score, what it is of, and published figures beside it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ def headline(about: About, frocs: Mapping[str, FrocFile], ablation: pd.DataFrame
     dice = (froc.segmentation or {}).get("dice_found")
     at_one = dict(zip(scored.rates, scored.sensitivity, strict=True))[1]
     facts = [
-        f"sensitivity at 1 false positive a scan: {decimals(at_one)}",
+        f"sensitivity at 1 false positive per scan: {decimals(at_one)}",
         f"{scored.found} of {counted(scored.nodules, 'nodule')} were hit by a mark",
     ]
     if dice is not None:
@@ -100,13 +100,13 @@ def published(about: About, froc: FrocFile, row: pd.Series) -> TextTable:
 
 
 def caveats(about: About, frocs: Mapping[str, FrocFile]) -> list[str]:
-    """Why the numbers here may not be held against published ones, a sentence each."""
+    """Why the numbers here cannot be compared with published ones, one sentence each."""
     froc = next(iter(frocs.values()))
     lines = []
     if about.synthetic:
         lines.append(
             f"The published figures are of real CT, and {about.synthetic} of the scans here"
-            " synthetic: nothing here may be held against them."
+            " synthetic: no score here can be compared with them."
         )
     if froc.protocol == LUNA16:
         if froc.headline.scans < (froc.listed or 0):
@@ -136,7 +136,7 @@ def caveats(about: About, frocs: Mapping[str, FrocFile]) -> list[str]:
 
 
 def given_lines(frocs: Mapping[str, FrocFile]) -> list[str]:
-    """A sentence for each stage with weights that the config gives."""
+    """One sentence for each stage with weights given in the config."""
     lines = []
     for stage, one in frocs.items():
         if one.given_folds:
@@ -165,5 +165,5 @@ def sensitivity_table(frocs: Mapping[str, FrocFile]) -> TextTable:
             found = f"{scored.found} of {scored.nodules}"
             rows.append((stage, name, *cells, cpm, found, str(scored.false_positives)))
     heads = ("stage", "set", *map(rate_text, rates), "CPM", "hit", "false positives")
-    text = "Sensitivity at false positives a scan; CPM is the mean of the seven"
+    text = "Sensitivity at false positives per scan; CPM is the mean of the seven"
     return TextTable(text, heads, rows, labels=2)

@@ -40,7 +40,7 @@ def counted(number_of: int, one: str, many: str = "") -> str:
 
 
 def rate_text(rate: float) -> str:
-    """1/8, 1/4, 1/2, 1, ...: false positives a scan as the field writes them."""
+    """1/8, 1/4, 1/2, 1, ...: false positives per scan as the field writes them."""
     return f"1/{round(1 / rate)}" if rate < 1 else f"{rate:g}"
 
 

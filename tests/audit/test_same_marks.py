@@ -61,7 +61,7 @@ def test_causes_of_an_absence_come_from_the_data():
         "absent from the database; a mark of kind small there"
     )
     assert why(reading((copy,)), empty) == (
-        "absent from the database, which holds no ROI of it; nothing is odd about it"
+        "absent from the database, which holds no ROI of it; no reason is apparent"
     )
     many = reading((), (), (), (), (copy,))
     assert why(many, empty, (4, 0)) == "absent from the database; of session 5 of 5"

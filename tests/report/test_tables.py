@@ -66,9 +66,9 @@ def test_headline_of_the_small_cohort(sources, frocs):
         "Protocol nodulenet: nodules of 3 readers' marks or more (nodulenet/union/nearest/0.4),"
         " over the scans that have one (2 scans with 3 nodules)."
     )
-    assert told.facts[0] == "sensitivity at 1 false positive a scan: 0.667"
+    assert told.facts[0] == "sensitivity at 1 false positive per scan: 0.667"
     assert told.facts[1] == "2 of 3 nodules were hit by a mark"
-    # One false positive comes first over three scans: nothing below 1/3 a scan, 2/3 above.
+    # One false positive comes first over three scans: nothing below 1/3 per scan, 2/3 above.
     assert told.facts[3].startswith("over all 3 scans, those without nodules too: CPM 0.476")
     published = rows(told.published)
     assert len(published) == 6
