@@ -21,6 +21,7 @@ from nodulenet.imaging.grid import index_map
 from nodulenet.imaging.hull import LUNG_LABELS
 from nodulenet.imaging.masks import Nodule
 from nodulenet.imaging.preprocess import masked_planes
+from nodulenet.settings import PreprocessSettings
 
 WINDOW, PAD = (-1200, 600), 170
 
@@ -91,7 +92,7 @@ def distance(scan: Volume, lungs: NDArray[np.uint8], volume: Volume) -> float:
     source = index @ matrix.T + shift
     nearest = np.clip(np.rint(source).astype(int), 0, np.array(lungs.shape) - 1)
     inside = np.flatnonzero(lungs[tuple(nearest.T)])[:200_000]
-    masked = np.stack(list(masked_planes(scan.array, lungs, WINDOW, PAD)))
+    masked = np.stack(list(masked_planes(scan.array, lungs, PreprocessSettings())))
     reference = ndimage.map_coordinates(masked, source[inside].T, order=3, mode="nearest")
     found = volume.array[tuple(index[inside].T)]
     return float(np.quantile(np.abs(found - np.clip(reference, 0, 255)), 0.999))

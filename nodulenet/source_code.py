@@ -26,7 +26,12 @@ def code_digest(script: Path | str, without: Collection[str] = ()) -> str:
 
 
 def code_files(script: Path, without: Collection[str] = ()) -> set[Path]:
-    """The modules of this package that a script imports, and the data files beside them."""
+    """The modules of this package that a script imports, and the data files beside them.
+
+    Raises `ValueError` where a module to be passed over does not exist.
+    """
+    if unknown := [name for name in without if module_file(name) is None]:
+        raise ValueError(f"there is no module {unknown[0]}")
     found: set[Path] = set()
     pending = [script]
     while pending:

@@ -1,27 +1,13 @@
-"""The steps of one scan one after the other, as the rules call them."""
+"""The steps of one scan in order, as the rules call them, with the published settings."""
 
 from pathlib import Path
 from typing import Any
 
 from nodulenet.cohort.annotate import annotate_scan
-from nodulenet.cohort.steps import consensus_scan, preprocess_scan
+from nodulenet.cohort.steps import Scan, consensus_scan, preprocess_scan
+from nodulenet.settings import ConsensusSettings, PreprocessSettings
 
-SETTINGS: dict[str, Any] = {
-    "consensus": {
-        "protocol": "nodulenet",
-        "level": 3,
-        "iou_threshold": 0.4,
-        "merge": "union",
-        "z": "nearest",
-    },
-    "preprocess": {
-        "resample": True,
-        "grid": "world",
-        "hu_window": [-1200, 600],
-        "pad_value": 170,
-        "margin": 5,
-    },
-}
+RULES, GRID = ConsensusSettings(), PreprocessSettings()
 
 
 def reading(folder: Path, series: str) -> Path:
@@ -41,19 +27,11 @@ def volume(folder: Path, series: str) -> dict[str, Path]:
     return {name: folder / f"volumes/{series}{end}" for name, end in endings.items()}
 
 
-def prepare(
-    folder: Path,
-    series: str,
-    ct: Path,
-    annotations: Path | None,
-    source: Any = "xml",
-    lungs: Path | None = None,
-    on_bad_scan: str = "fail",
-) -> None:
+def prepare(folder: Path, scan: Scan, annotations: Path | None, source: Any = "xml") -> None:
     """Annotations, consensus and volume of one scan below `folder`."""
-    marks, groups = reading(folder, series), nodules(folder, series)
-    annotate_scan(series, annotations, source, marks, on_bad_scan)
-    consensus_scan(series, marks, ct, SETTINGS, groups, on_bad_scan)
-    made, how = volume(folder, series), SETTINGS["preprocess"]
-    preprocess_scan(series, ct, lungs, groups, how, made, on_bad_scan)
+    series = scan.series_uid
+    marks, groups, made = (part(folder, series) for part in (reading, nodules, volume))
+    annotate_scan(series, annotations, source, marks, scan.on_bad_scan)
+    consensus_scan(scan, marks, RULES, GRID, groups)
+    preprocess_scan(scan, groups, GRID, made)
     assert all(path.exists() for path in (*groups.values(), *made.values()))

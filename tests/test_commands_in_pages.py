@@ -58,7 +58,7 @@ HOW = {
         "rm -r results/demo logs/demo prediction mine.yaml report.zip",
         "rm -r results/lidc/fold3",
         "snakemake --cores all",
-        "snakemake --cores all --configfile mine.yaml -n",
+        "snakemake --cores all --configfile config.yaml mine.yaml -n",
         "snakemake --unlock",
     ],
     # As it stands, beside made-up data (made_up_data.py).
@@ -77,6 +77,7 @@ HOW = {
         " data/lidc-xml --output lidc.tsv",
         "nodulenet index --ct data/luna16 --lung-masks data/seg-lungs-LUNA16 --annotations"
         " data/luna16/annotations.csv --output luna16.tsv",
+        "nodulenet schema > config.schema.json",
     ],
     # Days of training: with -n, beside made-up data.
     "planned": [
@@ -114,7 +115,7 @@ HOW = {
         "nodulenet doctor --configfile lidc.yaml",
         "nodulenet doctor --configfile lidc.yaml mine.yaml",
         "nodulenet import-weights published.ckpt --output weights/published.pt",
-        "nodulenet train $local --config config.yaml lidc.yaml --fold 0 --stage ncs",
+        "nodulenet train $local --config lidc.yaml --fold 0 --stage ncs",
         "nodulenet predict CT --weights results/lidc/fold*/full/weights.pt --output DIR",
         "nodulenet predict CT --weights weights/published.pt --pad-value 0 --output DIR",
         "nodulenet predict INPUT --weights weights.pt --output DIR",
@@ -125,11 +126,11 @@ HOW = {
         "train() {\nsbatch --parsable ${3:+--dependency=afterok:$3} --time 24:00:00 --partition gpu"
         " --nodes 2 --ntasks-per-node 4 --gpus-per-node 4 --cpus-per-task 8 --mem 128G --wrap"
         ' "srun --cpus-per-task 8 --kill-on-bad-exit=1 nodulenet train results/lidc'
-        ' --config config.yaml lidc.yaml --fold $1 --stage $2 --threads 8"\n}',
+        ' --config lidc.yaml --fold $1 --stage $2 --threads 8"\n}',
         "for fold in 0 1 2 3 4 5; do\nncs=$(train $fold ncs)\ndfps=$(train $fold dfps $ncs)\n"
         "train $fold full $dfps; train $fold dfps_only $dfps; train $fold ncs_only $ncs\ndone",
         "torchrun --standalone --nproc-per-node 4 --no-python nodulenet train results/lidc"
-        " --config config.yaml lidc.yaml --fold 0 --stage ncs",
+        " --config lidc.yaml --fold 0 --stage ncs",
     ],
     # Downloads packages, as .ci/run does: the extras and files that it names are there.
     "installed": [
@@ -356,6 +357,6 @@ def test_the_tutorial_says_what_runs_again(change: str, told: list[str], finishe
     key, value = change.split(": ")
     section, name = key.split(".")
     (finished / "mine.yaml").write_text(yaml.safe_dump({section: {name: yaml.safe_load(value)}}))
-    jobs = running.plan(finished, "--configfile", "mine.yaml")
+    jobs = running.plan(finished, "--configfile", "config.yaml", "mine.yaml")
     made = {word for word, start in AGAIN.items() if any(job.startswith(start) for job in jobs)}
     assert made == set(told)

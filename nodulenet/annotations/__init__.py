@@ -1,6 +1,6 @@
 """The radiologists' annotations and their consensus."""
 
-from nodulenet.annotations.consensus import Group, Merge, Protocol, consensus, count_levels
+from nodulenet.annotations.consensus import Group, consensus, count_levels
 from nodulenet.annotations.find import CXR_REASON, find_readings
 from nodulenet.annotations.lidc_xml import lidc_root, lidc_series_uid, read_lidc_xml
 from nodulenet.annotations.nodule_table import count_listed, read_nodule_table
@@ -30,8 +30,6 @@ __all__ = [
     "ListedNodule",
     "Mark",
     "MarkKind",
-    "Merge",
-    "Protocol",
     "Reading",
     "Roi",
     "Session",

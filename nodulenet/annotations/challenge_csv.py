@@ -1,4 +1,4 @@
-"""CSV tables in the LUNA16 challenge's formats: one reader, with the same checks, for all."""
+"""CSV tables in the LUNA16 challenge's formats: their columns, and one reader with its checks."""
 
 import bz2
 import csv
@@ -16,10 +16,64 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nodulenet.files import InputError
-from nodulenet.numerals import FOREIGN, to_number
+from nodulenet.numerals import COUNT, FOREIGN, to_number
 
 DAMAGED = (ValueError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 DIAMETER = "diameter_mm"
+POSITION = ("coordX", "coordY", "coordZ")
+FINDING_COLUMNS = ("seriesuid", *POSITION, DIAMETER)
+MARK_COLUMNS = ("seriesuid", *POSITION, "probability")
+
+
+def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a CSV whose first column of `columns` is text and the others finite numbers.
+
+    Of the other columns those are read as numbers, NaN where empty, whose cells all are numbers or
+    empty. Raises `InputError` naming the file and the fault.
+    """
+    table = with_numbers(read_cells(path, columns), columns[1:], path).reset_index(drop=True)
+    others = table.columns.difference(list(columns))
+    return table.assign(**{name: _numbers_or_text(table[name]) for name in others})
+
+
+def parse_together(files: Sequence[bytes], columns: Sequence[str]) -> pd.DataFrame | None:
+    """The rows of CSV files with one header, in their order, as one table; fast.
+
+    For files that this package wrote: `read_table` takes minutes for a million marks, and for ten
+    thousand small tables. The first of `columns` is text, the others finite numbers. None where
+    anything is wrong (another header, a row cut short, a cell empty, quoted or too many): then
+    `read_table` finds the line at fault.
+    """
+    heads = {content[: content.find(b"\n") + 1] for content in files}
+    head = heads.pop() if heads else b""
+    if heads or not head or not all(content.endswith(b"\n") for content in files):
+        return None
+    body = b"".join(content[len(head) :] for content in files)
+    lines = body.count(b"\n")
+    if b'"' in body or body.count(b",") != lines * head.count(b","):
+        return None
+    try:
+        table = pd.read_csv(io.BytesIO(head + body), dtype={columns[0]: str})
+        check_numbers(table, columns, "table")
+    except (ValueError, InputError):
+        return None
+    return table if len(table) == lines and table[columns[0]].notna().all() else None
+
+
+def check_numbers(table: pd.DataFrame, columns: Sequence[str], name: str) -> None:
+    """Raise `InputError` when a column is missing or a number of it is not finite.
+
+    The first column is text (a series), the others numbers.
+    """
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise InputError(f"{name}: no column {', '.join(missing)}")
+    for column in columns[1:]:
+        numbers = pd.to_numeric(table[column], errors="coerce").to_numpy(float)
+        wrong = np.flatnonzero(~np.isfinite(numbers))
+        if wrong.size:
+            value = table[column].iloc[wrong[0]]
+            raise InputError(f"{name}: row {wrong[0] + 1}: {column} is no finite number: {value}")
 
 
 def read_cells(path: Path, columns: Sequence[str] = (), delimiter: str = ",") -> pd.DataFrame:
@@ -102,7 +156,7 @@ def check_nodules(table: pd.DataFrame, path: Path, doubled: bool = True) -> None
     """
     for line in table.index[table[DIAMETER] == 0][:1]:
         raise InputError(f"{path}: line {line}: {DIAMETER} is 0; negative means unknown")
-    place = ["seriesuid", "coordX", "coordY", "coordZ"]
+    place = list(FINDING_COLUMNS[:4])
     if not doubled:
         return
     for line in table.index[table.duplicated(place)][:1]:
@@ -127,6 +181,16 @@ def _numbers(cells: pd.Series, path: Path) -> NDArray[np.float64]:
         where = f"{path}: line {cells.index[wrong]}"
         raise InputError(f"{where}: {cells.name} {cells.iloc[wrong]!r} is not a number")
     return numbers
+
+
+def _numbers_or_text(cells: pd.Series) -> pd.Series:
+    """The numbers of a column where every cell is one or empty, else the cells as they are."""
+    numbers = to_numbers(cells.tolist())
+    empty = cells == ""
+    if (np.isnan(numbers) & ~empty).any():
+        return cells
+    whole = not empty.any() and cells.str.fullmatch(COUNT).all()
+    return pd.Series(numbers.astype(np.int64) if whole else numbers, cells.index)
 
 
 def _number(cell: str) -> float:

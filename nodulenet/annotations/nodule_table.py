@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from nodulenet.annotations.challenge_csv import check_nodules, read_cells, with_numbers
+from nodulenet.annotations.challenge_csv import (
+    FINDING_COLUMNS,
+    check_nodules,
+    read_cells,
+    with_numbers,
+)
 from nodulenet.annotations.records import ListedNodule, Reading
 from nodulenet.files import sha256
-
-COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm")
 
 
 def read_nodule_table(path: Path | str, series_uid: str) -> Reading:
@@ -21,11 +24,11 @@ def read_nodule_table(path: Path | str, series_uid: str) -> Reading:
     Raises `InputError` naming file and line for a malformed table, and in the rows of this series
     for a cell that is no plain number, a diameter of 0 or a nodule listed twice.
     """
-    cells = read_cells(Path(path), COLUMNS)
+    cells = read_cells(Path(path), FINDING_COLUMNS)
     own = _checked(cells[cells["seriesuid"] == series_uid], Path(path))
     listed = tuple(
         ListedNodule((x, y, z), diameter, line)
-        for line, x, y, z, diameter in own[list(COLUMNS[1:])].itertuples()
+        for line, x, y, z, diameter in own[list(FINDING_COLUMNS[1:])].itertuples()
     )
     flags = () if listed else ("no row of this series in the table",)
     return Reading(series_uid, (), str(path), sha256(path), flags, listed)
@@ -36,11 +39,11 @@ def count_listed(path: Path | str) -> dict[str, int]:
 
     Raises `InputError` naming file and line.
     """
-    table = _checked(read_cells(Path(path), COLUMNS), Path(path))
+    table = _checked(read_cells(Path(path), FINDING_COLUMNS), Path(path))
     return {str(uid): len(own) for uid, own in table.groupby("seriesuid", sort=False)}
 
 
 def _checked(cells: pd.DataFrame, path: Path) -> pd.DataFrame:
-    table = with_numbers(cells, COLUMNS[1:], path)
+    table = with_numbers(cells, FINDING_COLUMNS[1:], path)
     check_nodules(table, path)
     return table

@@ -11,8 +11,6 @@ import pandas as pd
 
 from nodulenet.annotations import (
     Group,
-    Merge,
-    Protocol,
     Reading,
     SliceGeometry,
     consensus,
@@ -26,7 +24,7 @@ from nodulenet.annotations import (
 from nodulenet.files import InputError
 from nodulenet.progress import track
 from nodulenet.scan_table import read_scan_table
-from nodulenet.settings import ConsensusSettings
+from nodulenet.settings import ConsensusSettings, Merge, Protocol
 
 Passed = list[tuple[Path, str]]
 COUNTS = ("series_uid", "marks", "n1", "n2", "n3", "n4")

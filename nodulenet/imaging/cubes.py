@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nodulenet.annotations import Group, ListedNodule
+from nodulenet.annotations.challenge_csv import POSITION
 from nodulenet.annotations.consensus import MAX_LEVEL
 from nodulenet.files import InputError
 from nodulenet.imaging.volume import Volume
@@ -86,7 +87,7 @@ def listed_findings(
     nodules = [listed[group.members[0][1]] for group in groups]
     centres = np.reshape([nodule.centre for nodule in nodules], (-1, 3))
     diameter = np.array([nodule.diameter_mm for nodule in nodules])
-    values = dict(zip(("coordX", "coordY", "coordZ"), centres.T, strict=True))
+    values = dict(zip(POSITION, centres.T, strict=True))
     values |= dict(zip(("centroidX", "centroidY", "centroidZ"), centres.T, strict=True))
     values |= dict.fromkeys(("diameter_mm", "equivalent_diameter_mm"), diameter)
     return table.assign(

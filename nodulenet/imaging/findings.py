@@ -8,13 +8,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nodulenet.annotations import Group, Reading, SliceGeometry, point_index
+from nodulenet.annotations.challenge_csv import POSITION
 from nodulenet.imaging.grid import Shape
 from nodulenet.imaging.masks import resample_mask
 from nodulenet.imaging.volume import Volume, blank
 
 COLUMNS = [
     *("series_uid", "finding", "kind", "label", "marks", "readers", "level"),
-    *("coordX", "coordY", "coordZ", "diameter_mm"),
+    *POSITION,
+    "diameter_mm",
     *("centroidX", "centroidY", "centroidZ", "equivalent_diameter_mm", "volume_mm3"),
     *("z", "y", "x", "d", "h", "w"),
 ]
@@ -76,7 +78,7 @@ def _group_row(
         "marks": len(group.members),
         "readers": group.readers,
         "level": group.level,
-        **dict(zip(("coordX", "coordY", "coordZ"), centre, strict=True)),
+        **dict(zip(POSITION, centre, strict=True)),
         "diameter_mm": float((sides * steps).max()),
         **dict(zip(("centroidX", "centroidY", "centroidZ"), centroid, strict=True)),
         "equivalent_diameter_mm": (6 * volume / np.pi) ** (1 / 3),
@@ -91,7 +93,7 @@ def _point_row(index: NDArray[np.float64], place: Volume) -> dict[str, Any]:
         "marks": 1,
         "readers": 1,
         "level": 0,
-        **dict(zip(("coordX", "coordY", "coordZ"), world, strict=True)),
+        **dict(zip(POSITION, world, strict=True)),
         "diameter_mm": UNKNOWN,
         **dict(zip(("centroidX", "centroidY", "centroidZ"), world, strict=True)),
         "equivalent_diameter_mm": UNKNOWN,

@@ -1,12 +1,12 @@
 """The grid a scan is resampled to, known from its affine and shape alone."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-Grid = Literal["world", "corners"]
+from nodulenet.settings import Grid
+
 Shape = tuple[int, int, int]
 
 

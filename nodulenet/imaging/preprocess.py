@@ -1,27 +1,24 @@
 """From a CT in HU to the 1 mm, 8-bit volume that the network sees."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nodulenet.files import InputError
-from nodulenet.imaging.grid import Grid, Shape, index_map, moved, target_grid
+from nodulenet.imaging.grid import Shape, index_map, moved, target_grid
 from nodulenet.imaging.hull import LUNG_LABELS, lung_region
 from nodulenet.imaging.lungs import segment_lungs
 from nodulenet.imaging.resample import apply_blocks, blocks, spline_matrix, support
 from nodulenet.imaging.volume import Volume
+from nodulenet.settings import PreprocessSettings
 
 
 def preprocess(
     volume: Volume,
     lungs: NDArray[np.uint8] | None = None,
-    *,
-    resample: bool = True,
-    grid: Grid = "world",
-    hu_window: tuple[float, float] = (-1200, 600),
-    pad_value: int = 170,
-    margin: int = 5,
+    **options: Any,
 ) -> Volume:
     """Clip, mask, resample to 1 mm and crop a CT: uint8 (z, y, x) with the affine of the crop.
 
@@ -30,20 +27,25 @@ def preprocess(
     result is cropped to the box of the undilated lungs, `margin` new voxels wider on all sides.
     The axes stay those of `volume`, which `standard` turns before.
 
-    lungs: labels 3 and 4 on the grid of `volume`; segmented here if missing. Raises
-    `InputError` if they do not fit the volume or hold no lung, `NoLungs` if none are found.
+    lungs: labels 3 and 4 on the grid of `volume`; segmented here if missing. options: as in
+    `PreprocessSettings`, those left out at their published values. Raises `InputError` if the lungs
+    do not fit the volume or hold no lung, `NoLungs` if none are found, `ValueError` for an option
+    that does not exist.
     """
+    settings = PreprocessSettings(**options)
     if lungs is None:
         lungs = segment_lungs(volume)
     if lungs.shape != volume.array.shape:
         raise InputError(f"lung mask of shape {lungs.shape} for a CT of {volume.array.shape}")
-    affine, shape = target_grid(volume.affine, lungs.shape, resample=resample, grid=grid)
-    box = _target_box(lungs, volume.affine, affine, shape, margin)
+    affine, shape = target_grid(
+        volume.affine, lungs.shape, resample=settings.resample, grid=settings.grid
+    )
+    box = _target_box(lungs, volume.affine, affine, shape, settings.margin)
     source, weights = box, None
-    if resample:
+    if settings.resample:
         weights = _axis_weights(box, volume, affine)
         source = tuple(support(axis) for axis in weights)
-    planes = masked_planes(volume.array[source], lungs[source], hu_window, pad_value)
+    planes = masked_planes(volume.array[source], lungs[source], settings)
     if weights is None:
         array = np.stack([to_bytes(plane) for plane in planes])
     else:
@@ -52,16 +54,16 @@ def preprocess(
 
 
 def masked_planes(
-    array: NDArray, lungs: NDArray[np.uint8], hu_window: tuple[float, float], pad_value: int
+    array: NDArray, lungs: NDArray[np.uint8], settings: PreprocessSettings
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the slices (y, x) of a CT, clipped, scaled to 0-255, `pad_value` off the lungs."""
-    low, high = hu_window
+    low, high = settings.hu_window
     scale = np.float32(255 / (high - low))
     for plane, kept in zip(array, lung_region(lungs), strict=True):
         clipped = np.clip(plane.astype(np.float32), low, high)
         clipped -= np.float32(low)
         clipped *= scale
-        clipped[~kept] = pad_value
+        clipped[~kept] = settings.pad_value
         yield clipped
 
 

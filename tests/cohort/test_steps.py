@@ -12,7 +12,7 @@ import tiny
 
 from nodulenet.cohort import gather_manifest, read_manifest, write_manifest
 from nodulenet.cohort.annotate import annotate_scan
-from nodulenet.cohort.steps import consensus_scan
+from nodulenet.cohort.steps import Scan, consensus_scan
 from nodulenet.files import InputError
 from nodulenet.imaging import open_scan
 
@@ -38,8 +38,8 @@ def run_scan(
     """All three steps of one scan; returns the folder of the results."""
     folder = data.parent / "results"
     ct, lungs = data / f"{series}.mhd", data / f"{series}_lungs.mhd"
-    marks = annotations or data / f"{series}.xml"
-    one_scan.prepare(folder, series, ct, marks, source, lungs, on_bad_scan)
+    scan = Scan(series, ct, lungs, on_bad_scan)
+    one_scan.prepare(folder, scan, annotations or data / f"{series}.xml", source)
     return folder
 
 
@@ -187,7 +187,9 @@ def test_a_scan_that_nobody_read_has_no_nodules(data: Path) -> None:
     annotate_scan(series, None, "xml", reading)
     assert json.loads(reading.read_text())["sessions"] == []
     nodules = {name: folder / f"nodules/{name}" for name in ("nodules", "findings", "record")}
-    consensus_scan(series, reading, data / f"{series}.mhd", one_scan.SETTINGS, nodules)
+    consensus_scan(
+        Scan(series, data / f"{series}.mhd"), reading, one_scan.RULES, one_scan.GRID, nodules
+    )
     assert len(pd.read_csv(nodules["findings"])) == 0
     assert json.loads(nodules["record"].read_text())["levels"] == [0, 0, 0, 0]
 
@@ -244,7 +246,9 @@ def test_the_consensus_step_reads_no_voxel(data: Path, monkeypatch: pytest.Monke
     }
     monkeypatch.setattr("nodulenet.cohort.steps.read_volume", refuse)
     reading = folder / f"annotations/{series}.json"
-    consensus_scan(series, reading, data / f"{series}.mhd", one_scan.SETTINGS, outputs, "fail")
+    consensus_scan(
+        Scan(series, data / f"{series}.mhd"), reading, one_scan.RULES, one_scan.GRID, outputs
+    )
     assert outputs["findings"].read_bytes() == expected
 
 

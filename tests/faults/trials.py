@@ -25,6 +25,7 @@ import nodulenet.plots  # noqa: E402, F401
 from nodulenet import cli  # noqa: E402
 from nodulenet.annotations import read_reading  # noqa: E402
 from nodulenet.cohort.manifest import gather_scan  # noqa: E402
+from nodulenet.cohort.steps import Scan  # noqa: E402
 from nodulenet.imaging import read_volume  # noqa: E402
 
 CPU_SECONDS = 60
@@ -36,7 +37,8 @@ def try_scan(series: str) -> dict[str, Any]:
     """All steps of one scan of the working directory; what became of its marks."""
     out = Path("out")
     ct, lungs = Path(f"{series}.mhd"), Path(f"{series}_lungs.mhd")
-    one_scan.prepare(out, series, ct, Path(f"{series}.xml"), lungs=lungs)
+    scan = Scan(series, ct, lungs)
+    one_scan.prepare(out, scan, Path(f"{series}.xml"))
     row = gather_scan(series, "P", out)
     marks = sum(len(s.marks) for s in read_reading(one_scan.reading(out, series)).sessions)
     return {"marks": marks} | {k: row[k] for k in ("n_nodules", "n_kept", "lost", "depth")}

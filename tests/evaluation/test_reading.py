@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_cohort import build
 
-from nodulenet.evaluation import inputs
-from nodulenet.evaluation.inputs import FINDING_COLUMNS, ScoredScan, read_cohort, read_findings
-from nodulenet.evaluation.luna16 import read_table
-from nodulenet.evaluation.own_tables import parse_together
+from nodulenet.annotations.challenge_csv import parse_together, read_table
+from nodulenet.evaluation import truth
+from nodulenet.evaluation.truth import LABELLED_COLUMNS, ScoredScan, read_cohort, read_findings
 from nodulenet.files import CorruptArtefact
 
 HEAD = b"series_uid,label,coordX,coordY,coordZ,diameter_mm,kind,readers\n"
@@ -25,7 +24,7 @@ def test_numbers_are_those_of_the_reader_of_one_table(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[float]]
 ) -> None:
     path = tmp_path_factory.mktemp("table") / "table.csv"
-    columns = list(FINDING_COLUMNS)
+    columns = list(LABELLED_COLUMNS)
     table = pd.DataFrame(rows, columns=columns[2:])
     table.insert(0, "series_uid", "1.20")
     table.insert(1, "label", np.arange(len(rows)))
@@ -58,8 +57,8 @@ def test_numbers_are_those_of_the_reader_of_one_table(
     ],
 )
 def test_what_is_amiss_is_left_to_the_other_reader(files: list[bytes]) -> None:
-    assert parse_together([HEAD + ROW], FINDING_COLUMNS) is not None
-    assert parse_together(files, FINDING_COLUMNS) is None
+    assert parse_together([HEAD + ROW], LABELLED_COLUMNS) is not None
+    assert parse_together(files, LABELLED_COLUMNS) is None
 
 
 @pytest.fixture
@@ -69,11 +68,11 @@ def cohort(tmp_path: Path) -> list[ScoredScan]:
 
 
 def test_findings_of_all_scans_are_those_of_each(cohort: list[ScoredScan]) -> None:
-    together = inputs._read_together(cohort)
+    together = truth._read_together(cohort)
     assert together is not None
     assert list(together) == [scan.series_uid for scan in cohort]
     for scan in cohort:
-        alone = inputs._read_one(scan)
+        alone = truth._read_one(scan)
         pd.testing.assert_frame_equal(together[scan.series_uid], alone, check_dtype=False)
 
 

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 from naive_froc import golden_cohort, naive_froc
 
-from nodulenet.evaluation import froc_files
-from nodulenet.evaluation.files import told_apart
+from nodulenet.evaluation import Submission, score_submission
+from nodulenet.evaluation.submission import distinct_names
 from nodulenet.files import InputError
+from nodulenet.settings import FrocSettings
 
 HEADER = "seriesuid,coordX,coordY,coordZ,"
 FILES = {
@@ -20,6 +21,14 @@ FILES = {
     "predictions": HEADER + "probability\r\n1.2,1,0,0,0.9\r\n1.2,40,0,4,0.8\r\n1.3,90,0,0,0.7\r\n",
     "scans": "1.2\r\n1.3\r\n1.40\r\n",
 }
+
+
+def score(output, allow_missing=True, **options):
+    """The content of froc.json of a submission; options: its files, readout and bootstrap."""
+    own = {name: options.pop(name) for name in ("readout", "bootstrap") if name in options}
+    settings = FrocSettings(**own)
+    score_submission(Submission(**options), output, settings, allow_missing)
+    return json.loads((output / "froc.json").read_text())
 
 
 @pytest.fixture
@@ -34,7 +43,7 @@ def inputs(tmp_path):
 def test_luna16_files_are_scored(inputs, tmp_path):
     packed = tmp_path / "excluded.csv.gz"
     packed.write_bytes(gzip.compress(inputs["excluded"].read_bytes()))
-    froc_files(**(inputs | {"excluded": packed}), output=tmp_path / "out", samples=20)
+    score(**(inputs | {"excluded": packed}), output=tmp_path / "out", bootstrap=20)
     content = json.loads((tmp_path / "out/froc.json").read_text())
     assert content["protocol"] == "luna16"
     assert content["sensitivity"] == [0.5] * 7
@@ -80,7 +89,7 @@ def test_faults_name_the_file(inputs, tmp_path, name, text, fault):
     if text is not None:
         inputs[name].write_bytes(text.encode())
     with pytest.raises(InputError, match=fault) as error:
-        froc_files(**inputs, output=tmp_path / "out")
+        score(**inputs, output=tmp_path / "out")
     assert str(inputs[name] if "not in the list" not in fault else "annotations") in str(
         error.value
     )
@@ -89,17 +98,17 @@ def test_faults_name_the_file(inputs, tmp_path, name, text, fault):
 
 
 def test_cells_are_stripped_in_every_table(inputs, tmp_path):
-    plain = froc_files(**inputs, output=tmp_path / "out", samples=5)
+    plain = score(**inputs, output=tmp_path / "out", bootstrap=5)
     for path in inputs.values():
         path.write_text(path.read_text().replace("1.", " 1.").replace("\n", " \n"))
-    spaced = froc_files(**inputs, output=tmp_path / "out", samples=5)
+    spaced = score(**inputs, output=tmp_path / "out", bootstrap=5)
     for content in (plain, spaced):
         content.pop("stamp")
     assert spaced == plain
 
 
 def write_cohort(folder, cohort):
-    """The four tables as files; returns their paths by the names of `froc_files`."""
+    """The four tables as files; returns their paths by the names of `Submission`."""
     paths = {name: folder / f"{name}.csv" for name in FILES}
     tables = dict(zip(("annotations", "excluded", "predictions", "scans"), cohort, strict=True))
     paths["scans"].write_text("".join(f"{scan}\n" for scan in tables.pop("scans")))
@@ -116,7 +125,7 @@ def golden(tmp_path_factory):
     paths = write_cohort(folder, (nodules, excluded, marks, scans))
     folds = pd.DataFrame({"seriesuid": scans, "subset": np.arange(200) % 10})
     folds.to_csv(folder / "folds.csv", index=False)
-    content = froc_files(**paths, output=folder, samples=20, folds=folder / "folds.csv")
+    content = score(**paths, output=folder, bootstrap=20, folds=folder / "folds.csv")
     return folder, content, (nodules, excluded, marks, scans)
 
 
@@ -160,8 +169,7 @@ def test_the_golden_tables_name_folds_and_the_stamp(golden):
 def test_another_submission_is_compared_in_pairs(inputs, tmp_path):
     worse = tmp_path / "worse.csv"
     worse.write_text(FILES["predictions"].replace("1.2,1,0,0,0.9", "1.2,80,0,0,0.9"))
-    content = froc_files(**inputs, output=tmp_path / "out", samples=50, against=worse)
-    assert content == json.loads((tmp_path / "out/froc.json").read_text())
+    content = score(**inputs, output=tmp_path / "out", bootstrap=50, against=worse)
     assert (content["predictions"], content["against"]["predictions"]) == (
         "predictions.csv",
         "worse.csv",
@@ -173,7 +181,7 @@ def test_another_submission_is_compared_in_pairs(inputs, tmp_path):
     low, high = difference["interval"]
     assert 0 <= low < 0.5 < high <= 1
     assert set(pd.read_csv(tmp_path / "out/froc.csv")["set"]) == {"submission", "against"}
-    same = froc_files(**inputs, output=tmp_path / "out", samples=50, against=inputs["predictions"])
+    same = score(**inputs, output=tmp_path / "out", bootstrap=50, against=inputs["predictions"])
     assert same["against"]["difference"]["interval"] == [0, 0]
 
 
@@ -186,12 +194,12 @@ def test_the_hash_covers_options_and_folds(inputs, tmp_path):
     for options in (
         {},
         {"readout": "next_vertex"},
-        {"samples": 6},
+        {"bootstrap": 6},
         {"folds": folds},
         {"folds": other},
         {"against": inputs["predictions"]},
     ):
-        froc_files(**(inputs | {"samples": 5} | options), output=tmp_path / "out")
+        score(**(inputs | {"bootstrap": 5} | options), output=tmp_path / "out")
         table = pd.read_csv(tmp_path / "out/froc.csv")
         digests += table["config"].unique().tolist()
         readouts.append(table["readout"].unique().tolist())
@@ -210,8 +218,8 @@ def test_the_hash_covers_options_and_folds(inputs, tmp_path):
         (["a/p.csv", "a/p.csv"], ["p.csv", "p.csv"]),
     ],
 )
-def test_submissions_of_one_name_are_told_apart_by_their_folders(paths, names):
-    assert told_apart([Path(path) for path in paths]) == names
+def test_submissions_of_one_name_are_distinguished_by_their_folders(paths, names):
+    assert distinct_names([Path(path) for path in paths]) == names
 
 
 def test_ids_that_only_look_alike_are_an_error_with_examples_of_both(inputs, tmp_path):
@@ -221,14 +229,14 @@ def test_ids_that_only_look_alike_are_an_error_with_examples_of_both(inputs, tmp
     inputs["predictions"].write_text(HEADER + "probability\n23,0,0,0,1\n025,0,0,0,1\n")
     fault = r"predictions.csv: 1 scan.* not in the list of scans: 23; the list has 023, \.\.\."
     with pytest.raises(InputError, match=fault):
-        froc_files(**inputs, output=tmp_path / "out")
+        score(**inputs, output=tmp_path / "out")
 
 
 def test_scans_without_marks_are_counted_or_an_error(inputs, tmp_path):
-    content = froc_files(**inputs, output=tmp_path / "out", samples=5)
+    content = score(**inputs, output=tmp_path / "out", bootstrap=5)
     assert content["scans_without_marks"] == 1
     with pytest.raises(InputError, match=r"predictions.csv: 1 scan.* have no mark: 1\.40"):
-        froc_files(**inputs, output=tmp_path / "no", allow_missing=False)
+        score(**inputs, output=tmp_path / "no", allow_missing=False)
     assert not (tmp_path / "no").exists()
 
 
@@ -246,14 +254,14 @@ def test_faults_of_the_folds(inputs, tmp_path, text, fault):
     folds = tmp_path / "folds.csv"
     folds.write_text(text)
     with pytest.raises(InputError, match=f"folds.csv: {fault}"):
-        froc_files(**inputs, output=tmp_path / "out", folds=folds)
+        score(**inputs, output=tmp_path / "out", folds=folds)
 
 
 def test_a_truncated_gzip_is_an_error(inputs, tmp_path):
     packed = tmp_path / "excluded.csv.gz"
     packed.write_bytes(gzip.compress(inputs["excluded"].read_bytes() * 500)[:-20])
     with pytest.raises(InputError, match=r"excluded\.csv\.gz"):
-        froc_files(**(inputs | {"excluded": packed}), output=tmp_path / "out")
+        score(**(inputs | {"excluded": packed}), output=tmp_path / "out")
 
 
 def test_the_challenge_s_own_tables(nodulenet_data, tmp_path):
@@ -264,15 +272,14 @@ def test_the_challenge_s_own_tables(nodulenet_data, tmp_path):
     true = annotations.drop(columns="diameter_mm").assign(probability=0.5)
     far = {"seriesuid": scans, "coordX": 9e3, "coordY": 0, "coordZ": 0, "probability": 0.5}
     pd.concat([true, pd.DataFrame(far)]).to_csv(tmp_path / "marks.csv", index=False)
-    froc_files(
-        folder / "annotations.csv",
-        folder / "annotations_excluded.csv.gz",
-        folder / "seriesuids.csv",
-        tmp_path / "marks.csv",
+    content = score(
         tmp_path,
-        samples=10,
+        annotations=folder / "annotations.csv",
+        excluded=folder / "annotations_excluded.csv.gz",
+        scans=folder / "seriesuids.csv",
+        predictions=tmp_path / "marks.csv",
+        bootstrap=10,
     )
-    content = json.loads((tmp_path / "froc.json").read_text())
     assert (content["nodules"], content["found"], content["scans"]) == (1186, 1186, 888)
     assert content["false_positives"] == 888
     # The only point is (1, 1): the curve is the diagonal up to it.
@@ -286,13 +293,13 @@ def test_perfect_marks_of_the_challenge_s_nodules_have_a_cpm_of_one(nodulenet_da
     annotations.drop(columns="diameter_mm").assign(probability=1.0).to_csv(
         tmp_path / "perfect.csv", index=False
     )
-    content = froc_files(
-        folder / "annotations.csv",
-        folder / "annotations_excluded.csv.gz",
-        folder / "seriesuids.csv",
-        tmp_path / "perfect.csv",
+    content = score(
         tmp_path,
-        samples=10,
+        annotations=folder / "annotations.csv",
+        excluded=folder / "annotations_excluded.csv.gz",
+        scans=folder / "seriesuids.csv",
+        predictions=tmp_path / "perfect.csv",
+        bootstrap=10,
         folds=folder / "subsets.csv",
     )
     assert (content["cpm"], content["interval"]) == (1.0, [1.0, 1.0])

@@ -8,15 +8,17 @@ import pytest
 from small_cohort import ball, build
 
 from nodulenet.evaluation import evaluate_stage
+from nodulenet.evaluation.tables import Origin
 from nodulenet.files import InputError
 from nodulenet.masks import CroppedMask, write_masks
+from nodulenet.settings import FrocSettings
 
-SETTINGS = {"protocol": "nodulenet", "luna16": None, "readout": "challenge", "bootstrap": 50}
-ORIGIN = {"consensus": "nodulenet/union/nearest/0.4", "level": 3, "config": "0123456789ab"}
+SETTINGS = FrocSettings(bootstrap=50)
+ORIGIN = Origin("nodulenet/union/nearest/0.4", 3, "0123456789ab")
 
 
 def evaluate(cohort, output, settings=SETTINGS):
-    evaluate_stage(**vars(cohort), settings=settings, origin=ORIGIN, output=output)
+    evaluate_stage(cohort, settings, ORIGIN, output)
     return json.loads((output / "froc.json").read_text())
 
 
@@ -44,9 +46,7 @@ def test_counts_of_every_set(scored):
 def test_given_folds_are_noted(scored, tmp_path):
     assert scored[1]["given_folds"] == {}
     given, cohort = {"fold0": "ncs"}, build(tmp_path)
-    evaluate_stage(
-        **vars(cohort), settings=SETTINGS, origin=ORIGIN, output=tmp_path, given_folds=given
-    )
+    evaluate_stage(cohort, SETTINGS, ORIGIN, tmp_path, given)
     assert json.loads((tmp_path / "froc.json").read_text())["given_folds"] == given
 
 
@@ -175,9 +175,9 @@ def test_faults_name_the_file(tmp_path, spoil, fault):
     assert not (tmp_path / "full/froc.json").exists()
 
 
-def test_another_protocol_is_an_error(tmp_path):
-    with pytest.raises(InputError, match=r"froc\.protocol is luna61"):
-        evaluate(build(tmp_path), tmp_path / "full", SETTINGS | {"protocol": "luna61"})
+def test_the_challenge_s_protocol_needs_its_files(tmp_path):
+    with pytest.raises(InputError, match=r"froc\.protocol is luna16, with 0 of LUNA16's 3 files"):
+        evaluate(build(tmp_path), tmp_path / "full", FrocSettings(protocol="luna16"))
 
 
 def test_marks_that_the_limit_cuts_are_counted_and_told(tmp_path, caplog):

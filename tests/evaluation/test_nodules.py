@@ -7,22 +7,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naive_froc import NONE, RATES, cohorts, distance, findings, marked, naive_match
 
-from nodulenet.evaluation.findings import (
+from nodulenet.evaluation.froc import froc, score_events
+from nodulenet.evaluation.matching import match_marks
+from nodulenet.evaluation.nodules import (
     FALSE_COLUMNS,
     NODULE_COLUMNS,
     POINTS,
     false_positive_table,
     nodule_table,
 )
-from nodulenet.evaluation.froc import froc
 from nodulenet.evaluation.truth import ALL, Truth
 
 
 def tables(cohort, folds=None, readout="challenge"):
     nodules, excluded, marks, scans = cohort
-    result = froc(*cohort, readout)
+    outcomes = match_marks(*cohort)
+    result = score_events(outcomes.events, readout)
     truth = Truth(ALL, tuple(scans), folds, nodules, excluded)
-    return nodule_table(truth, marks, result), false_positive_table(truth, marks, result)
+    return (
+        nodule_table(truth, marks, outcomes),
+        false_positive_table(truth, marks, outcomes, result),
+    )
 
 
 def nearest(row, others):
