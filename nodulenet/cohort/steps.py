@@ -55,7 +55,8 @@ from nodulenet.imaging import (
     write_nodules,
     write_scan,
 )
-from nodulenet.imaging.hull import LUNG_LABELS
+from nodulenet.imaging.lungs import LUNG_LABELS
+from nodulenet.settings import PreprocessSettings
 
 LIBRARIES = ("numpy", "scipy", "SimpleITK", "pydicom")
 log = logging.getLogger(__name__)
@@ -166,7 +167,7 @@ def preprocess_scan(
         volume = Volume(np.zeros((0, 0, 0), np.uint8), np.eye(4))
         labels = np.zeros((0, 0, 0), np.uint8)
         record = {"series_uid": series_uid, "status": leave_out(series_uid, error, on_bad_scan)}
-    write_scan(outputs["volume"], outputs["record"], outputs["mask"], volume, labels, record)
+    write_scan(outputs, volume, labels, record)
 
 
 def prepare(
@@ -180,7 +181,7 @@ def prepare(
     stored = read_volume(ct, series_uid)
     scan, _ = standard(stored)
     lungs, warning = find_lungs(ct, lung_mask, scan)
-    volume = preprocess(scan, lungs, **settings)
+    volume = preprocess(scan, lungs, PreprocessSettings(**settings))
     grid_affine, _ = target_grid(
         scan.affine, scan.array.shape, resample=settings["resample"], grid=settings["grid"]
     )
