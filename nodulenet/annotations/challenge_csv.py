@@ -1,4 +1,4 @@
-"""CSV tables in the LUNA16 challenge's formats: one reader, with the same checks, for all."""
+"""CSV tables in the LUNA16 challenge's formats, and the nodules of such a table."""
 
 import bz2
 import csv
@@ -15,21 +15,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nodulenet.files import InputError
+from nodulenet.annotations.records import ListedNodule, Reading
+from nodulenet.files import InputError, reason_of, sha256
 from nodulenet.numerals import FOREIGN, to_number
 
 DAMAGED = (ValueError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 DIAMETER = "diameter_mm"
+COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", DIAMETER)
 
 
 def read_cells(path: Path, columns: Sequence[str] = (), delimiter: str = ",") -> pd.DataFrame:
     """Read a CSV with a header, all cells as stripped text; the index holds the line numbers.
 
-    The first of `columns` names the series. The file may be packed: .gz, .bz2, .xz or .zip.
-    Raises `InputError` naming file and line when a column of `columns` is missing, any is there
-    twice, a row has not as many cells as the header, or the series of a row is empty.
+    The first of `columns` names the series. The file may be compressed: .gz, .bz2, .xz or .zip.
+    Raises `InputError` naming file and line if a column of `columns` is missing or any column
+    occurs twice, or if a row has too many or too few cells or no series.
     """
-    rows = list(read_rows(path, delimiter))
+    rows = list(read_lines(path, delimiter))
     if not rows:
         raise InputError(f"{path}: is empty")
     (_, head), *body = rows
@@ -49,7 +51,7 @@ def read_cells(path: Path, columns: Sequence[str] = (), delimiter: str = ",") ->
     return table
 
 
-def read_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+def read_lines(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
     """Line number and stripped cells of every row that is not blank. Raises `InputError`."""
     reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
     try:
@@ -58,14 +60,14 @@ def read_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]
             if len(cells) > 1 or any(cells):
                 yield reader.line_num, cells
     except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num}: no CSV: {error}") from error
+        raise InputError(f"{path}: line {reader.line_num}: not CSV: {error}") from error
 
 
 def read_text(path: Path) -> str:
-    """The text (UTF-8) of a file, unpacked as its suffix says. Raises `InputError`."""
+    """The text (UTF-8) of a file, decompressed by its suffix. Raises `InputError`."""
     suffix = path.suffix.lower()
     if suffix in (".zst", ".tar", ".tgz", ".7z"):
-        raise InputError(f"{path}: {suffix} is not read here: unpack it, or pack it as .gz")
+        raise InputError(f"{path}: {suffix} is not supported: decompress it, or compress it as .gz")
     unpack = {
         ".gz": gzip.decompress,
         ".bz2": bz2.decompress,
@@ -81,8 +83,8 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a table in CSV: {error}") from error
     except (OSError, *DAMAGED) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: damaged, or no {suffix} file: {reason}") from error
+        fault = f"{path}: damaged, or not a {suffix} file: {reason_of(error)}"
+        raise InputError(fault) from error
 
 
 def with_numbers(table: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.DataFrame:
@@ -97,12 +99,12 @@ def with_numbers(table: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.
 def check_nodules(table: pd.DataFrame, path: Path, doubled: bool = True) -> None:
     """Raise `InputError` naming the line of a nodule of diameter 0, which no mark could hit.
 
-    And, if `doubled`, of one at the place of an earlier one of its series, which would count
-    twice. table: seriesuid, coordX, coordY, coordZ, diameter_mm; the index holds the lines.
+    And, if `doubled`, of one at the position of an earlier one of its series, which would count
+    twice. table: COLUMNS; the index holds the lines.
     """
     for line in table.index[table[DIAMETER] == 0][:1]:
         raise InputError(f"{path}: line {line}: {DIAMETER} is 0; negative means unknown")
-    place = ["seriesuid", "coordX", "coordY", "coordZ"]
+    place = list(COLUMNS[:4])
     if not doubled:
         return
     for line in table.index[table.duplicated(place)][:1]:
@@ -117,7 +119,7 @@ def to_numbers(texts: Sequence[str]) -> NDArray[np.float64]:
             numbers = np.array(texts, object).astype(float)
             return np.where(np.isfinite(numbers), numbers, np.nan)
         except ValueError:
-            pass  # one of them is none
+            pass  # one of them is not a number
     return np.array([_number(text) for text in texts], float)
 
 
@@ -145,7 +147,39 @@ def _only_member(packed: bytes) -> bytes:
 
 
 def _separator(head: Sequence[str], delimiter: str) -> str:
-    """A hint where the header is cut at another sign."""
+    """A hint if the header seems to be separated by another character."""
     other = next((sign for sign in (";", "\t", ",") if sign in head[0] and sign != delimiter), "")
     names = {";": "semicolons", "\t": "tabs", ",": "commas"}
     return f": its cells are separated by {names[other]}" if other else ""
+
+
+def read_nodule_table(path: Path | str, series_uid: str) -> Reading:
+    """The nodules of one series in the order of the table, as a reading without sessions.
+
+    The table is a CSV with the columns seriesuid, coordX, coordY, coordZ (world mm, LPS) and
+    diameter_mm (negative if unknown); others are ignored. A table without a row of the series gives
+    a reading without nodules and with a flag.
+
+    Raises `InputError` naming file and line for a malformed table and, in the rows of this series,
+    for a cell that is not a plain number, a diameter of 0 or a nodule listed twice.
+    """
+    cells = read_cells(Path(path), COLUMNS)
+    own = _checked(cells[cells["seriesuid"] == series_uid], Path(path))
+    listed = tuple(
+        ListedNodule((x, y, z), diameter, line)
+        for line, x, y, z, diameter in own[list(COLUMNS[1:])].itertuples()
+    )
+    flags = () if listed else ("no row of this series in the table",)
+    return Reading(series_uid, (), str(path), sha256(path), flags, listed)
+
+
+def count_listed(path: Path | str) -> dict[str, int]:
+    """Number of rows of every series in a table of nodules; all are checked as above."""
+    table = _checked(read_cells(Path(path), COLUMNS), Path(path))
+    return {str(uid): len(own) for uid, own in table.groupby("seriesuid", sort=False)}
+
+
+def _checked(cells: pd.DataFrame, path: Path) -> pd.DataFrame:
+    table = with_numbers(cells, COLUMNS[1:], path)
+    check_nodules(table, path)
+    return table

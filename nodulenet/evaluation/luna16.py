@@ -10,7 +10,7 @@ import pandas as pd
 from nodulenet.annotations.challenge_csv import (
     check_nodules,
     read_cells,
-    read_rows,
+    read_lines,
     to_numbers,
     with_numbers,
 )
@@ -72,7 +72,7 @@ def _numbers_or_text(cells: pd.Series) -> pd.Series:
 def read_scans(path: Path) -> list[str]:
     """Read a list of series, one a line, no header. Raises `InputError`."""
     scans = []
-    for line, cells in read_rows(path):
+    for line, cells in read_lines(path):
         if len(cells) != 1:
             raise InputError(
                 f"{path}: line {line}: {len(cells)} columns in what should be a list of series"
