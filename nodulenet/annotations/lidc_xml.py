@@ -193,8 +193,7 @@ def _roi(element: etree._Element, where: str) -> Roi:
 
 
 def _check_known(element: etree._Element, place: str, where: str) -> None:
-    unknown = {str(child.tag) for child in element} - KNOWN[place]
-    if unknown:
+    if unknown := {str(child.tag) for child in element} - KNOWN[place]:
         name = min(unknown).removeprefix(LIDC)
         raise InputError(f"{where}: an element {name}, which no LIDC file has there")
 
@@ -210,8 +209,7 @@ def _text(fields: Mapping[str, str | None], name: str) -> str:
 
 def _slice(fields: Mapping[str, str | None], where: str) -> tuple[float, str | None]:
     """World z in mm and the SOP instance UID, if there is one, of the slice of an outline."""
-    text = _text(fields, "imageZposition")
-    if not text:
+    if not (text := _text(fields, "imageZposition")):
         raise InputError(f"{where}: no imageZposition")
     try:
         return to_number(text), _text(fields, "imageSOP_UID") or None
