@@ -2,7 +2,7 @@
 
 Writes docs/images/network.svg and docs/images/stages.svg. The sizes in the first are those of the
 tensors that `NoduleNet` passes on, asked of it on torch's `meta` device, where nothing is computed;
-the second is drawn from lidc.yaml. A test compares the figures' text with both.
+the second is drawn from the published settings. A test compares the figures' text with both.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,6 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import torch
-import yaml
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 from torch import Tensor, nn
@@ -22,6 +21,7 @@ from nodulenet.model import NoduleNet
 from nodulenet.model.crops import IMAGE_PER_FEATURE
 from nodulenet.model.roi_pool import ROI_SIDE
 from nodulenet.plots.style import BLUE, GREEN, GREY, PURPLE, VERMILION, drawing
+from nodulenet.settings import TrainSettings
 from nodulenet.training.stages import DECAY_AT, resolve_stage
 
 ROOT = Path(__file__).parents[1]
@@ -141,8 +141,8 @@ def draw_arrow(axes: Axes, start: str, end: str) -> None:
 
 def load_stages() -> dict[str, Any]:
     """The stages of the published training."""
-    content: dict[str, Any] = yaml.safe_load((ROOT / "lidc.yaml").read_text())
-    return content["train"]["stages"]
+    stages: dict[str, Any] = TrainSettings().plain("stages")["stages"]
+    return stages
 
 
 def stage_lines(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

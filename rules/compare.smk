@@ -17,7 +17,7 @@ rule reader_pairs:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("evaluation", *MASKS),
+        code=code("reader_pairs"),
         origin=ORIGIN,
     message:
         "compare the readers of every nodule"
@@ -27,12 +27,9 @@ rule reader_pairs:
 
 rule ablation:
     input:
-        manifest="<results>/manifest.tsv",
-        folds="<results>/folds.tsv",
-        predictions=collect("<results>/{stage}/predictions.csv", stage=EVALUATED),
         froc=collect("<results>/{stage}/froc.json", stage=EVALUATED),
+        scans=collect("<results>/{stage}/scans.csv", stage=EVALUATED),
         readers="<results>/reader_pairs.json",
-        challenge=CHALLENGE,
     output:
         table=report(
             "<results>/ablation.csv",
@@ -52,12 +49,10 @@ rule ablation:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("evaluation", READER, "plots"),
+        code=code("ablation"),
         names=EVALUATED,
-        trained=[training_of(name) for name in EVALUATED],
-        reference=REFERENCE,
-        settings=section("froc")["froc"],
-        origin=ORIGIN,
+        trained=[training_of(SETTINGS, name) for name in EVALUATED],
+        reference=min(EVALUATED, key=lambda name: len(STAGES[name].branches)),
     message:
         "compare the evaluated stages with {params.reference}"
     script:

@@ -8,19 +8,29 @@ from pathlib import Path
 from typing import Any
 
 import tiny
-import torch
 import yaml
 
 ROOT = Path(__file__).parents[1]
-CLONED = ("Snakefile", "rules", "workflow_scripts", "envs", "profiles", "nodulenet")
+CLONED = ("Snakefile", "rules", "workflow_scripts", "envs", "profiles")
 
 
 def clone(folder: Path) -> dict[str, Any]:
-    """Copy the workflow and the package into `folder`, with the tiny cohort; returns its config."""
+    """Copy the workflow into `folder`, link the package, write the tiny cohort; returns its config.
+
+    The package is linked so that what Numba compiles in one clone is compiled for all.
+    """
     for name in CLONED:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         copy(ROOT / name, folder / name)
+    (folder / "nodulenet").symlink_to(ROOT / "nodulenet")
     return tiny.write_cohort(folder)
+
+
+def own_package(clone: Path) -> Path:
+    """Give a clone a copy of the package that the test may change; returns its folder."""
+    package = clone / "nodulenet"
+    package.unlink()
+    return Path(shutil.copytree(ROOT / "nodulenet", package))
 
 
 def start(clone: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -66,5 +76,7 @@ def configure(clone: Path, **changes: Any) -> None:
 
 def same_weights(a: Path, b: Path) -> bool:
     """Whether two weights.pt hold the same numbers."""
+    import torch  # here, because conftest.py imports this module for every worker
+
     first, second = (torch.load(path, weights_only=True)["state_dict"] for path in (a, b))
     return first.keys() == second.keys() and all(torch.equal(first[n], second[n]) for n in first)

@@ -8,7 +8,6 @@ axis.
 """
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,12 +16,12 @@ from nodulenet.annotations import Group
 from nodulenet.cohort.folds import write_folds
 from nodulenet.cohort.manifest import ARTEFACTS, COLUMNS, write_manifest
 from nodulenet.cohort.sources import ROWS
+from nodulenet.evaluation import StageFiles
 from nodulenet.imaging import write_nodules
-from nodulenet.imaging.masks import cropped
 from nodulenet.imaging.store import write_scan
 from nodulenet.imaging.volume import Volume
-from nodulenet.inference.masks import CroppedMask, write_masks
 from nodulenet.inference.table import COLUMNS as PREDICTION_COLUMNS
+from nodulenet.masks import CroppedMask, crop, write_masks
 
 SHAPE = (60, 80, 90)
 NODULES = {"s0": [((20, 30, 30), 6), ((40, 60, 70), 4)], "s1": [((30, 40, 45), 9)], "s2": []}
@@ -42,14 +41,14 @@ def world(centre):
     return dict(zip(("coordX", "coordY", "coordZ"), np.array(centre[::-1]) - 100.0, strict=True))
 
 
-def build(folder: Path) -> SimpleNamespace:
-    """Write the cohort below `folder`; returns the paths that an evaluation takes."""
+def build(folder: Path) -> StageFiles:
+    """Write the cohort below `folder`; returns the files that an evaluation takes."""
     rows = [write_one(folder, series) for series in NODULES]
     write_manifest(pd.DataFrame(rows, columns=list(COLUMNS)), folder / "manifest.tsv")
     folds = [{"series_uid": s, "patient_id": f"p{s}", "fold": fold} for s, fold in FOLDS.items()]
     write_folds(pd.DataFrame(folds), folder / "folds.tsv")
     masks = write_predictions(folder)
-    return SimpleNamespace(
+    return StageFiles(
         manifest=folder / "manifest.tsv",
         folds=folder / "folds.tsv",
         predictions=folder / "full/predictions.csv",
@@ -103,7 +102,7 @@ def write_one(folder, series):
 
 def read_twice(centre, radius):
     """The group of a nodule that readers 1 and 2 outlined."""
-    outlines = [cropped(ball(centre, size), (0, 0, 0)) for size in (radius, radius - 1)]
+    outlines = [crop(ball(centre, size)) for size in (radius, radius - 1)]
     return Group(((0, 0), (1, 0)), *outlines[0], tuple(outlines))
 
 

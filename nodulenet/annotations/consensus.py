@@ -2,43 +2,41 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nodulenet.annotations.outlines import (
-    Cropped,
-    Offset,
-    cropped,
-    interior_mask,
-    mark_mask,
-)
+from nodulenet.annotations.outlines import interior_mask, mark_mask
 from nodulenet.annotations.records import Mark, Session, SliceGeometry
-from nodulenet.annotations.slices import ZRule
+from nodulenet.masks import CroppedMask, Index, crop, mask_iou
+from nodulenet.settings import ConsensusSettings, Protocol
 
 MAX_LEVEL = 4
-Protocol = Literal["nodulenet", "strict"]
-Merge = Literal["union", "majority"]
+PUBLISHED = ConsensusSettings()
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
     """The marks of one nodule.
 
-    members: (session index, mark index) in the order they joined. mask: bool (d, h, w), the
-    members' masks merged, cropped to its box. offset: (z, y, x) array index of its first voxel.
-    outlines: mask and offset of each member alone, cropped likewise; empty where nobody drew one.
-    protocol: who had a vote.
-    notes: a line for each exception to the rules of protocol and merge.
+    members: (session index, mark index) in the order in which they joined. mask: bool (d, h, w),
+    the members' masks merged, cropped to its box. offset: (z, y, x) index of its first voxel.
+    outlines: the mask of each member alone; empty where nobody drew one. protocol: who had a vote.
+    notes: one line for each exception to the rules of protocol and merge.
     """
 
     members: tuple[tuple[int, int], ...]
     mask: NDArray[np.bool_]
-    offset: Offset
-    outlines: tuple[Cropped, ...]
+    offset: Index
+    outlines: tuple[CroppedMask, ...]
     protocol: Protocol = "nodulenet"
     notes: tuple[str, ...] = ()
+
+    @property
+    def cropped(self) -> CroppedMask:
+        """The merged mask with its offset."""
+        return CroppedMask(self.mask, self.offset)
 
     @property
     def level(self) -> int:
@@ -58,87 +56,72 @@ class _Member:
 
     session: int
     mark: int
-    drawn: Cropped
-    voxels: Cropped
+    drawn: CroppedMask
+    voxels: CroppedMask
     notes: tuple[str, ...] = ()
 
 
 def consensus(
     sessions: Sequence[Session],
     geometry: SliceGeometry,
-    level: int = 3,
-    iou_threshold: float = 0.4,
-    z: ZRule = "nearest",
-    protocol: Protocol = "nodulenet",
-    merge: Merge = "union",
+    level: int = PUBLISHED.level,
+    iou_threshold: float = PUBLISHED.iou_threshold,
+    **rules: Any,
 ) -> list[Group]:
     """Group the nodules >= 3 mm of all sessions; give the groups of at least `level` votes.
+
+    rules: z, protocol and merge as in `ConsensusSettings`, which all have their published value
+    otherwise.
 
     In the order of sessions and marks in the file, a mark joins the first earlier group whose
     first member it overlaps with IoU > `iou_threshold`, else it founds a group. Groups come in
     the order of their founding. Nothing larger than the box of a nodule is allocated.
 
     Marks are grouped by `mark_mask`, what was drawn, under either protocol. `protocol` says for
-    which voxels a mark votes, and who votes. "nodulenet": the same voxels, one vote a mark.
-    "strict": `interior_mask`, one vote a reading session, however many marks it has in the group;
+    which voxels a mark votes, and who votes. "nodulenet": the same voxels, one vote per mark.
+    "strict": `interior_mask`, one vote per reading session, however many marks it has in the group;
     a mark without interior votes for what was drawn, which its group notes.
 
     `merge` says which voxels a group has: "union", or "majority": those that at least half of
     its votes hold. Where no voxel has a majority the union stands, which the group notes.
 
     Raises `InputError` naming session, mark and ROI for an ROI more than half a slice from every
-    slice or with a vertex outside the image.
+    slice or with a vertex outside the image; `ValueError` for a rule that does not exist.
     """
+    chosen = ConsensusSettings(level=level, iou_threshold=iou_threshold, **rules)
     groups: list[list[_Member]] = []
     for session_index, session in enumerate(sessions):
         for mark_index, mark in enumerate(session.marks):
             if mark.kind != "nodule":
                 continue
             where = f"session {session_index + 1}, nodule {mark.mark_id!r}"
-            drawn = mark_mask(mark, geometry, z, where)
-            voxels, notes = _voxels(mark, drawn, geometry, z, where, protocol)
+            drawn = mark_mask(mark, geometry, chosen.z, where)
+            voxels, notes = _voxels(mark, drawn, geometry, chosen, where)
             member = _Member(session_index, mark_index, drawn, voxels, notes)
             for group in groups:
-                if mask_iou(*drawn, *group[0].drawn) > iou_threshold:
+                if mask_iou(drawn, group[0].drawn) > iou_threshold:
                     group.append(member)
                     break
             else:
                 groups.append([member])
-    merged = (_merged(group, protocol, merge) for group in groups)
+    merged = (_merged(group, chosen) for group in groups)
     return [group for group in merged if group.level >= level]
 
 
 def _voxels(
-    mark: Mark, drawn: Cropped, geometry: SliceGeometry, z: ZRule, where: str, protocol: Protocol
-) -> tuple[Cropped, tuple[str, ...]]:
+    mark: Mark,
+    drawn: CroppedMask,
+    geometry: SliceGeometry,
+    rules: ConsensusSettings,
+    where: str,
+) -> tuple[CroppedMask, tuple[str, ...]]:
     """The voxels that a mark votes for, and a line if that is an exception."""
-    if protocol == "nodulenet":
+    if rules.protocol == "nodulenet":
         return drawn, ()
-    if protocol != "strict":
-        raise ValueError(f"protocol is 'nodulenet' or 'strict', not {protocol!r}")
-    interior = interior_mask(mark, geometry, z, where)
+    interior = interior_mask(mark, geometry, rules.z, where)
     if interior is not None:
         return interior, ()
     return drawn, (f"{where}: nothing lies inside its outlines, so that they stand for it",)
-
-
-def mask_iou(
-    a: NDArray[np.bool_], a_offset: Offset, b: NDArray[np.bool_], b_offset: Offset
-) -> float:
-    """IoU of two cropped masks in one grid, from the overlap of their boxes alone.
-
-    0 where neither has a voxel.
-    """
-    in_a, in_b = [], []
-    for start_a, size_a, start_b, size_b in zip(a_offset, a.shape, b_offset, b.shape, strict=True):
-        low, high = max(start_a, start_b), min(start_a + size_a, start_b + size_b)
-        if low >= high:
-            return 0.0
-        in_a.append(slice(low - start_a, high - start_a))
-        in_b.append(slice(low - start_b, high - start_b))
-    common = np.count_nonzero(a[tuple(in_a)] & b[tuple(in_b)])
-    union = np.count_nonzero(a) + np.count_nonzero(b) - common
-    return float(common / union) if union else 0.0
 
 
 def count_levels(groups: Sequence[Group]) -> tuple[int, int, int, int]:
@@ -148,40 +131,37 @@ def count_levels(groups: Sequence[Group]) -> tuple[int, int, int, int]:
     return n1, n2, n3, n4
 
 
-def _merged(members: list[_Member], protocol: Protocol, merge: Merge) -> Group:
+def _merged(members: list[_Member], rules: ConsensusSettings) -> Group:
     """The group of these members, cropped to the voxels that the rule of `merge` gives it."""
-    low = np.min([member.voxels[1] for member in members], axis=0)
-    votes, voters = _votes(members, low, protocol)
+    low = np.min([member.voxels.offset for member in members], axis=0)
+    votes, voters = _votes(members, low, rules.protocol)
     notes = tuple(note for member in members for note in member.notes)
     mask = votes > 0
-    if merge == "majority":
+    if rules.merge == "majority":
         most = 2 * votes >= voters
         if most.any():
             mask = most
         else:
             notes += (f"no voxel is in half of its {voters} votes, their union stands",)
-    elif merge != "union":
-        raise ValueError(f"merge is 'union' or 'majority', not {merge!r}")
-    z, y, x = low.tolist()
-    mask, offset = cropped(mask, (z, y, x))
+    mask, offset = crop(mask, low)
     names = tuple((member.session, member.mark) for member in members)
     outlines = tuple(member.voxels for member in members)
-    return Group(names, mask, offset, outlines, protocol, notes)
+    return Group(names, mask, offset, outlines, rules.protocol, notes)
 
 
 def _votes(
     members: list[_Member], low: NDArray[np.int_], protocol: Protocol
 ) -> tuple[NDArray[np.uint16], int]:
     """Votes for each voxel of the members' common box, which starts at `low`; number of voters."""
-    masks = [member.voxels[0] for member in members]
-    starts = [np.array(member.voxels[1]) - low for member in members]
+    masks = [member.voxels.mask for member in members]
+    starts = [np.array(member.voxels.offset) - low for member in members]
     ends = [start + mask.shape for start, mask in zip(starts, masks, strict=True)]
     votes = np.zeros(tuple(np.max(ends, axis=0)), np.uint16)
     by_voter: dict[int, NDArray[np.bool_]] = {}
     for number, (member, start, end) in enumerate(zip(members, starts, ends, strict=True)):
         voter = member.session if protocol == "strict" else number
         held = by_voter.setdefault(voter, np.zeros(votes.shape, np.bool_))
-        held[tuple(map(slice, start, end))] |= member.voxels[0]
+        held[tuple(map(slice, start, end))] |= member.voxels.mask
     for held in by_voter.values():
         votes += held
     return votes, len(by_voter)

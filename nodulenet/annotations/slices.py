@@ -1,14 +1,11 @@
 """Where a mark lies in the stack of DICOM images: slices of its ROIs, voxel index of a point."""
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
 from nodulenet.annotations.records import Mark, Session, SliceGeometry
 from nodulenet.files import InputError
-
-ZRule = Literal["nearest", "truncate"]
+from nodulenet.settings import ZRule
 
 # Positions are written with three to six decimals and may differ from the headers' by as much.
 TOLERANCE_MM = 0.01

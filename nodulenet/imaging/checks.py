@@ -12,6 +12,7 @@ from nodulenet.imaging.lungs import LUNG_LABELS, NO_AIR_HU
 from nodulenet.imaging.masks import Nodule
 from nodulenet.imaging.orientation import STANDARD, turned_mask
 from nodulenet.imaging.volume import Volume
+from nodulenet.masks import CroppedMask
 
 LUNG_HU = (-970.0, -500.0)  # median in the lungs: from emphysema to diffuse disease
 AROUND_HU = (-150.0, 150.0)  # median around them: fat to tissue with contrast medium
@@ -84,7 +85,7 @@ def misfit(scan: Volume, nodules: Sequence[Nodule]) -> str:
     if its contrast is at least 200 HU and three times that at the own position; docs/annotations.md
     has the measurements behind both numbers.
 
-    scan: HU (z, y, x) in standard orientation; nodules: (label, mask, offset) in its grid.
+    scan: HU (z, y, x) in standard orientation; nodules: (label, mask) in its grid.
     """
     chosen = [nodule for nodule in nodules if nodule[0] > 0] or list(nodules)
     own = contrast(scan, chosen, ())
@@ -103,20 +104,20 @@ def misfit(scan: Volume, nodules: Sequence[Nodule]) -> str:
 def contrast(scan: Volume, nodules: Sequence[Nodule], flips: tuple[int, ...]) -> float:
     """Median contrast (HU) of nodules mirrored along the axes `flips`; NaN if there is none."""
     values = []
-    for _, mask, offset in nodules:
-        turned, start = turned_mask(mask, offset, (STANDARD[0], flips), scan.array.shape)
-        values.append(one_contrast(scan, turned, start))
+    for _, mask in nodules:
+        turned = turned_mask(mask, (STANDARD[0], flips), scan.array.shape)
+        values.append(one_contrast(scan, turned))
     known = [value for value in values if np.isfinite(value)]
     return float(np.median(known)) if known else float("nan")
 
 
-def one_contrast(scan: Volume, mask: NDArray[np.bool_], offset: Sequence[int]) -> float:
+def one_contrast(scan: Volume, cropped: CroppedMask) -> float:
     """Median HU in a cropped mask minus that of the ring around it; NaN if either is empty."""
     pad = np.ceil(RING_MM / scan.spacing).astype(int)
-    wide = np.pad(mask, [(n, n) for n in pad])
+    wide = np.pad(cropped.mask, [(n, n) for n in pad])
     distance = ndimage.distance_transform_edt(~wide, sampling=scan.spacing)
     ring = (distance > GAP_MM) & (distance <= RING_MM)
-    start = np.array(offset) - pad
+    start = np.array(cropped.offset) - pad
     low = np.clip(-start, 0, wide.shape)
     high = np.clip(np.array(scan.array.shape) - start, low, wide.shape)
     inside = tuple(map(slice, low, high))

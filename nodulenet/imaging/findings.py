@@ -8,13 +8,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nodulenet.annotations import Group, Reading, SliceGeometry, point_index
+from nodulenet.annotations.challenge_csv import POSITION
 from nodulenet.imaging.grid import Shape
 from nodulenet.imaging.masks import resample_mask
 from nodulenet.imaging.volume import Volume, blank
 
 COLUMNS = [
     *("series_uid", "finding", "kind", "label", "marks", "readers", "level"),
-    *("coordX", "coordY", "coordZ", "diameter_mm"),
+    *POSITION,
+    "diameter_mm",
     *("centroidX", "centroidY", "centroidZ", "equivalent_diameter_mm", "volume_mm3"),
     *("z", "y", "x", "d", "h", "w"),
 ]
@@ -64,19 +66,19 @@ def _group_row(
     group: Group, volume_affine: NDArray[np.float64], grid_affine: NDArray[np.float64]
 ) -> dict[str, Any]:
     mask, offset, affine = group.mask, group.offset, grid_affine
-    resampled, start = resample_mask(mask, offset, volume_affine, grid_affine)
-    if not resampled.size:
-        resampled, start, affine = mask, offset, volume_affine
-    sides = np.array(resampled.shape)
+    measured = resample_mask(group.cropped, volume_affine, grid_affine)
+    if not measured.mask.size:
+        measured, affine = group.cropped, volume_affine
+    sides = np.array(measured.mask.shape)
     steps = np.linalg.norm(affine[:3, :3], axis=0)
-    centre = _world(affine, np.array(start) + (sides - 1) / 2)
+    centre = _world(affine, np.array(measured.offset) + (sides - 1) / 2)
     centroid = _world(volume_affine, np.argwhere(mask).mean(axis=0) + offset)
     volume = float(mask.sum() * abs(np.linalg.det(volume_affine[:3, :3])))
     return {
         "marks": len(group.members),
         "readers": group.readers,
         "level": group.level,
-        **dict(zip(("coordX", "coordY", "coordZ"), centre, strict=True)),
+        **dict(zip(POSITION, centre, strict=True)),
         "diameter_mm": float((sides * steps).max()),
         **dict(zip(("centroidX", "centroidY", "centroidZ"), centroid, strict=True)),
         "equivalent_diameter_mm": (6 * volume / np.pi) ** (1 / 3),
@@ -91,7 +93,7 @@ def _point_row(index: NDArray[np.float64], place: Volume) -> dict[str, Any]:
         "marks": 1,
         "readers": 1,
         "level": 0,
-        **dict(zip(("coordX", "coordY", "coordZ"), world, strict=True)),
+        **dict(zip(POSITION, world, strict=True)),
         "diameter_mm": UNKNOWN,
         **dict(zip(("centroidX", "centroidY", "centroidZ"), world, strict=True)),
         "equivalent_diameter_mm": UNKNOWN,

@@ -1,13 +1,13 @@
 """The grid a scan is resampled to, and the cubic B-spline that does it, axis by axis."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Grid = Literal["world", "corners"]
+from nodulenet.settings import Grid
+
 Shape = tuple[int, int, int]
 
 # The cardinal cubic spline decays by 0.27 per sample: of 255 levels less than 1e-3 is cut off.

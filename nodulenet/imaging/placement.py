@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nodulenet.annotations import Group, ListedNodule, Mark, Reading, Roi
+from nodulenet.annotations.challenge_csv import POSITION
 from nodulenet.annotations.consensus import MAX_LEVEL
 from nodulenet.files import InputError
 from nodulenet.imaging.image_files import META
@@ -87,8 +88,8 @@ def to_standard_grid(
     shape = pixels.array.shape
     turned = []
     for group in groups:
-        mask, offset = turned_mask(group.mask, group.offset, turn, shape)
-        outlines = tuple(turned_mask(*outline, turn, shape) for outline in group.outlines)
+        mask, offset = turned_mask(group.cropped, turn, shape)
+        outlines = tuple(turned_mask(outline, turn, shape) for outline in group.outlines)
         turned.append(replace(group, mask=mask, offset=offset, outlines=outlines))
     return replace(reading, sessions=sessions), turned, place
 
@@ -180,7 +181,7 @@ def listed_findings(
     nodules = [listed[group.members[0][1]] for group in groups]
     centres = np.reshape([nodule.centre for nodule in nodules], (-1, 3))
     diameter = np.array([nodule.diameter_mm for nodule in nodules])
-    values = dict(zip(("coordX", "coordY", "coordZ"), centres.T, strict=True))
+    values = dict(zip(POSITION, centres.T, strict=True))
     values |= dict(zip(("centroidX", "centroidY", "centroidZ"), centres.T, strict=True))
     values |= dict.fromkeys(("diameter_mm", "equivalent_diameter_mm"), diameter)
     return table.assign(

@@ -1,14 +1,16 @@
-"""The scans of a cohort: scanners, spacing, the sizes and levels of nodules."""
+"""The scans of a cohort: what they are, and which scans and nodules the scores leave out."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from nodulenet.evaluation.inputs import ScoredScan
+from nodulenet.cohort.manifest import count_scans
+from nodulenet.cohort.sources import ROWS
+from nodulenet.evaluation.results import ENSEMBLE, FrocFile
+from nodulenet.evaluation.truth import LUNA16, ScoredScan
 from nodulenet.files import InputError, own_artefact, read_json
 from nodulenet.imaging.findings import OUTLINED
 from nodulenet.report.tables import NONE, Table, count, number, spread
@@ -50,7 +52,7 @@ def read_facts(scan: ScoredScan) -> ScanFacts:
         )
 
 
-def scanner_text(scanner: Mapping[str, Any]) -> str:
+def scanner_text(scanner: Mapping[str, object]) -> str:
     """Manufacturer and model, where the file names them."""
     names = [scanner.get(name) for name in ("manufacturer", "model")]
     return " ".join(str(name) for name in names if name) or "not in the file"
@@ -76,7 +78,7 @@ def spacing_table(facts: Sequence[ScanFacts]) -> Table:
     return Table("The CT before preparation", ("", "least", "median", "greatest"), rows)
 
 
-def nodule_table(findings: Mapping[str, pd.DataFrame], outlined: bool) -> Table:
+def size_table(findings: Mapping[str, pd.DataFrame], outlined: bool) -> Table:
     """Consensus groups by size and level, or listed nodules by size where nothing is outlined."""
     tables = [table[table["kind"].isin(OUTLINED)] for table in findings.values()]
     groups = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["kind"])
@@ -105,10 +107,10 @@ def _by_size(size: pd.Series, names: Sequence[str]) -> Table:
     return Table("Nodules by their listed diameter", ("diameter", "nodules"), rows)
 
 
-def scan_table(
+def used_table(
     cohort: Sequence[ScoredScan], patients: Mapping[str, str], facts: Sequence[ScanFacts]
 ) -> Table:
-    """A row a scan."""
+    """One row per scan."""
     rows = [
         (
             scan.series_uid,
@@ -123,3 +125,78 @@ def scan_table(
     ]
     heads = ("series", "patient", "scanner", "fold", "nodules", "slices", "spacing z x y x x, mm")
     return Table("Every scan that was used", heads, rows, labels=3)
+
+
+def left_out_table(manifest: pd.DataFrame) -> Table | None:
+    """The scans that could not be used, in the manifest's order; None where there is none."""
+    bad = manifest[manifest["status"] != "ok"]
+    rows = [(row["series_uid"], row["patient_id"], row["status"]) for row in bad.to_dict("records")]
+    heads = ("series", "patient", "reason")
+    return Table("Scans left out of everything", heads, rows, labels=3) if rows else None
+
+
+def lost_table(manifest: pd.DataFrame) -> Table | None:
+    """The nodules that are not, or not whole, in the prepared volume; None where there is none."""
+    lost = manifest[manifest["lost"] != ""]
+    rows = [(row["series_uid"], row["patient_id"], row["lost"]) for row in lost.to_dict("records")]
+    heads = ("series", "patient", "what became of it")
+    text = "Nodules cut by the preparation: they count in the scores and cannot be learned whole"
+    return Table(text, heads, rows, labels=3) if rows else None
+
+
+def warnings_table(manifest: pd.DataFrame) -> Table | None:
+    """What is doubtful about scans that were used all the same; None where nothing is."""
+    doubtful = manifest[manifest["warnings"] != ""].to_dict("records")
+    rows = [(row["series_uid"], row["patient_id"], row["warnings"]) for row in doubtful]
+    heads = ("series", "patient", "warning")
+    return (
+        Table("Scans that were used and should be looked at", heads, rows, labels=3)
+        if rows
+        else None
+    )
+
+
+def count_lines(manifest: pd.DataFrame, froc: FrocFile) -> list[str]:
+    """How the scans of the table become those of the headline, one sentence each."""
+    ok, left_out = count_scans(manifest)
+    lines = [
+        f"The scan table has {count(len(manifest), 'scan')} of"
+        f" {count(manifest['patient_id'].nunique(), 'patient')}: {ok} used, {left_out} left out.",
+        *source_lines(manifest),
+    ]
+    if froc.protocol == LUNA16:
+        missing = (froc.listed or 0) - froc.headline.scans
+        lines += [
+            f"{count(froc.not_listed or 0, 'used scan')} not on the challenge's list: predicted"
+            " and not scored.",
+            f"{count(missing, 'scan')} of the challenge's list not among the used scans.",
+        ]
+    else:
+        lines.append(
+            f"{count(froc.without_nodules or 0, 'used scan')} without a nodule: not in the"
+            " headline, whose scans all have one; in the CPM over all scans."
+        )
+    scored = froc.headline
+    lines.append(
+        f"{count(scored.on_excluded, 'mark')} on findings that count neither way (set {ENSEMBLE}):"
+        " dropped."
+    )
+    if text := scored.cut_text:
+        lines.append(f"Set {ENSEMBLE}: {text}.")
+    return lines
+
+
+def source_lines(manifest: pd.DataFrame) -> list[str]:
+    """Which rows of the tables of nodules reached a scan, and which scans have no annotations."""
+    lines = []
+    for row in manifest.drop_duplicates("annotations").to_dict("records"):
+        matched, unmatched = (row[name] for name in ROWS)
+        if matched or unmatched:
+            lines.append(
+                f"{row['annotations']}: {count(matched, 'row')} of scans of the table,"
+                f" {unmatched} of other series, not used."
+            )
+    bare = int((manifest["annotations"] == "").sum())
+    if bare:
+        lines.append(f"{count(bare, 'scan')} without annotations, so without nodules.")
+    return lines

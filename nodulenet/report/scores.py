@@ -1,12 +1,11 @@
 """Stages compared, masks, folds, and what the jobs took, as tables."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
-from nodulenet.evaluation.reader_pairs import CONSENSUS
-from nodulenet.report.sources import result
+from nodulenet.evaluation.readers import CONSENSUS
+from nodulenet.evaluation.results import FrocFile
 from nodulenet.report.tables import NONE, Table, number, with_interval
 
 MASK_COLUMNS = {
@@ -35,14 +34,14 @@ def ablation_table(ablation: pd.DataFrame) -> Table:
 
 
 def segmentation_table(
-    frocs: Mapping[str, Mapping[str, Any]], readers: Mapping[str, Any]
+    frocs: Mapping[str, FrocFile], readers: Mapping[str, Mapping[str, float]]
 ) -> Table | None:
     """Scores of the masks of each stage that has them, and of the readers among themselves; None
     where no stage has masks.
     """
     rows = []
     for stage, froc in frocs.items():
-        held = froc["segmentation"]
+        held = froc.segmentation
         if held:
             found = (number(held[f"{name}_found"]) for name in MASK_COLUMNS.values())
             nodules = f"{held['found']} of {held['nodules']}"
@@ -65,18 +64,16 @@ def segmentation_table(
     return Table(AVERAGED, ("masks", "nodules", *MASK_COLUMNS), rows)
 
 
-def fold_table(frocs: Mapping[str, Mapping[str, Any]]) -> Table:
+def fold_table(frocs: Mapping[str, FrocFile]) -> Table:
     """The CPM of every stage on each fold by itself, and the Dice of the stages with masks."""
-    parts = {stage: result(froc).get("folds", {}) for stage, froc in frocs.items()}
-    masks = {stage: froc["segmentation"]["folds"] for stage, froc in frocs.items()
-             if froc["segmentation"]}  # fmt: skip
+    parts = {stage: froc.headline.folds or {} for stage, froc in frocs.items()}
+    masks = {stage: froc.segmentation["folds"] for stage, froc in frocs.items()
+             if froc.segmentation}  # fmt: skip
     rows = []
     for fold, first in next(iter(parts.values())).items():
-        scores = (
-            with_interval(part[fold]["cpm"], *part[fold]["interval"]) for part in parts.values()
-        )
+        scores = (with_interval(part[fold].cpm, *part[fold].interval) for part in parts.values())
         dice = (number(held.get(fold, {}).get("dice_found")) for held in masks.values())
-        rows.append((fold, str(first["scans"]), str(first["nodules"]), *scores, *dice))
+        rows.append((fold, str(first.scans), str(first.nodules), *scores, *dice))
     heads = (
         "fold",
         "scans",

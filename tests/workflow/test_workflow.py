@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import psutil
+import pytest
 import running
 import tiny
 
@@ -89,8 +90,8 @@ def test_the_page_of_the_cohort_tells_its_scores(first_run: Path) -> None:
         assert f">{rule}</th>" in page
 
 
-def test_a_second_run_has_nothing_to_do(first_run: Path) -> None:
-    assert "Nothing to be done" in running.run(first_run)
+def test_a_second_run_has_nothing_to_do(finished: Path) -> None:
+    assert "Nothing to be done" in running.run(finished)
 
 
 def test_a_deleted_fold_alone_is_made_again(first_run: Path, finished: Path) -> None:
@@ -107,9 +108,12 @@ def test_a_deleted_fold_alone_is_made_again(first_run: Path, finished: Path) -> 
     assert not any("scan 1." in job for job in jobs)
 
 
+@pytest.mark.slow
 def test_an_edit_reruns_the_rules_it_decides(finished: Path) -> None:
+    package = running.own_package(finished)
+
     def edited(module: str) -> set[str]:
-        path = finished / "nodulenet" / module
+        path = package / module
         source = path.read_text()
         path.write_text(source + "\nEDITED = True\n")
         jobs = running.plan(finished)
@@ -128,6 +132,7 @@ def test_an_edit_reruns_the_rules_it_decides(finished: Path) -> None:
     assert running.plan(finished) == set()
 
 
+@pytest.mark.slow
 def test_the_challenge_s_protocol_scores_the_same_predictions(finished: Path) -> None:
     head = "seriesuid,coordX,coordY,coordZ,diameter_mm\n"
     official = {
@@ -166,6 +171,7 @@ def test_another_stage_leaves_the_trained_ones_alone(finished: Path) -> None:
     assert jobs == {f"train stage ncs_only without fold {k}" for k in (0, 1)}
 
 
+@pytest.mark.slow
 def test_a_killed_training_resumes_to_the_same_weights(first_run: Path, finished: Path) -> None:
     stage = finished / RESULTS / "fold0/full"
     shutil.rmtree(stage)
@@ -190,6 +196,7 @@ def test_a_killed_training_resumes_to_the_same_weights(first_run: Path, finished
     assert epochs == pd.read_csv(uninterrupted.parent / "history.csv")["epoch"].tolist()
 
 
+@pytest.mark.slow
 def test_a_stage_trained_beside_the_workflow_counts_as_made(finished: Path) -> None:
     stage = f"{RESULTS}/fold0/full"
     shutil.rmtree(finished / stage)
@@ -203,13 +210,14 @@ def test_a_stage_trained_beside_the_workflow_counts_as_made(finished: Path) -> N
     assert not any(job.startswith("train") for job in jobs)
 
 
-def test_the_report_holds_the_figures(first_run: Path, tmp_path: Path) -> None:
-    running.run(first_run, "--report", str(tmp_path / "report.zip"))
+@pytest.mark.slow
+def test_the_report_holds_the_figures(finished: Path, tmp_path: Path) -> None:
+    running.run(finished, "--report", str(tmp_path / "report.zip"))
     held = {}
     with zipfile.ZipFile(tmp_path / "report.zip") as report:
         for name in report.namelist():
             held[hashlib.sha256(report.read(name)).hexdigest()] = name
-    results = first_run / RESULTS
+    results = finished / RESULTS
     for path in (
         "figures/froc.svg",
         "figures/dice.svg",
