@@ -91,7 +91,7 @@ def write_one(folder, series):
     write_nodules(folder / paths["nodules"], folder / paths["findings"], groups, table)
     volume = Volume(noise.clip(0, 255).astype(np.uint8), AFFINE)
     record = {"source_affine": AFFINE.tolist()}
-    write_scan(*(folder / paths[k] for k in ("volume", "record", "mask")), volume, labels, record)
+    write_scan({k: folder / paths[k] for k in ("volume", "record", "mask")}, volume, labels, record)
     counts = dict.fromkeys(("n_below_level", "n_small", "n_non_nodule", *ROWS), 0)
     counts |= {"annotations": f"{series}.xml"}
     row = {"series_uid": series, "patient_id": f"p{series}", "status": "ok"} | counts

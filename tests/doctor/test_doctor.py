@@ -179,7 +179,7 @@ def test_a_package_missing_or_old(healthy, monkeypatch):
     [
         ("yaml", "config", "read"),
         ("pydantic", "config", "read"),
-        ("nodulenet.imaging.volume_data", "scan table", "examined"),
+        ("nodulenet.imaging.readers", "scan table", "examined"),
     ],
 )
 def test_what_cannot_be_imported_is_a_line(healthy, monkeypatch, module, name, verb):
