@@ -74,7 +74,7 @@ BEHIND_ONE = {"a/one.py", "b/deep.py", "b/table.tsv", "a/two.py", "c.py"}
         ("import nodulenet.c as z, nodulenet.a.two  # x", {"c.py", "a/two.py"}),
         (
             "from nodulenet import (  # x\n    c,  # and, y\n    b as d,\n)",
-            {"b/__init__.py", "c.py"},
+            {"b/__init__.py", "b/table.tsv", "c.py"},
         ),
     ],
 )
