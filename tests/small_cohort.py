@@ -14,8 +14,7 @@ import pandas as pd
 
 from nodulenet.annotations import Group
 from nodulenet.cohort.folds import write_folds
-from nodulenet.cohort.manifest import ARTEFACTS, COLUMNS, write_manifest
-from nodulenet.cohort.sources import ROWS
+from nodulenet.cohort.manifest import ARTEFACTS, COLUMNS, ROWS, write_manifest
 from nodulenet.evaluation import StageFiles
 from nodulenet.imaging import write_nodules
 from nodulenet.imaging.store import write_scan
