@@ -41,7 +41,7 @@ def draw_pair(seed: int) -> Part:
     """A batch of two made-up crops with a ball each."""
     crops = [draw_volume((WARM_CROP,) * 3, 1, 2 * seed + k) for k in (0, 1)]
     images, labels = (np.stack(arrays) for arrays in zip(*crops, strict=True))
-    return Part(images, labels, 1.0, np.random.default_rng(seed))
+    return Part(images, labels, 1.0, [np.random.default_rng(seed)] * len(images))
 
 
 def warmed(width: float, steps: int) -> NoduleNet:

@@ -50,9 +50,9 @@ def make_step(
     batch = torch.from_numpy(images)[:, None].to(device)
 
     def step() -> float:
-        rng = np.random.default_rng(0)
+        rngs = [np.random.default_rng(k) for k in range(len(images))]
         with mixed_precision(device, amp):
-            terms = loss_terms(net, batch, labels, objective, rng)
+            terms = loss_terms(net, batch, labels, objective, rngs)
             loss = torch.stack(list(terms.values())).sum()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()

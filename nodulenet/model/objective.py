@@ -38,22 +38,24 @@ def loss_terms(
     images: Tensor,
     labels: NDArray[np.integer],
     objective: Objective,
-    rng: np.random.Generator,
+    rngs: Sequence[np.random.Generator],
 ) -> dict[str, Tensor]:
     """Loss terms of a batch, each with its weight; their sum is the loss.
 
     images: (batch, 1, z, y, x) uint8 on the network's device; labels: (batch, z, y, x)
-    instance labels on the host.
+    instance labels on the host; rngs: for each crop the generator that draws its anchors and then
+    its boxes, so that they do not depend on which other crops are in the batch.
     """
     features, logits, deltas = net(normalise(images))
     truth = [truth_boxes(crop, objective.margin_total) for crop in labels]
     anchors = anchor_grid(tuple(n // STRIDE for n in labels.shape[1:]))
-    terms = ncs_terms(logits, deltas, truth, anchors, objective.ncs, rng)
+    terms = ncs_terms(logits, deltas, truth, anchors, objective.ncs, rngs)
     if "dfps" not in objective.branches:
         return terms
     proposals = batch_proposals(logits, deltas, anchors, labels.shape[1:], objective.ncs)
     samples = [
-        sample_boxes(p, t, objective.dfps, rng) for p, t in zip(proposals, truth, strict=True)
+        sample_boxes(p, t, objective.dfps, rng)
+        for p, t, rng in zip(proposals, truth, rngs, strict=True)
     ]
     boxes = np.concatenate([s.boxes for s in samples])
     items = np.repeat(np.arange(len(samples)), [len(s.boxes) for s in samples])
@@ -73,10 +75,13 @@ def ncs_terms(
     truth: Sequence[Boxes],
     anchors: Boxes,
     settings: NcsSettings,
-    rng: np.random.Generator,
+    rngs: Sequence[np.random.Generator],
 ) -> dict[str, Tensor]:
     """Class and box loss of candidate screening over the batch."""
-    targets = [anchor_targets(anchors, boxes, settings, rng) for boxes in truth]
+    targets = [
+        anchor_targets(anchors, boxes, settings, rng)
+        for boxes, rng in zip(truth, rngs, strict=True)
+    ]
     positive = torch.cat([row[t.positives] for row, t in zip(logits, targets, strict=True)])
     negative = torch.cat([row[t.negatives] for row, t in zip(logits, targets, strict=True)])
     predicted = torch.cat([row[t.positives] for row, t in zip(deltas, targets, strict=True)])

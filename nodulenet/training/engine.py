@@ -31,13 +31,13 @@ ALONE = Rank()
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A micro-batch: images and labels (crops, z, y, x), its weight in the batch, and the
-    generator that draws its targets."""
+    """A micro-batch: images and labels (crops, z, y, x), its weight in the batch, and for each
+    crop the generator that draws its targets."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.integer]
     weight: float
-    rng: np.random.Generator
+    rngs: Sequence[np.random.Generator]
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def shares_of(net: NoduleNet, part: Part, objective: Objective, amp: bool) -> di
     device = next(net.parameters()).device
     image = torch.from_numpy(part.images)[:, None].to(device)
     with mixed_precision(device, amp):
-        terms = loss_terms(net, image, part.labels, objective, part.rng)
+        terms = loss_terms(net, image, part.labels, objective, part.rngs)
         summed = summed_terms(objective)
         return {n: t * (1.0 if n in summed else part.weight) for n, t in terms.items()}
 

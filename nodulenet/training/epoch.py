@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,18 @@ from nodulenet.training.stages import Stage
 
 log = logging.getLogger(__name__)
 
+ORDER, CUT, TARGETS = 1, 2, 3
+"""What is drawn: the order of an epoch's samples, how a crop is cut, and its targets."""
+
+
+def generator(seed: Sequence[int], crop: int, purpose: int) -> np.random.Generator:
+    """The generator of one purpose of one crop of an epoch, whatever else is drawn.
+
+    seed: of the run, fold and epoch. No purpose is 0: NumPy makes the same stream of a seed with
+    zeros at its end and of one without.
+    """
+    return np.random.default_rng([*seed, crop, purpose])
+
 
 def one_epoch(
     net: NoduleNet,
@@ -42,8 +54,7 @@ def one_epoch(
 ) -> EpochResult:
     """Draw the epoch's crops and train on them; everything random comes from `seed`."""
     optimisation = read_optimisation(settings["train"])
-    rng = np.random.default_rng(seed)
-    feed = epoch_feed(scans, settings, seed, rank, rng)
+    feed = epoch_feed(scans, settings, seed, rank)
     objective = read_objective(settings, stage)
     return train_one_epoch(net, optimiser, feed, objective, optimisation.amp, rank)
 
@@ -53,34 +64,30 @@ def epoch_feed(
     settings: Mapping[str, Any],
     seed: list[int],
     rank: Rank,
-    rng: np.random.Generator,
 ) -> Iterator[list[Part]]:
     """What this process computes of every batch of an epoch.
 
-    Every process draws the same samples. A crop is drawn by a generator of its number; so are the
-    targets of a micro-batch, by its first crop's, so that they are the same wherever it is
-    computed. Those of whole batches are drawn by `rng`, one after the other.
+    Every process draws the same samples. How a crop is cut and what its targets are is drawn by
+    generators of its own, so that it is the same in any process and beside any other crops.
     """
     optimisation = read_optimisation(settings["train"])
     augmentation = read_augmentation(settings["augment"])
-    samples = epoch_samples(scans, augmentation.random_crops, rng)
+    samples = epoch_samples(scans, augmentation.random_crops, generator(seed, 0, ORDER))
     together = rank.size if optimisation.sync_batch_norm else 1
     if len(samples) < together:
         raise InputError(f"train.sync_batch_norm: {len(samples)} crops for {together} processes")
     micro = micro_batch(optimisation, rank)
-    whole = rank.size == 1 and optimisation.micro_batch is None
     steps = share_epoch(len(samples), optimisation.batch, micro, together)
     mine = own_share(steps, rank.number, rank.size)
 
     def cut(number: int) -> Crop:
-        own = np.random.default_rng([*seed, number])
-        pad = settings["preprocess"]["pad_value"]
-        return draw_sample(scans, samples[number], optimisation.crop, augmentation, pad, own)
+        pad, rng = settings["preprocess"]["pad_value"], generator(seed, number, CUT)
+        return draw_sample(scans, samples[number], optimisation.crop, augmentation, pad, rng)
 
     crops = cut_ahead(mine, cut, torch.get_num_threads())
     for step, batches in zip(mine, crops, strict=True):
         yield [
-            Part(*batch, m.weight, rng if whole else np.random.default_rng([*seed, m.first, 1]))
+            Part(*batch, m.weight, [generator(seed, k, TARGETS) for k in range(m.first, m.stop)])
             for m, batch in zip(step, batches, strict=True)
         ]
 

@@ -119,7 +119,7 @@ def validation_terms(net: NoduleNet, run: Run, scans: Sequence[TrainingScan]) ->
     objective = read_objective(settings, run.stage)
     seed = [optimisation.seed, run.fold, SEED]
     totals, steps = dict.fromkeys(TERMS, 0.0), 0
-    for parts in epoch_feed(list(scans), settings, seed, run.rank, np.random.default_rng(seed)):
+    for parts in epoch_feed(list(scans), settings, seed, run.rank):
         steps += 1
         for part in parts:
             for name, share in shares_of(net, part, objective, optimisation.amp).items():

@@ -230,7 +230,7 @@ def loss_terms(
     images: np.ndarray,
     labels: np.ndarray,
     settings: dict[str, Any],
-    rng: np.random.Generator,
+    rngs: list[np.random.Generator],
 ) -> tuple[dict[str, Tensor], Chosen]:
     """Loss terms of a batch of all three branches, and what was chosen for them.
 
@@ -242,10 +242,10 @@ def loss_terms(
     logits, deltas = screened(state, dec2)
     anchors = anchor_boxes(shape)
     truth = [truth_boxes(crop, settings["margin_total"]) for crop in labels]
-    terms = screening_terms(logits, deltas, anchors, truth, settings["ncs"], rng, chosen)
+    terms = screening_terms(logits, deltas, anchors, truth, settings["ncs"], rngs, chosen)
     for row, moved in zip(logits, deltas, strict=True):
         chosen.proposals.append(proposed(row, moved, anchors, shape, settings["ncs"]))
-    for boxes, own in zip(chosen.proposals, truth, strict=True):
+    for boxes, own, rng in zip(chosen.proposals, truth, rngs, strict=True):
         chosen.samples.append(sample(boxes, own, settings["dfps"], rng))
     scores, moves = [], []
     for item, crop in enumerate(chosen.samples):
@@ -302,11 +302,11 @@ def screening_terms(
     anchors: list[Box],
     truth: list[list[Box]],
     settings: dict[str, Any],
-    rng: np.random.Generator,
+    rngs: list[np.random.Generator],
     chosen: Chosen,
 ) -> dict[str, Tensor]:
     positives, negatives, moved, targets = [], [], [], []
-    for row, moves, boxes in zip(logits, deltas, truth, strict=True):
+    for row, moves, boxes, rng in zip(logits, deltas, truth, rngs, strict=True):
         hits, owners, misses = label_anchors(anchors, boxes, settings, rng)
         chosen.positives.append(hits)
         chosen.truths.append(owners)

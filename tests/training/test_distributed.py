@@ -76,17 +76,17 @@ def accumulate(cohort: tuple[Path, Path]) -> list[list[float]]:
     for epoch in range(EPOCHS):
         optimiser.param_groups[0]["lr"] = learning_rate(optimisation.lr, stage, epoch)
         seed = [0, 1, epoch]
-        samples = epoch_samples(scans, CROPS - 1, np.random.default_rng(seed))
+        samples = epoch_samples(scans, CROPS - 1, np.random.default_rng([*seed, 0, 1]))
         steps = []
         for batch in (range(BATCH), range(BATCH, CROPS)):
             terms = dict.fromkeys(TERMS, 0.0)
             sums: dict[str, torch.Tensor] = {}
             for k in batch:
-                own = np.random.default_rng([*seed, k])
+                own = np.random.default_rng([*seed, k, 2])
                 image, labels = draw_sample(scans, samples[k], 32, augmentation, 170, own)
-                rng = np.random.default_rng([*seed, k, 1])
+                rngs = [np.random.default_rng([*seed, k, 3])]
                 found = loss_terms(
-                    net, torch.from_numpy(image)[None, None], labels[None], objective, rng
+                    net, torch.from_numpy(image)[None, None], labels[None], objective, rngs
                 )
                 shares = {n: t if n == "sr" else t / len(batch) for n, t in found.items()}
                 optimiser.zero_grad()
