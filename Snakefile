@@ -5,22 +5,24 @@ from snakemake.utils import min_version
 min_version("9.19")
 
 
-configfile: "config.yaml"
+# The demonstration; --configfile takes its place.
+if not workflow.configfiles:
+
+    configfile: "config.yaml"
+
+
+include: "rules/common.smk"
 
 
 pathvars:
-    results=f"results/{config.get('cohort')}",
-    logs=f"logs/{config.get('cohort')}",
+    results=f"results/{SETTINGS.cohort}",
+    logs=f"logs/{SETTINGS.cohort}",
     benchmarks="<logs>/benchmarks",
 
 
 report: "rules/report/workflow.rst"
 
 
-include: "rules/tables.smk"
-include: "rules/weights.smk"
-include: "rules/common.smk"
-include: "rules/protocol.smk"
 include: "rules/data.smk"
 include: "rules/cohort.smk"
 include: "rules/train.smk"

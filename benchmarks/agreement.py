@@ -24,7 +24,7 @@ from nodulenet.evaluation.scan_masks import ScanMasks
 from nodulenet.evaluation.segmentation import score_masks
 from nodulenet.imaging import resample_mask, target_grid
 from nodulenet.imaging.nodule_store import reader_masks
-from nodulenet.inference.masks import CroppedMask
+from nodulenet.masks import CroppedMask
 
 MM = np.ones(3)
 
@@ -59,11 +59,10 @@ def compare(group: Group, native: np.ndarray) -> tuple[list[dict], np.ndarray]:
     grid, _ = target_grid(native, (1, 1, 1))
     started = time.process_time()
     readers = {
-        own.session + 1: CroppedMask(*resample_mask(own.mask, own.offset, native, grid))
-        for own in reader_masks(0, group)
+        own.session + 1: resample_mask(own.mask, native, grid) for own in reader_masks(0, group)
     }
     resampled = time.process_time() - started
-    nodule = CroppedMask(*resample_mask(group.mask, group.offset, native, grid))
+    nodule = resample_mask(group.cropped, native, grid)
     truth = ScanMasks([nodule], [readers], (0, 0, 0), MM)
     z, y, x = nodule.offset
     begun = time.process_time()

@@ -54,7 +54,7 @@ def look(scan: Volume, nodules: list[Nodule]) -> np.ndarray:
     shape, order = scan.array.shape, (0, 1, 2)
     warned = []
     for flips in ((), *MIRRORS):
-        moved = [(n, *turned_mask(m, o, (order, flips), shape)) for n, m, o in nodules]
+        moved = [(n, turned_mask(m, (order, flips), shape)) for n, m in nodules]
         warned.append(bool(misfit(scan, moved)))
     return np.array([[contrast(scan, nodules, flips) for flips in ((), *MIRRORS)], warned])
 

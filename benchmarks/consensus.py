@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from benchmarks.timing import print_machine, print_table, time_in_turn
 from nodulenet.annotations import Mark, Roi, Session, SliceGeometry, consensus
-from nodulenet.cohort.counts import count_corpus
+from nodulenet.audit.corpus import count_corpus
+from nodulenet.settings import ConsensusSettings
 
 READERS = 4
 
@@ -52,7 +53,7 @@ def parse() -> argparse.Namespace:
 def print_corpus(annotations: Path) -> None:
     """Wall and CPU time and peak memory of counting the corpus, as `nodulenet consensus` does."""
     wall, cpu = time.perf_counter(), time.process_time()
-    table, *_ = count_corpus(annotations, None)
+    table, *_ = count_corpus(annotations, None, ConsensusSettings())
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     sums = table.drop(columns="series_uid").sum().to_dict()

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from nodulenet.imaging import Volume
 from nodulenet.imaging.masks import Nodule
+from nodulenet.masks import CroppedMask
 
 SHAPE = (133, 512, 512)
 SPACING = (2.5, 0.703, 0.703)
@@ -28,7 +29,7 @@ def phantom(shape: tuple[int, int, int] = SHAPE) -> tuple[Volume, NDArray[np.uin
         z, y, x = (int(n * share) for n, share in zip(shape, (0.35 + 0.08 * number, 0.5, 0.3),
                                                       strict=True))  # fmt: skip
         hu[z : z + size[0], y : y + size[1], x : x + size[2]][ball] = TISSUE_HU
-        nodules.append((number + 1, ball, (z, y, x)))
+        nodules.append((number + 1, CroppedMask(ball, (z, y, x))))
     for plane in hu:
         plane += rng.integers(-40, 41, plane.shape, np.int16)
     affine = np.zeros((4, 4))

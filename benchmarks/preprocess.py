@@ -75,7 +75,7 @@ def usual(scan: Volume, lungs: NDArray[np.uint8], nodules: list[Nodule]) -> NDAr
     gray = (np.clip(scan.array, low, high) - low) * (255 / (high - low))
     gray = np.where(kept, gray, PAD)
     zoomed = ndimage.zoom(gray, SPACING, order=3, mode="nearest")
-    for label, mask, (z, y, x) in nodules:
+    for label, (mask, (z, y, x)) in nodules:
         whole = np.zeros(lungs.shape)
         d, h, w = mask.shape
         whole[z : z + d, y : y + h, x : x + w] = mask

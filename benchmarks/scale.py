@@ -21,9 +21,9 @@ from benchmarks.froc import submission
 from benchmarks.timing import print_machine
 from nodulenet.cohort.folds import read_folds, split_folds, write_folds
 from nodulenet.cohort.manifest import gather_manifest, read_manifest, write_manifest
-from nodulenet.cohort.table import read_scan_table
 from nodulenet.cohort.timings import gather_timings, write_timings
 from nodulenet.files import write_json
+from nodulenet.scan_table import read_scan_table
 
 FOLDS = 6
 FINDING_COLUMNS = (

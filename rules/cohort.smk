@@ -1,6 +1,6 @@
 rule manifest:
     input:
-        scans=config["scans"],
+        scans=SETTINGS.scans,
         volumes=collect("<results>/volumes/{series}.json", series=SCANS),
         findings=collect("<results>/nodules/{series}.csv", series=SCANS),
     output:
@@ -12,8 +12,8 @@ rule manifest:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("cohort/manifest.py", "cohort/sources.py", "cohort/table.py", READER),
-        source=config["annotations"],
+        code=code("manifest"),
+        source=SETTINGS.annotations,
     message:
         "gather the scans into the manifest"
     script:
@@ -23,7 +23,7 @@ rule manifest:
 rule folds:
     input:
         manifest="<results>/manifest.tsv",
-        scans=config["scans"],
+        scans=SETTINGS.scans,
     output:
         "<results>/folds.tsv",
     log:
@@ -33,9 +33,9 @@ rule folds:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("cohort/folds.py", "cohort/table.py"),
-        number=config["folds"]["number"],
-        seed=config["folds"]["seed"],
+        code=code("folds"),
+        number=SETTINGS.folds.number,
+        seed=SETTINGS.folds.seed,
     message:
         "split the patients into {params.number} folds"
     script:

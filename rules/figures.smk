@@ -10,7 +10,7 @@ rule plot_froc:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("plots", "evaluation/summary.py"),
+        code=code("plot_froc"),
         names=EVALUATED,
     message:
         "draw the FROC curves"
@@ -37,7 +37,7 @@ rule plot_training:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("plots"),
+        code=code("plot_training"),
         names=lambda w: TRAINED[int(w.fold)],
     message:
         "draw the training curves of fold {wildcards.fold}"
@@ -58,7 +58,7 @@ rule plot_segmentation:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("plots"),
+        code=code("plot_segmentation"),
         names=EVALUATED,
     message:
         "draw the histogram of Dice"
@@ -86,7 +86,7 @@ rule plot_gallery:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("plots", "evaluation", "inference/masks.py", "imaging/store.py"),
+        code=code("plot_gallery"),
     message:
         "draw detections of stage {wildcards.stage}"
     script:

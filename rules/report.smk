@@ -1,9 +1,9 @@
-# Scans under DEMO are rendered, whatever the cohort is called.
+# Scans that the workflow makes are rendered, whatever the cohort is called.
 ABOUT = {
-    "cohort": config["cohort"],
-    "synthetic": sum(scan["ct"].startswith(DEMO) for scan in SCANS.values()),
-    "outlined": config["annotations"] != "table",
-    "branches": {name: STAGES[name]["branches"] for name in EVALUATED},
+    "cohort": SETTINGS.cohort,
+    "synthetic": sum(is_made(scan["ct"]) for scan in SCANS.values()),
+    "outlined": SETTINGS.annotations != "table",
+    "branches": {name: list(STAGES[name].branches) for name in EVALUATED},
 }
 
 
@@ -35,11 +35,7 @@ rule cohort_report:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code(
-            *("report", "report/report.html", "report/report.css", "report/report.js"),
-            *("pages", "pages/base.html", "pages/pages.css"),
-            *("evaluation", "plots", "cohort", "inference/masks.py", *MASKS),
-        ),
+        code=code("cohort_report"),
         names=EVALUATED,
         about=ABOUT,
     message:

@@ -11,7 +11,7 @@ rule timings:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("cohort/timings.py"),
+        code=code("timings"),
     message:
         "gather the time and memory of all jobs"
     script:
@@ -28,7 +28,7 @@ rule plot_timings:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("plots"),
+        code=code("plot_timings"),
     message:
         "draw where the time went"
     script:

@@ -1,7 +1,7 @@
 # Before anything else: nothing of the cohort is needed to see that a file is of no use.
 rule check_weights:
     input:
-        lambda w: GIVEN[w.stage, int(w.fold)],
+        lambda w: SETTINGS.given(w.stage, int(w.fold)),
     output:
         "<results>/fold{fold}/{stage}/given.json",
     log:
@@ -12,21 +12,19 @@ rule check_weights:
     conda:
         "../envs/cpu.yaml"
     params:
-        code=code("model/given.py", "model/weights.py"),
+        code=code("check_weights"),
         fold=lambda w: int(w.fold),
-        branches=lambda w: STAGES[w.stage]["branches"],
-        settings=section("preprocess")["preprocess"],
-        model=lambda w: model_of_children(w.stage, int(w.fold)),
+        branches=lambda w: list(STAGES[w.stage].branches),
+        settings=SETTINGS.preprocess.plain(),
+        model=model_of_children,
     message:
         "check the given weights of stage {wildcards.stage}, fold {wildcards.fold}"
     script:
         "../workflow_scripts/check_weights.py"
 
 
-WATCHING = watching_sections()
+WATCHING = SETTINGS.watching()
 WATCHED = {"validation": "<results>/fold{fold}/{stage}/validation.tsv"} if WATCHING else {}
-# What finds the CPM of the patients held out, and decides no weights.
-SCORING = [f"evaluation/{name}.py" for name in ("validation", "froc", "matching", "truth")]
 
 
 rule train:
@@ -51,17 +49,15 @@ rule train:
         gpu=GPU * RANKS,
         ranks=RANKS,
     params:
-        code=code(
-            *("training", "model", "boxes", "imaging/store.py", "imaging/volume.py"),
-            *(["inference", *SCORING] if WATCHING else []),
-        ),
+        # What finds the CPM of the patients held out decides no weights.
+        code=code("train", without=[] if WATCHING else ["nodulenet.evaluation.validation"]),
         fold=lambda w: int(w.fold),
         stage="{stage}",
         settings={
-            **section("preprocess", "model", "ncs", "dfps", "sr", "targets", "augment"),
+            **SETTINGS.plain("preprocess", "model", "ncs", "dfps", "sr", "targets", "augment"),
             **WATCHING,
         },
-        train=train_section,
+        train=lambda w: SETTINGS.train.part(w.stage).plain(),
     message:
         "train stage {wildcards.stage} without fold {wildcards.fold}"
     script:

@@ -1,4 +1,8 @@
-"""Where the real data is, when it is at hand; a clone with a tiny cohort, and its finished run."""
+"""Which tests run, and in how many processes; the real data, where it is at hand; a clone with a
+tiny cohort, and its finished run.
+
+Tests marked `slow` run where `-m` says so, or where only files or single tests are named.
+"""
 
 import os
 import shutil
@@ -9,16 +13,75 @@ from typing import Any
 import browser as chromium
 import pytest
 import running
+from filelock import FileLock
 from hypothesis import settings
 
+QUICK = "not slow"  # as in pyproject.toml
+MOST_WORKERS = 8  # each imports torch: about 2 s and 400 MB
+
 # No test is timed: a busy machine would fail it.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+settings.register_profile("full", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=20)
 
 
-def unpack(archive: Path, into: Path) -> Path:
-    shutil.unpack_archive(archive, into)
-    return into
+def only_files_named(config: pytest.Config) -> bool:
+    """Whether the command line names test files or single tests, and nothing else."""
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        return False
+    folder = config.invocation_params.dir
+    return all((folder / name.partition("::")[0]).is_file() for name in config.args)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process per core, without workers where a file is named: most take a few seconds."""
+    cores = len(os.sched_getaffinity(0))
+    return 0 if only_files_named(config) or cores == 1 else min(cores, MOST_WORKERS)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Decide which tests run; several processes share the cores, with one thread each."""
+    if config.option.markexpr == QUICK and only_files_named(config):
+        config.option.markexpr = ""
+    settings.load_profile("quick" if config.option.markexpr == QUICK else "full")
+    if config.option.numprocesses:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if config.option.markexpr == QUICK:
+        terminalreporter.write_line(
+            'Slow tests were left out: pytest -m "" runs all, pytest FILE those of a file.'
+        )
+
+
+def unpack(archive: Path) -> Callable[[Path], Any]:
+    return lambda folder: shutil.unpack_archive(archive, folder)
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], Any]], Path]:
+    """Fill a folder in whichever process asks first; every other one waits and gets it too.
+
+    once(name, fill): `fill` is called with the new folder. Nobody may change the folder afterwards.
+    """
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def folder_of(name: str, fill: Callable[[Path], Any]) -> Path:
+        folder, done = root / name, root / f"{name}.done"
+        with FileLock(root / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return folder_of
+
+
+Once = Callable[[str, Callable[[Path], Any]], Path]
 
 
 @pytest.fixture(scope="session")
@@ -30,25 +93,15 @@ def nodulenet_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def lidc_xml(nodulenet_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def lidc_xml(nodulenet_data: Path, once: Once) -> Path:
     """The unpacked folder of all LIDC-IDRI XML files."""
-    return unpack(nodulenet_data / "lidc-xml.tar.xz", tmp_path_factory.mktemp("lidc-xml"))
+    return once("lidc-xml", unpack(nodulenet_data / "lidc-xml.tar.xz"))
 
 
 @pytest.fixture(scope="session")
-def lidc_scan(
-    nodulenet_data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], Path]:
+def lidc_scan(nodulenet_data: Path, once: Once) -> Callable[[str], Path]:
     """Unpack one real scan, "0001" or "0003": its folder of DICOM files and XML."""
-    unpacked: dict[str, Path] = {}
-
-    def scan(patient: str) -> Path:
-        if patient not in unpacked:
-            archive = nodulenet_data / f"lidc-idri-{patient}.tar.xz"
-            unpacked[patient] = unpack(archive, tmp_path_factory.mktemp(patient))
-        return unpacked[patient]
-
-    return scan
+    return lambda patient: once(patient, unpack(nodulenet_data / f"lidc-idri-{patient}.tar.xz"))
 
 
 @pytest.fixture(scope="session")
@@ -62,19 +115,20 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def first_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def first_clone(once: Once) -> Path:
     """The clone and the cohort, nothing computed; not to be changed."""
-    folder = tmp_path_factory.mktemp("clone")
-    running.clone(folder)
-    return folder
+    return once("clone", running.clone)
 
 
 @pytest.fixture(scope="session")
-def first_run(first_clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def first_run(first_clone: Path, once: Once) -> Path:
     """A clone with everything computed; not to be changed."""
-    folder = shutil.copytree(first_clone, tmp_path_factory.mktemp("run") / "clone")
-    running.run(folder)
-    return Path(folder)
+
+    def compute(folder: Path) -> None:
+        shutil.copytree(first_clone, folder, dirs_exist_ok=True)
+        running.run(folder)
+
+    return once("run", compute)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import tiny
-import torch
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -66,5 +65,7 @@ def configure(clone: Path, **changes: Any) -> None:
 
 def same_weights(a: Path, b: Path) -> bool:
     """Whether two weights.pt hold the same numbers."""
+    import torch  # here, because conftest.py imports this module for every worker
+
     first, second = (torch.load(path, weights_only=True)["state_dict"] for path in (a, b))
     return first.keys() == second.keys() and all(torch.equal(first[n], second[n]) for n in first)

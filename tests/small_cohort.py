@@ -18,11 +18,10 @@ from nodulenet.cohort.folds import write_folds
 from nodulenet.cohort.manifest import ARTEFACTS, COLUMNS, write_manifest
 from nodulenet.cohort.sources import ROWS
 from nodulenet.imaging import write_nodules
-from nodulenet.imaging.masks import cropped
 from nodulenet.imaging.store import write_scan
 from nodulenet.imaging.volume import Volume
-from nodulenet.inference.masks import CroppedMask, write_masks
 from nodulenet.inference.table import COLUMNS as PREDICTION_COLUMNS
+from nodulenet.masks import CroppedMask, crop, write_masks
 
 SHAPE = (60, 80, 90)
 NODULES = {"s0": [((20, 30, 30), 6), ((40, 60, 70), 4)], "s1": [((30, 40, 45), 9)], "s2": []}
@@ -103,7 +102,7 @@ def write_one(folder, series):
 
 def read_twice(centre, radius):
     """The group of a nodule that readers 1 and 2 outlined."""
-    outlines = [cropped(ball(centre, size), (0, 0, 0)) for size in (radius, radius - 1)]
+    outlines = [crop(ball(centre, size)) for size in (radius, radius - 1)]
     return Group(((0, 0), (1, 0)), *outlines[0], tuple(outlines))
 
 

@@ -150,6 +150,7 @@ def test_consensus_of_the_database(folder, capsys):
     assert counts["marks"].to_dict() == marks.to_dict()
 
 
+@pytest.mark.slow
 def test_consensus_of_the_corpus(folder, lidc_xml, capsys):
     output = folder / "counts.tsv"
     command = ["consensus", "--annotations", str(lidc_xml), "--geometry", "pylidc"]

@@ -15,12 +15,12 @@ from nodulenet import cli
 from nodulenet.annotations import read_lidc_xml, read_nodule_table
 from nodulenet.annotations.challenge_csv import to_numbers
 from nodulenet.cohort.folds import read_fold_list
-from nodulenet.cohort.table import read_scan_table
 from nodulenet.evaluation.files import read_marks
 from nodulenet.evaluation.luna16 import read_table
 from nodulenet.files import InputError
 from nodulenet.findings.threshold import parse_threshold
 from nodulenet.numerals import FOREIGN, NUMBER, to_count, to_number
+from nodulenet.scan_table import read_scan_table
 
 NUMBERS = {"0": 0, "-1": -1, "+2.50": 2.5, ".5": 0.5, "3.": 3, "1e3": 1000, "1.5E-2": 0.015}
 NO_NUMBERS = (

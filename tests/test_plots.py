@@ -17,7 +17,7 @@ from nodulenet.evaluation.inputs import ScoredScan
 from nodulenet.files import InputError
 from nodulenet.imaging.store import write_scan
 from nodulenet.imaging.volume import Volume
-from nodulenet.inference.masks import CroppedMask
+from nodulenet.masks import CroppedMask
 from nodulenet.plots import (
     plot_ablation,
     plot_froc,

@@ -11,8 +11,9 @@ import tiny
 import yaml
 
 from docs import command_line, config_reference, network, outside_links
+from nodulenet import scan_table
 from nodulenet.cli import build_parser
-from nodulenet.cohort import folds, manifest, table, timings
+from nodulenet.cohort import folds, manifest, timings
 from nodulenet.evaluation import findings as found
 from nodulenet.evaluation import reader_pairs, segmentation
 from nodulenet.imaging import findings
@@ -23,7 +24,7 @@ from nodulenet.training import validation
 FILES = (pages.ROOT / "docs/files.md").read_text()
 CHOICES = (pages.ROOT / "docs/choices.md").read_text()
 CONSTANTS = {
-    "The scan table": table.COLUMNS,
+    "The scan table": scan_table.COLUMNS,
     "`nodules/{series}.csv`": findings.COLUMNS,
     "`manifest.tsv`": manifest.COLUMNS,
     "`folds.tsv`": folds.COLUMNS,

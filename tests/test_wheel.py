@@ -81,6 +81,7 @@ def test_the_wheel_holds_every_file_of_package_and_workflow(wheel: Path) -> None
     assert held_by(wheel) == expected
 
 
+@pytest.mark.slow
 def test_a_wheel_made_of_the_source_distribution_is_the_same(wheel: Path, tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
     source = build(ROOT, "sdist", tmp_path / "source")
@@ -105,6 +106,7 @@ def write_tour(folder: Path) -> str:
     return "results/tiny/only/froc.json"
 
 
+@pytest.mark.slow
 def test_the_tiny_tour_without_a_clone(environment: Path, tmp_path: Path) -> None:
     froc = write_tour(tmp_path)
     own = ("--configfile", "tour.yaml", "--", froc)

@@ -5,7 +5,7 @@ from job_log import logged
 with logged(snakemake):
     from nodulenet.cohort.folds import split_folds, write_folds
     from nodulenet.cohort.manifest import read_manifest
-    from nodulenet.cohort.table import fixed_folds, read_scan_table
+    from nodulenet.scan_table import fixed_folds, read_scan_table
 
     table = split_folds(
         read_manifest(snakemake.input.manifest),

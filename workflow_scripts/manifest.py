@@ -6,7 +6,7 @@ from job_log import logged
 
 with logged(snakemake):
     from nodulenet.cohort.manifest import gather_manifest, write_manifest
-    from nodulenet.cohort.table import read_scan_table
+    from nodulenet.scan_table import read_scan_table
 
     scans = read_scan_table(snakemake.input.scans)
     folder = Path(snakemake.output[0]).parent

@@ -1,13 +1,6 @@
 """The radiologists' annotations and their consensus."""
 
-from nodulenet.annotations.consensus import (
-    Group,
-    Merge,
-    Protocol,
-    consensus,
-    count_levels,
-    mask_iou,
-)
+from nodulenet.annotations.consensus import Group, Merge, Protocol, consensus, count_levels
 from nodulenet.annotations.find import CXR_REASON, find_readings
 from nodulenet.annotations.lidc_xml import lidc_root, lidc_series_uid, read_lidc_xml
 from nodulenet.annotations.nodule_table import count_listed, read_nodule_table
@@ -51,7 +44,6 @@ __all__ = [
     "lidc_root",
     "lidc_series_uid",
     "mark_mask",
-    "mask_iou",
     "point_index",
     "points_off_scan",
     "pylidc_geometries",

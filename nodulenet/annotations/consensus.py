@@ -7,15 +7,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nodulenet.annotations.outlines import (
-    Cropped,
-    Offset,
-    cropped,
-    interior_mask,
-    mark_mask,
-)
+from nodulenet.annotations.outlines import interior_mask, mark_mask
 from nodulenet.annotations.records import Mark, Session, SliceGeometry
 from nodulenet.annotations.slices import ZRule
+from nodulenet.masks import CroppedMask, Index, crop, mask_iou
 
 MAX_LEVEL = 4
 Protocol = Literal["nodulenet", "strict"]
@@ -26,19 +21,23 @@ Merge = Literal["union", "majority"]
 class Group:
     """The marks of one nodule.
 
-    members: (session index, mark index) in the order they joined. mask: bool (d, h, w), the
-    members' masks merged, cropped to its box. offset: (z, y, x) array index of its first voxel.
-    outlines: mask and offset of each member alone, cropped likewise; empty where nobody drew one.
-    protocol: who had a vote.
-    notes: a line for each exception to the rules of protocol and merge.
+    members: (session index, mark index) in the order in which they joined. mask: bool (d, h, w),
+    the members' masks merged, cropped to its box. offset: (z, y, x) index of its first voxel.
+    outlines: the mask of each member alone; empty where nobody drew one. protocol: who had a vote.
+    notes: one line for each exception to the rules of protocol and merge.
     """
 
     members: tuple[tuple[int, int], ...]
     mask: NDArray[np.bool_]
-    offset: Offset
-    outlines: tuple[Cropped, ...]
+    offset: Index
+    outlines: tuple[CroppedMask, ...]
     protocol: Protocol = "nodulenet"
     notes: tuple[str, ...] = ()
+
+    @property
+    def cropped(self) -> CroppedMask:
+        """The merged mask with its offset."""
+        return CroppedMask(self.mask, self.offset)
 
     @property
     def level(self) -> int:
@@ -58,8 +57,8 @@ class _Member:
 
     session: int
     mark: int
-    drawn: Cropped
-    voxels: Cropped
+    drawn: CroppedMask
+    voxels: CroppedMask
     notes: tuple[str, ...] = ()
 
 
@@ -99,7 +98,7 @@ def consensus(
             voxels, notes = _voxels(mark, drawn, geometry, z, where, protocol)
             member = _Member(session_index, mark_index, drawn, voxels, notes)
             for group in groups:
-                if mask_iou(*drawn, *group[0].drawn) > iou_threshold:
+                if mask_iou(drawn, group[0].drawn) > iou_threshold:
                     group.append(member)
                     break
             else:
@@ -109,8 +108,13 @@ def consensus(
 
 
 def _voxels(
-    mark: Mark, drawn: Cropped, geometry: SliceGeometry, z: ZRule, where: str, protocol: Protocol
-) -> tuple[Cropped, tuple[str, ...]]:
+    mark: Mark,
+    drawn: CroppedMask,
+    geometry: SliceGeometry,
+    z: ZRule,
+    where: str,
+    protocol: Protocol,
+) -> tuple[CroppedMask, tuple[str, ...]]:
     """The voxels that a mark votes for, and a line if that is an exception."""
     if protocol == "nodulenet":
         return drawn, ()
@@ -122,25 +126,6 @@ def _voxels(
     return drawn, (f"{where}: nothing lies inside its outlines, so that they stand for it",)
 
 
-def mask_iou(
-    a: NDArray[np.bool_], a_offset: Offset, b: NDArray[np.bool_], b_offset: Offset
-) -> float:
-    """IoU of two cropped masks in one grid, from the overlap of their boxes alone.
-
-    0 where neither has a voxel.
-    """
-    in_a, in_b = [], []
-    for start_a, size_a, start_b, size_b in zip(a_offset, a.shape, b_offset, b.shape, strict=True):
-        low, high = max(start_a, start_b), min(start_a + size_a, start_b + size_b)
-        if low >= high:
-            return 0.0
-        in_a.append(slice(low - start_a, high - start_a))
-        in_b.append(slice(low - start_b, high - start_b))
-    common = np.count_nonzero(a[tuple(in_a)] & b[tuple(in_b)])
-    union = np.count_nonzero(a) + np.count_nonzero(b) - common
-    return float(common / union) if union else 0.0
-
-
 def count_levels(groups: Sequence[Group]) -> tuple[int, int, int, int]:
     """Number of groups at level >= 1, 2, 3 and 4."""
     levels = [group.level for group in groups]
@@ -150,7 +135,7 @@ def count_levels(groups: Sequence[Group]) -> tuple[int, int, int, int]:
 
 def _merged(members: list[_Member], protocol: Protocol, merge: Merge) -> Group:
     """The group of these members, cropped to the voxels that the rule of `merge` gives it."""
-    low = np.min([member.voxels[1] for member in members], axis=0)
+    low = np.min([member.voxels.offset for member in members], axis=0)
     votes, voters = _votes(members, low, protocol)
     notes = tuple(note for member in members for note in member.notes)
     mask = votes > 0
@@ -162,8 +147,7 @@ def _merged(members: list[_Member], protocol: Protocol, merge: Merge) -> Group:
             notes += (f"no voxel is in half of its {voters} votes, their union stands",)
     elif merge != "union":
         raise ValueError(f"merge is 'union' or 'majority', not {merge!r}")
-    z, y, x = low.tolist()
-    mask, offset = cropped(mask, (z, y, x))
+    mask, offset = crop(mask, low)
     names = tuple((member.session, member.mark) for member in members)
     outlines = tuple(member.voxels for member in members)
     return Group(names, mask, offset, outlines, protocol, notes)
@@ -173,15 +157,15 @@ def _votes(
     members: list[_Member], low: NDArray[np.int_], protocol: Protocol
 ) -> tuple[NDArray[np.uint16], int]:
     """Votes for each voxel of the members' common box, which starts at `low`; number of voters."""
-    masks = [member.voxels[0] for member in members]
-    starts = [np.array(member.voxels[1]) - low for member in members]
+    masks = [member.voxels.mask for member in members]
+    starts = [np.array(member.voxels.offset) - low for member in members]
     ends = [start + mask.shape for start, mask in zip(starts, masks, strict=True)]
     votes = np.zeros(tuple(np.max(ends, axis=0)), np.uint16)
     by_voter: dict[int, NDArray[np.bool_]] = {}
     for number, (member, start, end) in enumerate(zip(members, starts, ends, strict=True)):
         voter = member.session if protocol == "strict" else number
         held = by_voter.setdefault(voter, np.zeros(votes.shape, np.bool_))
-        held[tuple(map(slice, start, end))] |= member.voxels[0]
+        held[tuple(map(slice, start, end))] |= member.voxels.mask
     for held in by_voter.values():
         votes += held
     return votes, len(by_voter)

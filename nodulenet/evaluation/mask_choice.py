@@ -6,10 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from nodulenet.annotations.consensus import mask_iou
-from nodulenet.evaluation.mask_scores import NO_MASK
 from nodulenet.files import InputError
-from nodulenet.inference.masks import CroppedMask
+from nodulenet.masks import NO_MASK, CroppedMask, mask_iou
 
 
 def nodule_masks(labels: NDArray, count: int, name: str = "labels") -> list[CroppedMask]:
@@ -33,7 +31,7 @@ def best_mask(nodule: CroppedMask, masks: Mapping[int, CroppedMask]) -> int | No
     """The row of the detection mask of best Dice, the first of equals; None if none overlaps."""
     best, most = None, 0.0
     for row, cropped in masks.items():
-        iou = mask_iou(cropped.mask, cropped.offset, nodule.mask, nodule.offset)
+        iou = mask_iou(cropped, nodule)
         if iou > most:
             best, most = row, iou
     return best

@@ -3,15 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from nodulenet.annotations.consensus import mask_iou
 from nodulenet.evaluation.surface import surface_distance
-from nodulenet.inference.masks import CroppedMask
+from nodulenet.masks import CroppedMask, mask_iou
 
 SCORES = (
     *("dice", "iou", "surface_mean_mm", "surface_p95_mm"),
     *("volume_error_mm3", "volume_error_relative"),
 )
-NO_MASK = CroppedMask(np.zeros((0, 0, 0), bool), (0, 0, 0))
 
 
 def compare_masks(mask: CroppedMask, reference: CroppedMask, voxel_mm: NDArray) -> dict[str, float]:
@@ -22,7 +20,7 @@ def compare_masks(mask: CroppedMask, reference: CroppedMask, voxel_mm: NDArray) 
     reference's, in mm3 and as a share of the reference's (NaN if that has no voxel); so a missed
     nodule has -1.
     """
-    iou = mask_iou(mask.mask, mask.offset, reference.mask, reference.offset)
+    iou = mask_iou(mask, reference)
     distance = surface_distance(mask, reference, voxel_mm)
     voxels, wanted = np.count_nonzero(mask.mask), np.count_nonzero(reference.mask)
     values = (

@@ -14,7 +14,7 @@ from nodulenet.imaging.findings import OUTLINED
 from nodulenet.imaging.masks import resample_mask
 from nodulenet.imaging.nodule_store import read_readers
 from nodulenet.imaging.store import open_scan
-from nodulenet.inference.masks import CroppedMask
+from nodulenet.masks import CroppedMask
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +52,9 @@ def read_scan_masks(scan: ScoredScan, findings: pd.DataFrame) -> ScanMasks:
             raise InputError(f"{scan.outlines}: group {own.group + 1} is not in {scan.findings}")
         label, reader = label_of[own.group], own.session + 1
         if label > 0:
-            moved = resample_mask(own.mask, own.offset, source, affine, labels.shape)
-            readers[label - 1][reader] = CroppedMask(*moved)
-            if not moved[0].size:
+            outline = resample_mask(own.mask, source, affine, labels.shape)
+            readers[label - 1][reader] = outline
+            if not outline.mask.size:
                 where = f"scan {scan.series_uid}: nodule {label}, reader {reader}"
                 log.warning("%s: the outline has no voxel in the volume", where)
     nodules = nodule_masks(labels, scan.nodules, str(scan.mask))

@@ -9,10 +9,10 @@ import pandas as pd
 
 from nodulenet.evaluation.inputs import ScoredScan
 from nodulenet.evaluation.mask_choice import best_mask, check_masks
-from nodulenet.evaluation.mask_scores import NO_MASK, SCORES, compare_masks
+from nodulenet.evaluation.mask_scores import SCORES, compare_masks
 from nodulenet.evaluation.scan_masks import ScanMasks, read_scan_masks
 from nodulenet.files import InputError
-from nodulenet.inference.masks import CroppedMask, read_masks
+from nodulenet.masks import NO_MASK, CroppedMask, read_masks
 from nodulenet.progress import track
 
 COLUMNS = ("series_uid", "fold", "label", "diameter_mm", *SCORES, "found", "row")

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from nodulenet.inference.masks import CroppedMask
+from nodulenet.masks import CroppedMask
 
 PERCENTILE = 95
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nodulenet.imaging import Volume, restore_mask
 from nodulenet.imaging.orientation import standard
-from nodulenet.inference.masks import CroppedMask
+from nodulenet.masks import CroppedMask
 
 if TYPE_CHECKING:  # it needs torch, which measuring does not
     from nodulenet.inference.scan import ScanPrediction
@@ -102,9 +102,8 @@ def restored(mask: CroppedMask | None, grid: Volume, scan: Volume) -> CroppedMas
     """A mask of the preprocessed grid in the scan's; None if nothing is left there."""
     if mask is None:
         return None
-    shape: tuple[int, int, int] = scan.array.shape
-    array, offset = restore_mask(mask.mask, mask.offset, grid.affine, scan.affine, shape)
-    return CroppedMask(array, offset) if array.size else None
+    own = restore_mask(mask, grid.affine, scan.affine, scan.array.shape)
+    return own if own.mask.size else None
 
 
 def paint(
@@ -118,20 +117,15 @@ def paint(
     for place, finding in reversed(list(enumerate(findings, 1))):
         if finding.mask is not None:
             label = place if from_one else finding.number
-            labels[box_of(finding.mask)][finding.mask.mask] = label
+            labels[finding.mask.box][finding.mask.mask] = label
     return labels
-
-
-def box_of(mask: CroppedMask) -> tuple[slice, ...]:
-    """Where a mask lies in its volume."""
-    return tuple(slice(a, a + n) for a, n in zip(mask.offset, mask.mask.shape, strict=True))
 
 
 def measure(finding: Finding, labels: NDArray[np.uint16], scan: Volume) -> Finding:
     """The finding with the mask of its own voxels alone, measured in the scan (HU)."""
     if finding.mask is None:
         return finding
-    box = box_of(finding.mask)
+    box = finding.mask.box
     own = labels[box] == finding.number
     if not own.any():
         return replace(finding, mask=None)

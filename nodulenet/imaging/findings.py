@@ -64,12 +64,12 @@ def _group_row(
     group: Group, volume_affine: NDArray[np.float64], grid_affine: NDArray[np.float64]
 ) -> dict[str, Any]:
     mask, offset, affine = group.mask, group.offset, grid_affine
-    resampled, start = resample_mask(mask, offset, volume_affine, grid_affine)
-    if not resampled.size:
-        resampled, start, affine = mask, offset, volume_affine
-    sides = np.array(resampled.shape)
+    measured = resample_mask(group.cropped, volume_affine, grid_affine)
+    if not measured.mask.size:
+        measured, affine = group.cropped, volume_affine
+    sides = np.array(measured.mask.shape)
     steps = np.linalg.norm(affine[:3, :3], axis=0)
-    centre = _world(affine, np.array(start) + (sides - 1) / 2)
+    centre = _world(affine, np.array(measured.offset) + (sides - 1) / 2)
     centroid = _world(volume_affine, np.argwhere(mask).mean(axis=0) + offset)
     volume = float(mask.sum() * abs(np.linalg.det(volume_affine[:3, :3])))
     return {

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from nodulenet.imaging.masks import Nodule
 from nodulenet.imaging.orientation import STANDARD, turned_mask
 from nodulenet.imaging.volume import Volume
+from nodulenet.masks import CroppedMask
 
 GAP_MM, RING_MM = 1.0, 3.0  # of a mask, where its ring begins and ends
 LEAST_HU = 200.0  # contrast that a mirrored place must have
@@ -27,7 +27,7 @@ def misfit(scan: Volume, nodules: Sequence[Nodule]) -> str:
     where its contrast is at least 200 HU and three times that of the own place; docs/annotations.md
     has the measurements behind both numbers.
 
-    scan: HU (z, y, x) in standard orientation; nodules: (label, mask, offset) in its grid.
+    scan: HU (z, y, x) in standard orientation; nodules: (label, mask) in its grid.
     """
     chosen = [nodule for nodule in nodules if nodule[0] > 0] or list(nodules)
     own = contrast(scan, chosen, ())
@@ -46,20 +46,20 @@ def misfit(scan: Volume, nodules: Sequence[Nodule]) -> str:
 def contrast(scan: Volume, nodules: Sequence[Nodule], flips: tuple[int, ...]) -> float:
     """Median contrast (HU) of nodules mirrored along the axes `flips`; NaN where there is none."""
     values = []
-    for _, mask, offset in nodules:
-        turned, start = turned_mask(mask, offset, (STANDARD[0], flips), scan.array.shape)
-        values.append(one_contrast(scan, turned, start))
+    for _, mask in nodules:
+        turned = turned_mask(mask, (STANDARD[0], flips), scan.array.shape)
+        values.append(one_contrast(scan, turned))
     known = [value for value in values if np.isfinite(value)]
     return float(np.median(known)) if known else float("nan")
 
 
-def one_contrast(scan: Volume, mask: NDArray[np.bool_], offset: Sequence[int]) -> float:
+def one_contrast(scan: Volume, cropped: CroppedMask) -> float:
     """Median HU in a cropped mask less that of the ring around it; NaN without either."""
     pad = np.ceil(RING_MM / scan.spacing).astype(int)
-    wide = np.pad(mask, [(n, n) for n in pad])
+    wide = np.pad(cropped.mask, [(n, n) for n in pad])
     distance = ndimage.distance_transform_edt(~wide, sampling=scan.spacing)
     ring = (distance > GAP_MM) & (distance <= RING_MM)
-    start = np.array(offset) - pad
+    start = np.array(cropped.offset) - pad
     low = np.clip(-start, 0, wide.shape)
     high = np.clip(np.array(scan.array.shape) - start, low, wide.shape)
     inside = tuple(map(slice, low, high))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nodulenet.imaging.volume import Volume
+from nodulenet.masks import CroppedMask
 
 # Stored axis of each turned one, and the turned axes that run against their stored ones.
 Turn = tuple[tuple[int, ...], tuple[int, ...]]
@@ -53,17 +54,15 @@ def standard(volume: Volume) -> tuple[Volume, Turn]:
     return Volume(array, affine), (order, flips)
 
 
-def turned_mask(
-    mask: NDArray, offset: Sequence[int], turn: Turn, shape: Sequence[int]
-) -> tuple[NDArray, tuple[int, int, int]]:
-    """A cropped mask and its offset (z, y, x) in a scan of `shape` (as stored), turned with it."""
+def turned_mask(cropped: CroppedMask, turn: Turn, shape: Sequence[int]) -> CroppedMask:
+    """A mask of a scan of `shape` (z, y, x; as stored), turned with the scan."""
     order, flips = turn
-    turned = np.ascontiguousarray(np.flip(mask.transpose(order), flips))
-    start = [offset[axis] for axis in order]
+    turned = np.ascontiguousarray(np.flip(cropped.mask.transpose(order), flips))
+    start = [cropped.offset[axis] for axis in order]
     for axis in flips:
         start[axis] = shape[order[axis]] - start[axis] - turned.shape[axis]
     z, y, x = map(int, start)
-    return turned, (z, y, x)
+    return CroppedMask(turned, (z, y, x))
 
 
 def off_axes(affine: NDArray[np.float64]) -> float:

@@ -80,8 +80,8 @@ def to_standard_grid(
     shape = pixels.array.shape
     turned = []
     for group in groups:
-        mask, offset = turned_mask(group.mask, group.offset, turn, shape)
-        outlines = tuple(turned_mask(*outline, turn, shape) for outline in group.outlines)
+        mask, offset = turned_mask(group.cropped, turn, shape)
+        outlines = tuple(turned_mask(outline, turn, shape) for outline in group.outlines)
         turned.append(replace(group, mask=mask, offset=offset, outlines=outlines))
     return replace(reading, sessions=sessions), turned, place
 

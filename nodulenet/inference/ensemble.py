@@ -20,9 +20,8 @@ from torch import Tensor
 from nodulenet.boxes import nms
 from nodulenet.boxes.anchors import ANCHOR_SIDES, STRIDE, anchor_grid
 from nodulenet.files import InputError
-from nodulenet.imaging.masks import cropped
-from nodulenet.inference.masks import CroppedMask, suppress_masks
 from nodulenet.inference.scan import BOXES_AT_ONCE, InferenceSettings, ScanPrediction, padded
+from nodulenet.masks import CroppedMask, crop, suppress_masks
 from nodulenet.model.backbone import Features
 from nodulenet.model.crops import sr_corners
 from nodulenet.model.device import choose_device, mixed_precision, to_device
@@ -245,7 +244,4 @@ def _segment(
             near[axes], far[axes] = (size - high)[axes], (size - low)[axes]
             total += run.member.net.sr(seen, 0, near, far).sigmoid().flip(axes).cpu()
     half = len(runs) / 2
-    return [
-        CroppedMask(*cropped((total > half).numpy(), low, shape))
-        for total, low in zip(sums, lows, strict=True)
-    ]
+    return [crop((total > half).numpy(), low, shape) for total, low in zip(sums, lows, strict=True)]

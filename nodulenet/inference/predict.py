@@ -15,10 +15,10 @@ from nodulenet.cohort import read_folds, read_manifest
 from nodulenet.files import write_json
 from nodulenet.imaging import Volume, restore_mask, write_volume
 from nodulenet.imaging.store import open_scan
-from nodulenet.inference.masks import CroppedMask, write_masks
 from nodulenet.inference.scan import InferenceSettings, ScanPrediction, predict_scan
 from nodulenet.inference.table import prediction_table, write_predictions
 from nodulenet.inference.tiles import predict_tiled
+from nodulenet.masks import CroppedMask, write_masks
 from nodulenet.model.claim import hold_devices
 from nodulenet.model.device import choose_device, to_device
 from nodulenet.model.given import check_preprocess
@@ -149,9 +149,9 @@ def write_scan_masks(
     labels = np.zeros(record["stored_shape"], kind)
     boxes = {}
     for number, m in reversed(list(masks.items())):
-        mask, offset = restore_mask(m.mask, m.offset, grid.affine, stored, labels.shape)
-        boxes[number] = tuple(slice(a, a + n) for a, n in zip(offset, mask.shape, strict=True))
-        labels[boxes[number]][mask] = number
+        restored = restore_mask(m, grid.affine, stored, labels.shape)
+        boxes[number] = restored.box
+        labels[restored.box][restored.mask] = number
     for number, box in boxes.items():
         if not (labels[box] == number).any():
             log.info("%s: mask %d has no voxel of its own in the scan's grid", stem.name, number)

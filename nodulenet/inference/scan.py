@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from nodulenet.boxes import nms
 from nodulenet.boxes.anchors import STRIDE, anchor_grid
-from nodulenet.imaging.masks import cropped
-from nodulenet.inference.masks import CroppedMask, suppress_masks
+from nodulenet.masks import CroppedMask, crop, suppress_masks
 from nodulenet.model.backbone import Features
 from nodulenet.model.crops import sr_corners
 from nodulenet.model.device import mixed_precision
@@ -132,5 +131,5 @@ def segment(
     image_shape = tuple(features.image.shape[2:])
     for low, high in zip(*sr_corners(boxes, image_shape, settings.snap), strict=True):
         mask = (net.sr(features, 0, low, high) > 0).cpu().numpy()
-        masks.append(CroppedMask(*cropped(mask, low, shape)))
+        masks.append(crop(mask, low, shape))
     return masks

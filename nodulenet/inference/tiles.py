@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nodulenet.boxes import nms
-from nodulenet.inference.masks import CroppedMask, suppress_masks
 from nodulenet.inference.scan import InferenceSettings, ScanPrediction
+from nodulenet.masks import CroppedMask, suppress_masks
 
 Box = tuple[slice, slice, slice]
 

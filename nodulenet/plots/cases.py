@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nodulenet.evaluation.inputs import ScoredScan, read_labels
 from nodulenet.imaging.store import open_scan
 from nodulenet.imaging.volume import Volume
-from nodulenet.inference.masks import CroppedMask
+from nodulenet.masks import CroppedMask
 
 LEAST_HALF_SIDE = 18
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nodulenet.evaluation.inputs import ScoredScan, read_cohort, read_findings, read_predictions
 from nodulenet.evaluation.segmentation import score_segmentation
 from nodulenet.evaluation.tables import POSITION
-from nodulenet.inference.masks import read_masks
+from nodulenet.masks import read_masks
 from nodulenet.plots.cases import Case, choose, cut_case, cuts
 from nodulenet.plots.style import ORANGE, SKY, drawing, note
 

@@ -13,7 +13,7 @@ from nodulenet.evaluation.inputs import ScoredScan
 from nodulenet.evaluation.tables import POSITION
 from nodulenet.evaluation.truth import ALL, LUNA16
 from nodulenet.imaging.store import open_scan
-from nodulenet.inference.masks import CroppedMask, read_masks
+from nodulenet.masks import CroppedMask, read_masks
 from nodulenet.plots.cases import cut_case
 from nodulenet.report.pictures import Picture, picture
 from nodulenet.report.sources import Sources, read_rows

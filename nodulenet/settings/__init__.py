@@ -1,24 +1,31 @@
-"""The settings of a run: typed, documented, with the published values as defaults."""
+"""The settings of a run: typed, documented, with the published values as defaults.
 
-from nodulenet.settings.reading import check_settings, overlay, read_config, read_settings
-from nodulenet.settings.sections import (
-    AugmentSettings,
-    Branch,
+These classes are the only place where a default stands. `config.yaml` and the other config files
+say what differs; the check of a config file, its JSON schema, the reference page and the objects
+that training, prediction and evaluation take all come from here.
+"""
+
+from nodulenet.settings.base import Section
+from nodulenet.settings.data import (
     ConsensusSettings,
-    DfpsSettings,
     FoldsSettings,
-    FrocSettings,
-    InferenceSettings,
+    Grid,
+    Merge,
+    PreprocessSettings,
+    Protocol,
+    ZRule,
+)
+from nodulenet.settings.network import (
+    DfpsSettings,
     ModelSettings,
     NcsSettings,
-    PreprocessSettings,
-    Settings,
     SrSettings,
-    StageSettings,
     TargetSettings,
-    TrainingSettings,
-    TrainSettings,
 )
+from nodulenet.settings.reading import check_settings, overlay, read_config, read_settings
+from nodulenet.settings.scoring import FrocSettings, InferenceSettings
+from nodulenet.settings.training import AugmentSettings, Branch, StageSettings, TrainSettings
+from nodulenet.settings.whole import OnBadScan, Settings, Source, TrainingSettings
 
 __all__ = [
     "AugmentSettings",
@@ -27,16 +34,23 @@ __all__ = [
     "DfpsSettings",
     "FoldsSettings",
     "FrocSettings",
+    "Grid",
     "InferenceSettings",
+    "Merge",
     "ModelSettings",
     "NcsSettings",
+    "OnBadScan",
     "PreprocessSettings",
+    "Protocol",
+    "Section",
     "Settings",
+    "Source",
     "SrSettings",
     "StageSettings",
     "TargetSettings",
     "TrainSettings",
     "TrainingSettings",
+    "ZRule",
     "check_settings",
     "overlay",
     "read_config",

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from nodulenet.files import InputError
 from nodulenet.numerals import NUMBER
-from nodulenet.settings.sections import Section, Settings
+from nodulenet.settings.base import Section
+from nodulenet.settings.whole import Settings
 
 PLAIN = {"int": re.compile(r"[+-]?(?:0|[1-9][0-9]*)"), "float": NUMBER}
 
@@ -61,7 +62,8 @@ def explain(error: ValidationError, kind: type[Section]) -> str:
     if fault["type"] == "missing":
         return f"{key}: is missing"
     if fault["type"] == "value_error":  # of a section, its text begins with the key in it
-        return f"{key}{'.' if isinstance(value, dict) else ': '}{fault['ctx']['error']}"
+        start = "" if not key else f"{key}." if isinstance(value, dict) else f"{key}: "
+        return f"{start}{fault['ctx']['error']}"
     return f"{key}: {value!r} {KINDS.get(fault['type'], text)}"
 
 

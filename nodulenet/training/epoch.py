@@ -31,7 +31,11 @@ from nodulenet.training.stages import Stage
 log = logging.getLogger(__name__)
 
 ORDER, CUT, TARGETS = 1, 2, 3
+<<<<<<< HEAD
 """What is drawn: the order of an epoch's samples, how a crop is cut, and its targets."""
+=======
+"""What numbers are drawn for: an epoch's samples and their order, how a crop is cut, its targets."""
+>>>>>>> main
 
 
 def generator(seed: Sequence[int], crop: int, purpose: int) -> np.random.Generator:

@@ -19,6 +19,8 @@ from nodulenet.annotations import (
     read_lidc_xml,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def found(lidc_xml: Path) -> tuple[dict[str, Path], list[tuple[Path, str]]]:

@@ -97,6 +97,7 @@ def test_a_fault_elsewhere_keeps_its_line(write):
     assert "not well-formed XML" in str(packed)
 
 
+@pytest.mark.slow
 def test_real_files_are_packed(lidc_xml: Path):
     contents = [path.read_bytes() for path in sorted(lidc_xml.rglob("*.xml"))[:40]]
     plain = [c for c in contents if b"<LidcReadMessage" in c[:4096] and b"<!" not in c]

@@ -14,7 +14,6 @@ from nodulenet.annotations import (
     consensus,
     count_levels,
     mark_mask,
-    mask_iou,
 )
 from nodulenet.files import InputError
 
@@ -73,25 +72,6 @@ def test_a_cropped_mask_is_the_whole_slice_cropped(vertices):
     placed = np.zeros(GEOMETRY.shape, bool)
     placed[y : y + mask.shape[1], x : x + mask.shape[2]] = mask[0]
     assert np.array_equal(placed, whole.astype(bool))
-
-
-boxes = st.tuples(*[st.tuples(st.integers(0, 6), st.integers(1, 4))] * 3)
-
-
-@given(boxes, boxes, st.randoms(use_true_random=False))
-def test_iou_of_cropped_masks_is_that_of_whole_volumes(a_box, b_box, random):
-    volumes, crops = [], []
-    for box in (a_box, b_box):
-        shape = tuple(size for _, size in box)
-        mask = np.array([random.random() < 0.7 for _ in range(np.prod(shape))]).reshape(shape)
-        mask.flat[0] = True
-        offset = tuple(start for start, _ in box)
-        volume = np.zeros((10, 10, 10), bool)
-        volume[tuple(slice(o, o + s) for o, s in zip(offset, shape, strict=True))] = mask
-        volumes.append(volume)
-        crops.append((mask, offset))
-    expected = (volumes[0] & volumes[1]).sum() / (volumes[0] | volumes[1]).sum()
-    assert mask_iou(*crops[0], *crops[1]) == pytest.approx(expected)
 
 
 def test_an_iou_of_exactly_the_threshold_does_not_join():

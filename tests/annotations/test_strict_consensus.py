@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nodulenet.annotations import (
@@ -158,7 +158,6 @@ polygons = st.lists(st.tuples(st.integers(0, 47), st.integers(0, 39)), min_size=
 )
 
 
-@settings(deadline=None)
 @given(st.lists(polygons, min_size=1, max_size=3))
 def test_the_interior_of_single_rois_is_what_was_filled_less_what_was_drawn(outlines):
     one = mark(*(Roi(-10.0 + 2 * k, True, points) for k, points in enumerate(outlines)))
@@ -239,7 +238,6 @@ readings = st.lists(st.lists(rectangles, max_size=3), min_size=1, max_size=6).ma
 
 
 @pytest.mark.parametrize("protocol", ["nodulenet", "strict"])
-@settings(deadline=None, max_examples=60)
 @given(reads=readings, threshold=st.sampled_from([0.0, 0.2, 0.4]))
 def test_majority_and_union_by_brute_force(protocol, reads, threshold):
     unions = consensus(reads, GEOMETRY, 1, threshold, protocol=protocol)

@@ -5,7 +5,7 @@ import multiprocessing
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -54,7 +54,6 @@ def random_boxes(count, seed=0, extent=100.0):
     return np.concatenate([centre, rng.uniform(3, 30, (count, 3))], axis=1).astype(F32)
 
 
-@settings(deadline=None)  # the first call compiles
 @given(box_arrays(), box_arrays())
 def test_iou_matrix_equals_the_naive_one(a, b):
     result = iou_matrix(a, b)
@@ -64,7 +63,6 @@ def test_iou_matrix_equals_the_naive_one(a, b):
     np.testing.assert_array_equal(result, np.array(expected, F32).reshape(len(a), len(b)))
 
 
-@settings(deadline=None)
 @given(box_arrays())
 def test_iou_is_symmetric_and_one_with_itself(boxes):
     matrix = iou_matrix(boxes, boxes)
@@ -90,7 +88,6 @@ def test_parallel_iou_equals_the_serial_one(monkeypatch):
     np.testing.assert_array_equal(parallel, iou_matrix(a, b))
 
 
-@settings(max_examples=200, deadline=None)
 @given(box_arrays(), st.data(), st.sampled_from([0.0, 0.1, 1 / 3, 0.5, 1.0, 2.0]))
 def test_nms_equals_the_naive_one_with_ties(boxes, data, threshold):
     elements = st.sampled_from([0.1, 0.5, 0.9])
@@ -212,7 +209,6 @@ def test_coding_by_hand():
     np.testing.assert_allclose(deltas, expected, rtol=1e-6)
 
 
-@settings(deadline=None)
 @given(box_arrays())
 def test_decode_inverts_encode(boxes):
     anchors = random_boxes(len(boxes), 5, extent=20)

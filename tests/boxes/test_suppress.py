@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.plain_nms import early_boxes, kept_list, suppress_forward, trained_boxes
@@ -48,13 +48,11 @@ def crowds(draw):
     return boxes.astype(F32), (rng.integers(0, 20, count) / 20).astype(F32)
 
 
-@settings(max_examples=300, deadline=None)
 @given(crowds(), st.sampled_from(THRESHOLDS))
 def test_every_way_keeps_what_the_plain_loops_keep(crowd, threshold):
     agree(*crowd, threshold)
 
 
-@settings(max_examples=100, deadline=None)
 @given(crowds(), st.data())
 def test_pairs_at_exactly_the_threshold(crowd, data):
     boxes, scores = crowd

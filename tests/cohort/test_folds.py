@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nodulenet.cohort import read_folds, split_folds, write_folds
@@ -40,7 +40,6 @@ def test_the_seed_decides() -> None:
     assert first == again != other
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8)), min_size=1, max_size=60),
     st.integers(2, 6),

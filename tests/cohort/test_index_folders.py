@@ -8,9 +8,9 @@ import pytest
 from nodulenet.annotations import pylidc_scans
 from nodulenet.cohort.folds import read_fold_list
 from nodulenet.cohort.index import fix_folds, index_folders, told_by_reason, write_scan_table
-from nodulenet.cohort.table import read_scan_table
 from nodulenet.files import InputError
 from nodulenet.imaging import Volume, read_volume, write_volume
+from nodulenet.scan_table import read_scan_table
 
 READING = (
     '<LidcReadMessage xmlns="http://www.nih.gov"><ResponseHeader><SeriesInstanceUid>{}'

@@ -22,8 +22,8 @@ from nodulenet.imaging import (
     read_volume,
     write_volume,
 )
-from nodulenet.inference.masks import CroppedMask
 from nodulenet.inference.predict import write_scan_masks
+from nodulenet.masks import CroppedMask
 
 SERIES = tiny.SERIES[0]
 RULES = {
@@ -101,9 +101,7 @@ def same(a, b):
         assert a.record[key] == b.record[key], key
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     way=st.sampled_from(ORIENTATIONS),
     lungs_way=st.sampled_from(ORIENTATIONS),
@@ -121,9 +119,7 @@ def test_every_way_to_store_a_scan_gives_the_same(phantom, tmp_path, way, lungs_
     assert made.record["stored_shape"] == list(stored(phantom.ct, *way).array.shape)
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(way=st.sampled_from(ORIENTATIONS))
 def test_masks_are_put_back_into_the_file_s_own_grid(phantom, tmp_path, way):
     held = stored(phantom.ct, *way)

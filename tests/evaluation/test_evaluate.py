@@ -9,7 +9,7 @@ from small_cohort import ball, build
 
 from nodulenet.evaluation import evaluate_stage
 from nodulenet.files import InputError
-from nodulenet.inference.masks import CroppedMask, write_masks
+from nodulenet.masks import CroppedMask, write_masks
 
 SETTINGS = {"protocol": "nodulenet", "luna16": None, "readout": "challenge", "bootstrap": 50}
 ORIGIN = {"consensus": "nodulenet/union/nearest/0.4", "level": 3, "config": "0123456789ab"}

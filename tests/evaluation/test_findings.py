@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from naive_froc import NONE, RATES, cohorts, distance, findings, marked, naive_match
 
@@ -31,7 +31,6 @@ def nearest(row, others):
     return min((distance(row, other), other.Index) for other in own) if own else None
 
 
-@settings(deadline=None, max_examples=60)
 @given(cohorts())
 def test_nodules_equal_the_naive_ones(cohort):
     nodules, _, marks, scans = cohort
@@ -63,7 +62,6 @@ def test_nodules_equal_the_naive_ones(cohort):
         assert row.false_positives_per_scan == count / len(scans)
 
 
-@settings(deadline=None, max_examples=60)
 @given(cohorts(), st.sampled_from(["challenge", "next_vertex"]))
 def test_false_positives_equal_the_naive_ones(cohort, readout):
     nodules, _, marks, scans = cohort

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from naive_froc import NO_MARKS, NONE, cohorts, findings, marked, naive_cut, naive_froc
 
@@ -15,7 +15,6 @@ from nodulenet.evaluation.matching import match_marks
 from nodulenet.files import InputError
 
 
-@settings(deadline=None, max_examples=150)
 @given(cohorts(), st.sampled_from(["challenge", "next_vertex"]))
 def test_froc_equals_the_naive_one(cohort, readout):
     result = froc(*cohort, readout)
@@ -28,7 +27,6 @@ def test_froc_equals_the_naive_one(cohort, readout):
     assert (events.marks_cut, events.scans_cut) == naive_cut(cohort[2], cohort[3])
 
 
-@settings(deadline=None)
 @given(cohorts())
 def test_the_curve_rises_from_the_origin(cohort):
     result = froc(*cohort)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from small_cohort import build
 
@@ -20,7 +20,6 @@ HEAD = b"series_uid,label,coordX,coordY,coordZ,diameter_mm,kind,readers\n"
 ROW = b"1.20,1,-1.5,2.25,3.125,7.123456789012345,nodule,\n"
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=4), min_size=1, max_size=8))
 def test_numbers_are_those_of_the_reader_of_one_table(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[float]]

@@ -4,14 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from naive_froc import NO_MARKS, NONE, cohorts, findings, marked, naive_average_precision
 
 from nodulenet.evaluation.matching import match_marks
 from nodulenet.evaluation.precision import average_precision
 
 
-@settings(deadline=None, max_examples=150)
 @given(cohorts())
 def test_it_equals_the_naive_one(cohort):
     expected = naive_average_precision(*cohort)

@@ -15,7 +15,7 @@ from nodulenet.evaluation.scan_masks import ScanMasks, read_scan_masks
 from nodulenet.evaluation.segmentation import score_masks
 from nodulenet.files import InputError
 from nodulenet.imaging import write_nodules
-from nodulenet.inference.masks import CroppedMask
+from nodulenet.masks import CroppedMask
 
 
 def block(shape, offset):
@@ -173,7 +173,7 @@ def test_an_outline_outside_of_the_volume_is_kept_empty_and_named(tmp_path, capl
     scan = next(s for s in read_cohort(files.manifest, files.folds) if s.series_uid == "s1")
     table = pd.read_csv(scan.findings)
     inside, outside = np.ones((3, 3, 3), bool), np.ones((2, 2, 2), bool)
-    marks = ((inside, (29, 39, 44)), (outside, (500, 0, 0)))
+    marks = (CroppedMask(inside, (29, 39, 44)), CroppedMask(outside, (500, 0, 0)))
     group = Group(((0, 0), (1, 0)), inside, (29, 39, 44), marks)
     write_nodules(scan.outlines, scan.findings, [group], table)
     masks = read_scan_masks(scan, table)

@@ -4,12 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from nodulenet.evaluation.mask_scores import NO_MASK, compare_masks
+from nodulenet.evaluation.mask_scores import compare_masks
 from nodulenet.evaluation.surface import surface_distance
-from nodulenet.inference.masks import CroppedMask
+from nodulenet.masks import NO_MASK, CroppedMask
 
 CUBE = CroppedMask(np.ones((3, 3, 3), bool), (4, 4, 4))
 VOXEL = np.array([2.0, 0.5, 0.7])
@@ -72,14 +72,12 @@ def test_percentile_is_of_the_worse_direction():
     assert there.p95 > 11
 
 
-@settings(deadline=None, max_examples=40)
 @given(masks(), masks(), st.tuples(*[st.floats(0.3, 3)] * 3))
 def test_as_by_brute_force(a, b, voxel_mm):
     expected = brute_distance(a, b, voxel_mm)
     assert surface_distance(a, b, np.array(voxel_mm)) == pytest.approx(expected)
 
 
-@settings(deadline=None)
 @given(masks(), masks())
 def test_symmetric_but_for_the_volume_error(a, b):
     there, back = compare_masks(a, b, VOXEL), compare_masks(b, a, VOXEL)
@@ -89,7 +87,6 @@ def test_symmetric_but_for_the_volume_error(a, b):
     assert 0 <= there["iou"] <= there["dice"] <= 1
 
 
-@settings(deadline=None)
 @given(masks())
 def test_a_mask_is_like_itself_however_it_is_cropped(a):
     padded = shifted(CroppedMask(np.pad(a.mask, 2), a.offset), (-2, -2, -2))

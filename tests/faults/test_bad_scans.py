@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pytest
 import running
 import tiny
 import yaml
+
+pytestmark = pytest.mark.slow
 
 SERIES = [f"1.2.900.{number}" for number in range(1, 21)]
 RESULTS = "results/twenty"

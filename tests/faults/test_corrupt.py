@@ -22,8 +22,8 @@ from nodulenet.cohort.annotate import leave_out
 from nodulenet.files import CorruptArtefact, read_json, set_aside
 from nodulenet.imaging import findings_table, read_nodules, write_nodules
 from nodulenet.imaging.store import open_scan
-from nodulenet.inference.masks import read_masks
 from nodulenet.inference.table import read_predictions
+from nodulenet.masks import CroppedMask, read_masks
 from nodulenet.model import NoduleNet
 from nodulenet.model.weights import Provenance, load_weights, save_weights
 
@@ -46,6 +46,7 @@ def faults(printed: str) -> list[str]:
     return sorted(line for line in printed.splitlines() if line.startswith("error: "))
 
 
+@pytest.mark.slow
 def test_a_rerun_makes_what_was_damaged(first_run: Path, finished: Path) -> None:
     results = finished / RESULTS
     folds = read_folds(results / "folds.tsv").set_index("series_uid")["fold"]
@@ -107,8 +108,8 @@ def write_all(folder: Path) -> dict[str, Callable[[Path], Any]]:
     session = Session("a", (Mark("nodule", "m", (roi,), {"subtlety": 3}),))
     reading = Reading("1.2", (session,), "x.xml", "0" * 64)
     write_reading(reading, folder / "reading.json")
-    mask = np.ones((2, 3, 4), bool)
-    group = Group(((0, 0),), mask, (5, 6, 7), ((mask, (5, 6, 7)),))
+    mask = CroppedMask(np.ones((2, 3, 4), bool), (5, 6, 7))
+    group = Group(((0, 0),), *mask, (mask,))
     table = findings_table(reading, [group], np.eye(4), (20, 30, 40), 1, np.eye(4))
     write_nodules(folder / "n.npz", folder / "n.csv", [group], table)
     net = NoduleNet(width=0.05)
@@ -202,6 +203,7 @@ def test_what_is_set_aside_takes_the_place_of_what_was(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["masks.corrupt"]
 
 
+@pytest.mark.slow
 def test_given_weights_are_not_moved(finished: Path) -> None:
     """A job sets aside what lies below its own results, and nothing of anybody else's."""
     import sys

@@ -16,8 +16,8 @@ import torch
 
 from nodulenet.files import write_json
 from nodulenet.imaging import Volume, write_scan, write_volume
-from nodulenet.inference.masks import CroppedMask, write_masks
 from nodulenet.inference.table import COLUMNS, write_predictions
+from nodulenet.masks import CroppedMask, write_masks
 from nodulenet.model import NoduleNet
 from nodulenet.training.checkpoint import resume, save_checkpoint
 
@@ -133,6 +133,7 @@ def test_the_last_good_checkpoint_outlives_a_full_disk(small_disk: Path) -> None
     assert resume(path, "mark", *trained()) == [{"epoch": 0}]
 
 
+@pytest.mark.slow
 def test_a_run_on_a_full_disk_ends_with_one_line_and_goes_on_with_room(
     fresh: Path, small_disk: Path
 ) -> None:

@@ -19,10 +19,10 @@ import tiny
 import torch
 
 from nodulenet.annotations import find_readings, read_lidc_xml
-from nodulenet.cohort.table import read_scan_table
 from nodulenet.files import CorruptArtefact, InputError
 from nodulenet.imaging import find_series, read_volume
 from nodulenet.model.weights import load_tensors
+from nodulenet.scan_table import read_scan_table
 
 ROOT = Path(__file__).parents[2]
 CLIMBING = (
@@ -100,7 +100,7 @@ def test_a_pickle_that_runs_code_is_not_run(tmp_path: Path, plain: bool) -> None
 
 
 def test_arrays_with_objects_are_not_unpickled(tmp_path: Path) -> None:
-    from nodulenet.inference.masks import read_masks
+    from nodulenet.masks import read_masks
 
     made = tmp_path / "made"
     np.savez(tmp_path / "m.npz", rows=np.array([Harm(made)], object))

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import artefacts
 import killing
+import pytest
 import running
 import tiny
+
+pytestmark = pytest.mark.slow
 
 RESULTS = "results/tiny"
 # Adapter, kills, writes of one job (files opened and renamed), and the targets to ask for in turn.

@@ -19,6 +19,8 @@ import pytest
 import SimpleITK as sitk
 import tiny
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 TRIALS = Path(__file__).with_name("trials.py")
 SERIES = tiny.SERIES[0]

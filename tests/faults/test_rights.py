@@ -13,6 +13,8 @@ import pytest
 import running
 import tiny
 
+pytestmark = pytest.mark.slow
+
 TARGET = f"results/tiny/annotations/{tiny.SERIES[0]}.json"
 # Root passes over the rights of files by these capabilities.
 POWERS = "-dac_override,-dac_read_search,-fowner"

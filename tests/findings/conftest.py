@@ -12,8 +12,8 @@ from nodulenet.findings.detector import Detector
 from nodulenet.findings.predict import predict_scan
 from nodulenet.findings.scans import find_scans, slice_sources
 from nodulenet.findings.threshold import Threshold
-from nodulenet.inference.masks import CroppedMask
 from nodulenet.inference.scan import ScanPrediction
+from nodulenet.masks import CroppedMask
 
 BRIGHT = 205  # HU 247: nothing else in the lungs or around them is as bright
 SPECK = 50  # voxels; the spline overshoots at corners

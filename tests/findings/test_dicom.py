@@ -14,7 +14,7 @@ from pydicom.sr.codedict import codes
 from nodulenet.findings.dicom_seg import build_segmentation, track
 from nodulenet.findings.dicom_sr import build_report
 from nodulenet.findings.measure import Finding
-from nodulenet.inference.masks import CroppedMask
+from nodulenet.masks import CroppedMask
 
 
 @pytest.fixture(scope="module")

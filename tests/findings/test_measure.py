@@ -5,8 +5,8 @@ import pytest
 
 from nodulenet.findings.measure import find_findings, long_axis
 from nodulenet.imaging import Volume
-from nodulenet.inference.masks import CroppedMask
 from nodulenet.inference.scan import ScanPrediction
+from nodulenet.masks import CroppedMask
 
 # The scan: voxels of 2 x 1 x 1 mm, y running to the front. The 1 mm grid starts at its voxel
 # (5, 10, 10) and has the same axes.

@@ -97,6 +97,7 @@ def test_no_string_of_a_scan_becomes_html(predicted, tmp_path):
     assert "{{ 7 * 7 }}" in text
 
 
+@pytest.mark.slow
 def test_sliders_move_in_a_browser(predicted, browser):
     open_page(browser, predicted.output / "report.html")
     # The script has said which slice each slider shows: the finding's own.

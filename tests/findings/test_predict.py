@@ -23,8 +23,8 @@ from nodulenet.findings.predict import OUTPUTS, predict_scan, replacing_results
 from nodulenet.findings.scans import find_scans, slice_sources
 from nodulenet.findings.threshold import Threshold
 from nodulenet.imaging import Volume, read_volume, write_volume
-from nodulenet.inference.masks import CroppedMask
 from nodulenet.inference.scan import ScanPrediction
+from nodulenet.masks import CroppedMask
 
 C, S = np.cos(0.3), np.sin(0.3)
 # Columns: the directions of the slices, rows and columns of the array in LPS (x, y, z).

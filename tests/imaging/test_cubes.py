@@ -107,9 +107,9 @@ def test_rows_are_as_listed(tmp_path: Path):
         assert again[column].tolist() == [-1, 7.2, 0.5]
     assert again["volume_mm3"].tolist() == pytest.approx([0, 195.4322, 0.0654498])
     assert again["kind"].tolist() == ["nodule"] * 3
-    assert again["label"].tolist() == [label for label, _, _ in masks] == [1, 2, 3]
+    assert again["label"].tolist() == [label for label, _ in masks] == [1, 2, 3]
     assert again["level"].tolist() == [4, 4, 4]
-    assert again[list("dhw")].to_numpy().tolist() == [list(m.shape) for _, m, _ in masks]
+    assert again[list("dhw")].to_numpy().tolist() == [list(m.mask.shape) for _, m in masks]
     assert "80.1234567891,35.000000001,-5," in (tmp_path / "n.csv").read_text()
 
 
@@ -117,7 +117,7 @@ def test_a_small_nodule_within_a_large_one_keeps_its_voxels():
     listed = [at(10, 30, 40, 4), at(10, 30, 40, 12)]
     groups, table = table_of(listed)
     grid, shape = target_grid(AFFINE, SHAPE)
-    masks = [(n, group.mask, group.offset) for n, group in enumerate(groups, 1)]
+    masks = [(n, group.cropped) for n, group in enumerate(groups, 1)]
     _, painted = label_volume(masks, AFFINE, grid, shape)
     assert table["diameter_mm"].tolist() == [12, 4]
     assert all(nodule["voxels"] > 0 for nodule in painted.values())
@@ -138,7 +138,7 @@ def test_labels_keep_to_the_cube(spacing, flips, centre, diameter):
     index = np.array(centre) / spacing
     (group,) = cube_groups([at(*index, diameter, place=place)], place)
     grid, shape = target_grid(affine, place.array.shape)
-    labels, painted = label_volume([(1, group.mask, group.offset)], affine, grid, shape)
+    labels, painted = label_volume([(1, group.cropped)], affine, grid, shape)
     assert painted[1]["lost"] == ""
     used = np.argwhere(labels == 1)
     middle = Volume(labels, grid).to_voxel(place.to_world(index))

@@ -12,13 +12,14 @@ from nodulenet.imaging import (
     target_grid,
     write_nodules,
 )
+from nodulenet.masks import CroppedMask
 
 AFFINE = np.array([[0, 0, 0.5, 10], [0, 0.5, 0, 20], [2, 0, 0, -30], [0, 0, 0, 1]], float)
 SHAPE = (20, 60, 60)
 
 
 def group(members, mask, offset):
-    return Group(members, mask, offset, ((mask, offset),) * len(members))
+    return Group(members, mask, offset, (CroppedMask(mask, offset),) * len(members))
 
 
 def point(kind, x, y, z):
@@ -104,8 +105,8 @@ def test_round_trip(tmp_path, reading, groups):
     table = table_of(reading, groups)
     write_nodules(tmp_path / "n.npz", tmp_path / "n.csv", groups, table)
     nodules, again = read_nodules(tmp_path / "n.npz", tmp_path / "n.csv")
-    assert [label for label, _, _ in nodules] == [0, 1, 2]
-    for (_, mask, offset), group in zip(nodules, groups, strict=True):
+    assert [label for label, _ in nodules] == [0, 1, 2]
+    for (_, (mask, offset)), group in zip(nodules, groups, strict=True):
         assert np.array_equal(mask, group.mask)
         assert offset == group.offset
     assert again.kind.tolist() == table.kind.tolist()
@@ -116,7 +117,8 @@ def test_round_trip(tmp_path, reading, groups):
 
 def test_each_reader_s_marks_of_a_group_are_one_mask(tmp_path, reading):
     tall, wide = np.ones((3, 1, 1), bool), np.ones((1, 1, 4), bool)
-    outlines = ((tall, (5, 6, 7)), (wide, (5, 6, 5)), (wide, (8, 6, 7)))
+    places = ((tall, (5, 6, 7)), (wide, (5, 6, 5)), (wide, (8, 6, 7)))
+    outlines = tuple(CroppedMask(*place) for place in places)
     members = ((2, 0), (0, 1), (2, 3))
     union = np.zeros((4, 1, 6), bool)
     union[:3, 0, 2] = union[0, 0, :4] = union[3, 0, 2:] = True
@@ -129,13 +131,13 @@ def test_each_reader_s_marks_of_a_group_are_one_mask(tmp_path, reading):
     write_nodules(tmp_path / "n.npz", tmp_path / "n.csv", groups, table_of(reading, groups))
     first, second, third = read_readers(tmp_path / "n.npz")
     assert [(r.group, r.session) for r in (first, second, third)] == [(1, 0), (1, 2), (2, 1)]
-    assert np.array_equal(first.mask, wide)
-    assert first.offset == (5, 6, 5)
+    assert np.array_equal(first.mask.mask, wide)
+    assert first.mask.offset == (5, 6, 5)
     both = np.zeros((4, 1, 4), bool)
     both[:3, 0, 0] = both[3] = True
-    assert np.array_equal(second.mask, both)
-    assert second.offset == (5, 6, 7)
-    assert np.array_equal(third.mask, tall)
+    assert np.array_equal(second.mask.mask, both)
+    assert second.mask.offset == (5, 6, 7)
+    assert np.array_equal(third.mask.mask, tall)
 
 
 def test_readers_masks_that_do_not_fit_together(tmp_path, reading, groups):

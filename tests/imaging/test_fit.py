@@ -7,6 +7,7 @@ from turning import FLIPS
 from nodulenet.imaging import Volume, misfit
 from nodulenet.imaging.fit import contrast, one_contrast
 from nodulenet.imaging.orientation import turned_mask
+from nodulenet.masks import CroppedMask
 
 SHAPE = (20, 40, 50)
 AFFINE = np.array([[0, 0, 1, 0], [0, 1, 0, 0], [2, 0, 0, 0], [0, 0, 0, 1]], float)
@@ -15,7 +16,7 @@ PLACES = [((3, 5, 6), (2, 6, 6)), ((12, 10, 30), (3, 8, 7)), ((14, 30, 8), (2, 5
 
 def nodules(places=PLACES, labels=(1, 2, 3)):
     return [
-        (label, np.ones(size, bool), offset)
+        (label, CroppedMask(np.ones(size, bool), offset))
         for label, (offset, size) in zip(labels, places, strict=False)
     ]
 
@@ -28,10 +29,7 @@ def lung(brightness=650, places=PLACES):
 
 
 def mirrored(held, flips):
-    return [
-        (label, *turned_mask(mask, offset, ((0, 1, 2), flips), SHAPE))
-        for label, mask, offset in held
-    ]
+    return [(label, turned_mask(mask, ((0, 1, 2), flips), SHAPE)) for label, mask in held]
 
 
 def test_contrast_by_hand():
@@ -39,11 +37,11 @@ def test_contrast_by_hand():
     hu = np.full((7, 9, 9), -800, np.int16)
     hu[3, 4, 4] = 100
     hu[2:5, 2:7, 2:7][hu[2:5, 2:7, 2:7] == -800] = -500
-    mask = np.ones((1, 1, 1), bool)
-    assert one_contrast(Volume(hu, AFFINE), mask, (3, 4, 4)) == 600
+    voxel = np.ones((1, 1, 1), bool)
+    assert one_contrast(Volume(hu, AFFINE), CroppedMask(voxel, (3, 4, 4))) == 600
     # At a corner of the scan the ring is cut there.
-    assert one_contrast(Volume(hu, AFFINE), mask, (0, 0, 0)) == 0
-    assert np.isnan(one_contrast(Volume(hu[:1, :1, :1], AFFINE), mask, (0, 0, 0)))
+    assert one_contrast(Volume(hu, AFFINE), CroppedMask(voxel, (0, 0, 0))) == 0
+    assert np.isnan(one_contrast(Volume(hu[:1, :1, :1], AFFINE), CroppedMask(voxel, (0, 0, 0))))
 
 
 def test_the_ring_begins_1_mm_off_the_mask_and_ends_at_3_mm():
@@ -53,7 +51,7 @@ def test_the_ring_begins_1_mm_off_the_mask_and_ends_at_3_mm():
     hu = np.full((1, 11, 11), 1000, np.int16)
     hu[0][(squared == 2) | (squared == 5)] = -1000
     hu[0, 5, 5] = 100
-    assert one_contrast(Volume(hu, AFFINE), np.ones((1, 1, 1), bool), (0, 5, 5)) == 100
+    assert one_contrast(Volume(hu, AFFINE), CroppedMask(np.ones((1, 1, 1), bool), (0, 5, 5))) == 100
 
 
 def test_the_contrast_of_a_scan_is_the_median_of_its_nodules():
@@ -83,8 +81,8 @@ def test_faint_nodules_are_not_told():
 
 def test_a_chance_structure_at_the_mirrored_place():
     """One as bright as the nodule is there: the outlines fit as well where they are."""
-    (_, mask, offset) = nodules()[0]
-    other = turned_mask(mask, offset, ((0, 1, 2), (2,)), SHAPE)[1]
+    (_, mask) = nodules()[0]
+    other = turned_mask(mask, ((0, 1, 2), (2,)), SHAPE).offset
     scan = lung(places=[PLACES[0], (other, PLACES[0][1])])
     assert misfit(scan, nodules()[:1]) == ""
 

@@ -181,7 +181,7 @@ def test_real_nodules_lie_in_the_kept_region(lidc_scan, patient, nodules):
         centre = np.rint(np.argwhere(group.mask).mean(axis=0)).astype(int) + group.offset
         assert region[tuple(centre)]
     result = preprocess(volume, lungs)
-    found = [(k, group.mask, group.offset) for k, group in enumerate(groups, 1)]
+    found = [(k, group.cropped) for k, group in enumerate(groups, 1)]
     labels, painted = label_volume(found, volume.affine, result.affine, result.array.shape)
     for k, group in enumerate(groups, 1):
         assert painted[k]["lost"] == ""

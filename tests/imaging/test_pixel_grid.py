@@ -25,6 +25,7 @@ from nodulenet.imaging import (
     write_volume,
 )
 from nodulenet.imaging.orientation import off_axes, turned_mask
+from nodulenet.masks import CroppedMask
 
 SERIES = "1.2.3"
 # z up, y back, x left, as LIDC's series: slices of 2 mm, pixels of 0.5 mm, 6 x 10 x 8 voxels.
@@ -185,10 +186,9 @@ def test_a_volume_and_its_masks_turn_alike(order, flips):
     first = stored(Volume(whole, AFFINE), order, flips).array
     corner = np.argwhere(first).min(axis=0)
     cut = first[tuple(map(slice, corner, np.argwhere(first).max(axis=0) + 1))]
-    mask, offset = turned_mask(cut, corner.tolist(), turn, first.shape)
-    cut = tuple(slice(a, a + n) for a, n in zip(offset, mask.shape, strict=True))
-    assert np.array_equal(mask, whole[cut])
-    assert mask.sum() == whole.sum()
+    mask = turned_mask(CroppedMask(cut, tuple(corner.tolist())), turn, first.shape)
+    assert np.array_equal(mask.mask, whole[mask.box])
+    assert mask.mask.sum() == whole.sum()
     assert np.array_equal(back(volume.array, order, flips), AXIAL.array)
 
 

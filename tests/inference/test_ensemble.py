@@ -15,8 +15,8 @@ from nodulenet.inference.ensemble import (
     passes,
     predict_ensemble,
 )
-from nodulenet.inference.masks import CroppedMask
 from nodulenet.inference.scan import InferenceSettings, ScanPrediction, predict_scan
+from nodulenet.masks import CroppedMask
 from nodulenet.model import NoduleNet
 from nodulenet.model.settings import DfpsSettings, SrSettings
 from nodulenet.model.weights import Provenance, save_weights

@@ -14,10 +14,10 @@ from small_training import write_cohort
 
 from nodulenet.files import InputError
 from nodulenet.imaging import Volume
-from nodulenet.inference.masks import CroppedMask, read_masks
 from nodulenet.inference.predict import predict_fold, write_scan_masks
 from nodulenet.inference.scan import InferenceSettings, ScanPrediction, predict_scan
 from nodulenet.inference.table import prediction_table
+from nodulenet.masks import CroppedMask, read_masks
 from nodulenet.model import NoduleNet
 from nodulenet.model.settings import DfpsSettings, SrSettings
 from nodulenet.model.weights import Provenance, save_weights

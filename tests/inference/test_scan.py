@@ -9,7 +9,6 @@ import pytest
 import torch
 import yaml
 
-from nodulenet.annotations.consensus import mask_iou
 from nodulenet.boxes import iou_matrix
 from nodulenet.inference.scan import (
     InferenceSettings,
@@ -18,6 +17,7 @@ from nodulenet.inference.scan import (
     predict_scan,
     segment,
 )
+from nodulenet.masks import mask_iou
 from nodulenet.model import NoduleNet
 from nodulenet.model.backbone import Features
 from nodulenet.model.settings import DfpsSettings, SrSettings
@@ -86,7 +86,7 @@ def test_masks_belong_to_kept_rows_lie_inside_and_hardly_overlap(net: NoduleNet)
         assert min(m.offset) >= 0
         assert (np.array(m.offset) + m.mask.shape <= VOLUME.shape).all()
     for a, b in combinations(found.masks.values(), 2):
-        assert mask_iou(a.mask, a.offset, b.mask, b.offset) <= 0.3
+        assert mask_iou(a, b) <= 0.3
 
 
 def test_a_mask_is_where_a_nodule_is_likelier_than_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodulenet.boxes import nms
-from nodulenet.inference.masks import CroppedMask, suppress_masks
 from nodulenet.inference.scan import InferenceSettings, ScanPrediction, predict_scan
 from nodulenet.inference.tiles import predict_tiled, tiles
+from nodulenet.masks import CroppedMask, suppress_masks
 from nodulenet.model import NoduleNet
 from nodulenet.model.settings import DfpsSettings, SrSettings
 

@@ -5,6 +5,8 @@ import pytest
 import small_report
 from browser import open_page
 
+pytestmark = pytest.mark.slow
+
 SHOWN = "return [...document.querySelectorAll('.card:not([hidden]) h3')].map(h => h.textContent)"
 SET = """
 const field = document.forms.filters.elements[arguments[0]];

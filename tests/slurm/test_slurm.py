@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import running
 
-pytestmark = pytest.mark.slurm
+pytestmark = pytest.mark.slow
 
 EPOCHS = 24
 GROUP = "rule_scan_annotations_consensus_preprocess"

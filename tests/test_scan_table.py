@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from nodulenet.cohort import fixed_folds, read_scan_table
 from nodulenet.files import InputError
+from nodulenet.scan_table import fixed_folds, read_scan_table
 
 HEAD = "series_uid\tpatient_id\tct\tannotations\tlung_mask"
 

@@ -28,9 +28,9 @@ class Pairing:
 def pair_marks(first: Reading, second: Reading) -> Pairing:
     """Pair the nodules of two readings of one series.
 
-    Marks with the same name and the same ROIs are paired in their order; what is left is paired
-    by the number of ROIs in common, most first, at least one. Marks that share no ROI are never
-    the same, whatever their name.
+    Marks with the same name and the same ROIs are paired in their order; the others are paired by
+    the number of ROIs in common, most first, at least one. Marks that share no ROI are never the
+    same, whatever their names.
     """
     a, b = _nodules(first), _nodules(second)
     pairs = []
@@ -54,13 +54,20 @@ def extent(mark: Mark, spacing: float) -> float:
     return float(max(*(np.ptp(points, axis=0) * spacing), max(z) - min(z)))
 
 
-def absence(
-    reading: Reading, place: tuple[int, int], other: Reading, name: str, spacing: float, most: float
-) -> str:
-    """Why a mark of `reading` may be absent from the source `name`, as far as the data tell.
+@dataclass(frozen=True)
+class Source:
+    """A source of annotations: its name, its reading of a series, and the largest `extent` in mm of
+    a mark that it holds in the whole corpus.
+    """
 
-    other: the reading of that source; most: the largest `extent` of a mark that the source holds
-    in the whole corpus, in mm.
+    name: str
+    reading: Reading
+    largest: float
+
+
+def absence(reading: Reading, place: tuple[int, int], other: Source, spacing: float) -> str:
+    """Why the mark at `place` in `reading` may be absent from another source, as far as the data
+    show; spacing: mm in plane.
     """
     mark = reading.sessions[place[0]].marks[place[1]]
     clues = []
@@ -76,24 +83,22 @@ def absence(
         clues.append(f"the outlines of session {session + 1}, mark {number + 1} once more")
     clues += [
         f"a mark of kind {twin.kind} there"
-        for session in other.sessions
+        for session in other.reading.sessions
         for twin in session.marks
         if twin.kind != "nodule" and _in_common(mark, twin)
     ]
     if len(reading.sessions) > SESSIONS and any(session.reader for session in reading.sessions):
         clues.append(f"of session {place[0] + 1} of {len(reading.sessions)}")
     size = extent(mark, spacing)
-    if size > most:
-        clues.append(f"{size:.1f} mm large, the largest mark there is {most:.1f} mm")
-    return (
-        "; ".join([f"absent from {name}", *clues])
-        if clues
-        else (f"absent from {name}, which holds no ROI of it; nothing is odd about it")
-    )
+    if size > other.largest:
+        clues.append(f"{size:.1f} mm large, the largest mark there is {other.largest:.1f} mm")
+    if clues:
+        return "; ".join([f"absent from {other.name}", *clues])
+    return f"absent from {other.name}, which holds no ROI of it; nothing is odd about it"
 
 
 def roi_differences(first: Mark, second: Mark, names: tuple[str, str]) -> str:
-    """What ROIs each of two sources has alone of one mark, "" if none."""
+    """Which ROIs of a mark only one of two sources has; "" if none."""
     a, b = _rois(first), _rois(second)
     parts = []
     for alone, lacking in ((a - b, names[1]), (b - a, names[0])):

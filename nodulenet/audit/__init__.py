@@ -1,0 +1,1 @@
+"""Corpora and lists compared with each other. No step of the workflow calls this package."""

@@ -1,0 +1,147 @@
+"""The scan table: which scans a run has, and where their files are.
+
+The rules of the workflow read it too, so importing this module costs nothing; only the functions
+that make a data frame import pandas.
+"""
+
+import csv
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nodulenet.files import UID, UID_LENGTH, InputError
+from nodulenet.numerals import COUNT
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("series_uid", "patient_id", "ct", "annotations", "lung_mask")
+PATHS = ("ct", "annotations", "lung_mask")
+MADE = "results/demo/source"
+"""The workflow makes the files of a scan table that lie below this folder."""
+
+Row = dict[str, str]
+
+
+def read_scan_table(path: Path | str) -> "pd.DataFrame":
+    """The scan table as a data frame of text; see `read_scans`."""
+    import pandas as pd
+
+    return pd.DataFrame(read_scans(path), dtype=str)
+
+
+def read_scans(path: Path | str) -> list[Row]:
+    """The rows of a scan table: one row per scan, columns `series_uid, patient_id, ct, annotations,
+    lung_mask` and optionally `fold`, all as text.
+
+    Paths are resolved against the table's folder and seen from the working directory; those outside
+    of it are absolute. `annotations` and `lung_mask` may be empty. Raises `InputError` naming the
+    table and its fault: a missing, doubled or unknown column, a doubled or ill-formed series, no
+    scan, a fold that is no number. Files are not looked for: `missing_files` does that.
+    """
+    path = Path(path)
+    head, body = read_rows(path)
+    check_columns(head, path)
+    scans = [dict(zip(head, row, strict=True)) for row in body]
+    check_scans(scans, path)
+    for scan in scans:
+        scan |= {column: resolve(str(path.parent), scan[column]) for column in PATHS}
+    return scans
+
+
+def missing_files(scans: Iterable[Row]) -> list[tuple[str, str]]:
+    """Column and path of each file of the scans that is neither there nor made by the workflow."""
+    cells = [(column, scan[column]) for scan in scans for column in PATHS if scan[column]]
+    # Of ten thousand scans, Path takes twice as long.
+    return [cell for cell in cells if not is_made(cell[1]) and not os.path.exists(cell[1])]  # noqa: PTH110
+
+
+def is_made(path: str) -> bool:
+    """Whether the workflow makes this file of a scan table."""
+    return path.startswith(f"{MADE}/")
+
+
+def read_text_table(path: Path) -> "pd.DataFrame":
+    """Read a TSV with a header, all cells as text.
+
+    Raises `InputError` naming file and line.
+    """
+    import pandas as pd
+
+    head, body = read_rows(path)
+    return pd.DataFrame(body, columns=head, dtype=str)
+
+
+def read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
+    """The header and the rows of a TSV, all cells as text without blanks at their ends.
+
+    Raises `InputError` naming file and line.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [[cell.strip() for cell in row] for row in csv.reader(file, "excel-tab") if row]
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except (ValueError, csv.Error) as error:
+        raise InputError(f"{path}: not a table: {error}") from error
+    if not rows:
+        raise InputError(f"{path}: is empty")
+    head, *body = rows
+    if len(set(head)) < len(head):
+        raise InputError(f"{path}: a column is there twice")
+    for line, row in enumerate(body, start=2):
+        if len(row) != len(head):
+            raise InputError(f"{path}: line {line} has {len(row)} columns, not {len(head)}")
+    return head, body
+
+
+def check_columns(head: Sequence[str], path: Path) -> None:
+    """Raise `InputError` unless a header has the scan table's columns and no others."""
+    missing = [name for name in COLUMNS if name not in head]
+    if missing:
+        raise InputError(f"{path}: column {', '.join(missing)} is missing")
+    unknown = [name for name in head if name not in (*COLUMNS, "fold")]
+    if unknown:
+        raise InputError(f"{path}: unknown column {', '.join(map(repr, unknown))}")
+
+
+def check_scans(scans: Sequence[Row], path: Path) -> None:
+    """Raise `InputError` where a row's series, patient, CT or fold cannot be used."""
+    if not scans:
+        raise InputError(f"{path}: holds no scan")
+    seen = set()
+    for line, row in enumerate(scans, start=2):
+        series = row["series_uid"]
+        if not UID.fullmatch(series) or len(series) > UID_LENGTH:
+            raise InputError(
+                f"{path}: line {line}: series_uid {series!r} is not a UID (digits and dots)"
+            )
+        for column in ("patient_id", "ct"):
+            if not row[column]:
+                raise InputError(f"{path}: scan {series}: {column} is empty")
+        if not COUNT.fullmatch(row.get("fold", "0")):
+            raise InputError(f"{path}: scan {series}: fold {row['fold']!r} is not a number")
+        if series in seen:
+            raise InputError(f"{path}: scan {series} is listed more than once")
+        seen.add(series)
+
+
+def resolve(folder: str, cell: str) -> str:
+    """A cell's path seen from the working directory; an empty cell stays empty.
+
+    What leaves the table's folder by `..` is seen from where that folder really is, as the system
+    would follow it.
+    """
+    if not cell:
+        return ""
+    base = os.path.realpath(folder) if ".." in cell.split("/") else folder
+    path = os.path.relpath(os.path.join(base, cell))  # noqa: PTH118
+    return os.path.abspath(path) if path.startswith("..") else path  # noqa: PTH100
+
+
+def fixed_folds(table: "pd.DataFrame") -> dict[str, int] | None:
+    """series -> fold from the column `fold`; None where the table has no such column."""
+    if "fold" not in table:
+        return None
+    return dict(zip(table["series_uid"], table["fold"].astype(int), strict=True))

