@@ -2,7 +2,7 @@
 
 Writes docs/images/network.svg and docs/images/stages.svg. The sizes in the first are those of the
 tensors that `NoduleNet` passes on, asked of it on torch's `meta` device, where nothing is computed;
-the second is drawn from lidc.yaml. A test compares the figures' text with both.
+the second from the published stages. A test compares the figures' text with both.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,6 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import torch
-import yaml
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 from torch import Tensor, nn
@@ -22,6 +21,7 @@ from nodulenet.model import NoduleNet
 from nodulenet.model.crops import IMAGE_PER_FEATURE
 from nodulenet.model.roi_pool import ROI_SIDE
 from nodulenet.plots.style import BLUE, GREEN, GREY, PURPLE, VERMILION, drawing
+from nodulenet.settings import TrainSettings
 from nodulenet.training.stages import DECAY_AT, resolve_stage
 
 ROOT = Path(__file__).parents[1]
@@ -65,7 +65,7 @@ ARROWS = (
 def main() -> None:
     with mpl.rc_context({"svg.fonttype": "none", "font.family": "sans-serif"}):
         draw_network(labels(trace()), IMAGES / "network.svg")
-        draw_stages(load_stages(), IMAGES / "stages.svg")
+        draw_stages(TrainSettings(), IMAGES / "stages.svg")
 
 
 def trace() -> dict[str, Tensor]:
@@ -139,29 +139,23 @@ def draw_arrow(axes: Axes, start: str, end: str) -> None:
     axes.annotate("", (x1 - side, y1 - rise), (x0 + side, y0 + rise), arrowprops=look)
 
 
-def load_stages() -> dict[str, Any]:
-    """The stages of the published training."""
-    content: dict[str, Any] = yaml.safe_load((ROOT / "lidc.yaml").read_text())
-    return content["train"]["stages"]
-
-
-def stage_lines(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def stage_lines(train: TrainSettings) -> dict[str, str]:
     """What the figure says of each stage."""
     return {
-        name: f"{name}: {', '.join(stage['branches'])} ({stage['epochs']} epochs)"
-        for name, stage in stages.items()
+        name: f"{name}: {', '.join(stage.branches)} ({stage.epochs} epochs)"
+        for name, stage in train.stages.items()
     }
 
 
-def draw_stages(stages: Mapping[str, Mapping[str, Any]], output: Path) -> None:
-    """A bar a stage over the epochs from the first ancestor on, and where the rate falls."""
+def draw_stages(train: TrainSettings, output: Path) -> None:
+    """One bar per stage over the epochs from the first ancestor on, and where the rate falls."""
     with drawing(output, 8.2, 2.7) as figure:
         axes = figure.subplots()
-        rows = {name: -row for row, name in enumerate(stages)}
-        for name, text in stage_lines(stages).items():
-            stage = resolve_stage(stages, name)
+        rows = {name: -row for row, name in enumerate(train.stages)}
+        for name, text in stage_lines(train).items():
+            stage = resolve_stage(train, name)
             axes.barh(rows[name], stage.epochs, 0.62, stage.before, color=BLUE, alpha=0.25)
-            if after := stages[name].get("after"):
+            if after := train.stages[name].after:
                 x = [stage.before, stage.before]
                 axes.plot(x, [rows[after] - 0.31, rows[name]], color="#444444", linewidth=1)
             paper = {"facecolor": "white", "edgecolor": "none", "pad": 1}

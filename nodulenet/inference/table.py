@@ -13,7 +13,7 @@ from nodulenet.files import InputError, own_artefact, read_json, replacing
 from nodulenet.imaging import Volume
 
 if TYPE_CHECKING:  # it needs torch, which joining tables does not
-    from nodulenet.inference.scan import ScanPrediction
+    from nodulenet.inference.predictor import ScanPrediction
 
 CENTRE = ("coordX", "coordY", "coordZ")
 SIZES = ("diameter_mm", "depth_mm", "height_mm", "width_mm")

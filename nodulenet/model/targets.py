@@ -7,13 +7,15 @@ from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
 from nodulenet.boxes import iou_matrix
-from nodulenet.model.settings import MARGIN_TOTAL, DfpsSettings, NcsSettings
+from nodulenet.settings import DfpsSettings, NcsSettings, TargetSettings
 
 Boxes = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
 
-def truth_boxes(labels: NDArray[np.integer], margin_total: float = MARGIN_TOTAL) -> Boxes:
+def truth_boxes(
+    labels: NDArray[np.integer], margin_total: float = TargetSettings().margin_total
+) -> Boxes:
     """Instance labels (z, y, x) -> boxes (T, 6) in voxels, by rising label.
 
     A mask from voxel a to b has centre (a + b) / 2 and side b - a + 1 + `margin_total`.
