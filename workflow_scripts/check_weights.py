@@ -5,7 +5,7 @@ from pathlib import Path
 from job_log import logged
 
 with logged(snakemake):
-    from nodulenet.model.compatibility import Use, check_weights
+    from nodulenet.model.compatibility import Use, check_given_weights
     from nodulenet.settings import ModelSettings, PreprocessSettings
 
     model = snakemake.params.model
@@ -15,4 +15,4 @@ with logged(snakemake):
         preprocess=PreprocessSettings.model_validate(snakemake.params.settings),
         model=ModelSettings.model_validate(model) if model else None,
     )
-    check_weights(Path(snakemake.input[0]), use, Path(snakemake.output[0]))
+    check_given_weights(Path(snakemake.input[0]), use, Path(snakemake.output[0]))

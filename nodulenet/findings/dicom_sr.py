@@ -1,4 +1,4 @@
-"""The findings' measurements as a DICOM structured report: TID 1500, a group a finding."""
+"""The findings' measurements as a DICOM structured report: TID 1500, one group per finding."""
 
 from __future__ import annotations
 

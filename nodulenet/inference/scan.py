@@ -48,7 +48,7 @@ def predict_window(
         boxes, first = candidates(screened, settings.ncs_threshold, settings.nms_iou)
         if "dfps" not in branches:
             return ScanPrediction(boxes, first, None, None, np.ones(len(boxes), bool), {})
-        second, refined = _score(passes, features, boxes, image.shape[2:], volume.shape)
+        second, refined = _score_candidates(passes, features, boxes, image.shape[2:], volume.shape)
         order = nms(refined, second, settings.nms_iou)
         kept = np.zeros(len(boxes), bool)
         kept[order] = True
@@ -103,7 +103,7 @@ def _features_again(one: Pass, image: Tensor, step: Step) -> Features:
     return features
 
 
-def _score(
+def _score_candidates(
     passes: Sequence[Pass],
     features: Iterable[Features],
     boxes: Boxes,
@@ -116,14 +116,14 @@ def _score(
         axes = list(one.mirror)
         mirrored = boxes.copy()
         mirrored[:, axes] = np.array(image_shape, np.float32)[axes] - 1 - boxes[:, axes]
-        probability, deltas = _score_run(one.member, seen, mirrored)
+        probability, deltas = _score_pass(one.member, seen, mirrored)
         deltas[:, axes] *= -1
         mean.add(probability, deltas)
     probability, deltas = mean.result()
     return probability.numpy(), decoded(deltas.numpy(), boxes, shape)
 
 
-def _score_run(member: Member, features: Features, boxes: Boxes) -> tuple[Tensor, Tensor]:
+def _score_pass(member: Member, features: Features, boxes: Boxes) -> tuple[Tensor, Tensor]:
     """One pass's probabilities (N,) and deltas (N, 6), zero where boxes are not refined."""
     probability, deltas = torch.empty(len(boxes)), torch.zeros(boxes.shape)
     for first in range(0, len(boxes), BOXES_AT_ONCE):

@@ -25,7 +25,7 @@ class Use:
     model: ModelSettings | None = None
 
 
-def check_weights(weights: Path, use: Use, output: Path) -> None:
+def check_given_weights(weights: Path, use: Use, output: Path) -> None:
     """Check a weights file that the config gives for a stage and fold; write a JSON record of it.
 
     Raises `InputError` where the weights lack a branch, are of another model or were trained on

@@ -162,8 +162,8 @@ def load_weights(path: Path) -> tuple[NoduleNet, Provenance]:
 def _sections(content: Mapping[str, Any]) -> dict[str, Any]:
     """The sections of the config in a weights file, its model and preprocessing included.
 
-    Files written before every stage stood there in full lack what can be told from the branches
-    and the epochs of the file: such a table of stages is left out.
+    Older files name other stages without their branches, which nothing depends on: such a table of
+    stages is left out.
     """
     sections = {name: dict(section) for name, section in content["settings"].items()}
     sections.pop("imported_from", None)

@@ -57,7 +57,7 @@ def train_stage(job: TrainingJob, threads: int, score: Scorer | None = None) -> 
 def train_on_rank(rank: Rank, device: torch.device, job: TrainingJob, score: Scorer | None) -> None:
     """What one process does of `train_stage`; only the first one writes."""
     check_sharing(job.settings.train, rank)
-    run = prepare(job, rank, score)
+    run = prepare_run(job, rank, score)
     stage, train = run.stage, job.settings.train
     net, optimiser = start(job, device, rank)
     learner = Learner(net, optimiser, Objective(stage.branches, job.settings), train.amp, rank)
@@ -69,7 +69,7 @@ def train_on_rank(rank: Rank, device: torch.device, job: TrainingJob, score: Sco
         save_stage(run, learner, history)
 
 
-def prepare(job: TrainingJob, rank: Rank, score: Scorer | None) -> Run:
+def prepare_run(job: TrainingJob, rank: Rank, score: Scorer | None) -> Run:
     """The scans of a job, to train on and held out; writes which are held out."""
     outside = load_training_scans(job.manifest, job.folds, job.fold)
     scans, held = hold_out(outside, job.folds, job.fold, job.settings.folds)

@@ -7,7 +7,7 @@ import pytest
 
 from nodulenet.files import InputError, read_json, sha256
 from nodulenet.model import NoduleNet
-from nodulenet.model.compatibility import Use, check_weights
+from nodulenet.model.compatibility import Use, check_given_weights
 from nodulenet.model.weights import Provenance, save_weights
 from nodulenet.settings import ModelSettings, PreprocessSettings, TrainingSettings
 
@@ -27,7 +27,7 @@ def check(
 ) -> Any:
     output = weights.with_name("given.json")
     use = Use(branches, fold, PreprocessSettings.model_validate(changes), model)
-    check_weights(weights, use, output)
+    check_given_weights(weights, use, output)
     return read_json(output)
 
 
