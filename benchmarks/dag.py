@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.timing import print_machine
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("Snakefile", "rules", "workflow_scripts", "envs", "nodulenet", "config.yaml")
+COPIED = ("Snakefile", "rules", "workflow_scripts", "envs", "nodulenet")
 SUFFIXES = (".mhd", ".raw", ".xml", "_lungs.mhd", "_lungs.zraw")
 MADE = {
     "nodules": (

@@ -13,12 +13,11 @@ from typing import Any
 
 import yaml
 
-from nodulenet.settings import read_config
+from nodulenet.settings import Settings, read_settings
 
 HOUR = 3600.0
-SECTIONS = ("folds", "augment", "train")
 FIGURES = Path(__file__).with_name("measured.yaml")
-CONFIG = (Path("config.yaml"), Path("lidc.yaml"))
+CONFIG = (Path("lidc.yaml"),)
 COLUMNS = (
     *("scans", "jobs", "scans' rules, CPU h", "training, crops", "training, CPU h"),
     *("training, GPU h", "prediction, CPU h", "prediction, GPU h", "tables, CPU h"),
@@ -47,7 +46,7 @@ def main() -> None:
     """Print a line for each size of cohort."""
     options = parse()
     figures = yaml.safe_load(options.figures.read_text())
-    config = read_config(options.config, SECTIONS)
+    config = read_settings(options.config)
     print(f"| {' | '.join(COLUMNS)} |")
     print("| --- " * len(COLUMNS) + "|")
     for scans in options.scans:
@@ -65,22 +64,20 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def project(
-    scans: int, figures: Mapping[str, Any], config: Mapping[str, Any], tflops: float
-) -> Projection:
+def project(scans: int, figures: Mapping[str, Any], config: Settings, tflops: float) -> Projection:
     """The costs of a cohort of so many scans, of which `figures` holds what each takes.
 
     A training sees the nodules of all folds but one, so all folds together see those of
     `folds.number` - 1 cohorts. tflops: 10^12 operations a second that a GPU sustains.
     """
-    folds = config["folds"]["number"]
-    evaluated = config["train"]["evaluate"]
+    folds = config.folds.number
+    evaluated = config.train.evaluate
     crops = crops_by_branches(scans * figures["nodules_per_scan"], config)
     step, prediction = figures["crop"], figures["prediction"]
     predictions = scans * len(evaluated)
     rate = tflops * 1000 * HOUR
     kept, tables = figures["kept"], figures["tables"]
-    stages = folds * len(config["train"]["stages"])
+    stages = folds * len(config.train.stages)
     return Projection(
         scans=scans,
         jobs=len(figures["scan"]) * scans + stages + folds * len(evaluated),
@@ -96,14 +93,14 @@ def project(
     )
 
 
-def crops_by_branches(nodules: float, config: Mapping[str, Any]) -> dict[str, float]:
+def crops_by_branches(nodules: float, config: Settings) -> dict[str, float]:
     """Training crops of all folds and stages, by the last branch of their stage."""
-    others = config["folds"]["number"] - 1
+    others = config.folds.number - 1
     crops: dict[str, float] = {}
-    for stage in config["train"]["stages"].values():
-        epoch = nodules * (1 + config["augment"]["random_crops"])
-        last = stage["branches"][-1]
-        crops[last] = crops.get(last, 0) + others * stage["epochs"] * epoch
+    for stage in config.train.stages.values():
+        epoch = nodules * (1 + config.augment.random_crops)
+        last = stage.branches[-1]
+        crops[last] = crops.get(last, 0) + others * stage.epochs * epoch
     return crops
 
 

@@ -35,7 +35,6 @@ FINDING_COLUMNS = (
 PER_SCAN = ("annotations", "consensus", "preprocess")
 BENCHMARK = "s\th:m:s\tmax_rss\tcpu_time\n3.85\t0:00:03\t210.85\t0.95\n"
 USED = "2026-01-01 00:00:00,000 INFO job used 0.84 s of CPU and 211 MB of memory\n"
-SETTINGS = {"protocol": "nodulenet", "readout": "challenge", "bootstrap": 1000}
 ORIGIN = {"consensus": "nodulenet/union/nearest/0.4", "level": 3, "config": "0" * 12}
 
 
@@ -156,17 +155,17 @@ def join(folder: Path) -> None:
 
 
 def evaluate(folder: Path) -> None:
-    from nodulenet.evaluation import evaluate_stage
+    from nodulenet.evaluation import StageFiles, evaluate_stage
+    from nodulenet.evaluation.tables import Origin
+    from nodulenet.settings import FrocSettings
 
-    evaluate_stage(
+    files = StageFiles(
         folder / "manifest.tsv",
         folder / "folds.tsv",
         folder / "full/predictions.csv",
         [folder / f"fold{fold}/full/masks" for fold in range(FOLDS)],
-        SETTINGS,
-        ORIGIN,
-        folder / "full",
     )
+    evaluate_stage(files, FrocSettings(), Origin(**ORIGIN), folder / "full")
 
 
 def make_timings(folder: Path) -> None:

@@ -1,24 +1,16 @@
-"""The reference of the config, made while MkDocs builds the site.
+"""The reference of the config, made from `nodulenet.settings` while MkDocs builds the site."""
 
-Keys and types come from the schema, defaults and meanings from config.yaml and its comments, the
-other two columns from lidc.yaml and released.yaml. Nothing is written here by hand that is there.
-"""
-
-import re
-from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from nodulenet.settings import overlay
+from nodulenet.settings import Section, Settings, TrainSettings, read_config
 
 ROOT = Path(__file__).parents[1]
 MARK = "<!-- the keys of the config -->"
-FILES = ("lidc.yaml", "luna16.yaml", "released.yaml")
-KEY = re.compile(r"( *)(\w+):(?: |$)")
-HEAD = "| key | type | default | meaning | published | released code |\n" + "| --- " * 6 + "|"
+FILES = ("config.yaml", "lidc.yaml", "luna16.yaml", "released.yaml")
+HEAD = "| key | type | published | released code | demo | meaning |\n" + "| --- " * 6 + "|"
 TYPES = {"integer": "whole number", "string": "text", "boolean": "`true` or `false`"}
 LIMITS = {
     "minimum": "from {}",
@@ -35,95 +27,85 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
 
 def render() -> str:
-    """A table a section of the config, and the shipped files that lie over it."""
-    schema, text = load("rules/schemas/config.schema.yaml"), (ROOT / "config.yaml").read_text()
-    told, default = meanings(text), yaml.safe_load(text)
-    published = overlay(default, load("lidc.yaml"))
-    columns = (default, published, overlay(published, load("released.yaml")))
-    own = {key: part for key, part in schema["properties"].items() if "properties" not in part}
-    parts = ["## At the top", "", HEAD]
-    parts += [row(key, part, told, columns) for key, part in own.items()]
-    for name, section in schema["properties"].items():
-        if name in own:
-            continue
-        parts += ["", f"## `{name}`", "", told.get(name, ""), "", HEAD]
-        parts += [
-            row(f"{name}.{key}", p, told, columns) for key, p in section["properties"].items()
-        ]
+    """One table per section of the config, and the shipped files."""
+    sections = {name: kind for name, kind in section_kinds().items() if kind is not None}
+    own = [name for name in Settings.model_fields if name not in sections]
+    parts = ["## At the top", "", HEAD, *(row("", name, Settings) for name in own)]
+    for name, kind in sorted(sections.items(), key=lambda item: item[0] != "consensus"):
+        parts += ["", f"## `{name}`", "", one_line(kind.__doc__ or ""), "", HEAD]
+        parts += [row(name, key, kind) for key in kind.model_fields]
+    parts += ["", "## The published stages", "", "```yaml", published_stages(), "```"]
     for name in FILES:
         parts += ["", f"## {name}", "", "```yaml", (ROOT / name).read_text().rstrip(), "```"]
     return "\n".join(parts) + "\n"
 
 
-def row(
-    key: str, schema: Mapping[str, Any], told: Mapping[str, str], columns: tuple[Any, ...]
-) -> str:
-    """A line of a table; a value is left out where it is that of the column before."""
-    values = [value_at(config, key) for config in columns]
-    shown = [code(values[0])]
-    for before, value in pairwise(values):
-        shown.append("" if value == before else code(value))
-    name, meaning = key.rpartition(".")[2], told.get(key, "").replace("|", "\\|")
-    return f"| `{name}` | {kind(schema)} | {shown[0]} | {meaning} | {shown[1]} | {shown[2]} |"
+def section_kinds() -> dict[str, type[Section] | None]:
+    """Key at the top of the config -> the class of its section; None where it is a plain key."""
+    kinds = {name: field.annotation for name, field in Settings.model_fields.items()}
+    return {
+        name: kind if isinstance(kind, type) and issubclass(kind, Section) else None
+        for name, kind in kinds.items()
+    }
 
 
-def kind(schema: Mapping[str, Any]) -> str:
-    """What values a key takes."""
+def row(section: str, key: str, kind: type[Section]) -> str:
+    """A line of a table: the published value, and the others where they differ from it."""
+    schema = kind.model_json_schema()["properties"][key]
+    field = kind.model_fields[key]
+    published = "" if field.is_required() else code(default_of(kind, key))
+    others = [code_of(name, section, key) for name in ("released.yaml", "config.yaml")]
+    meaning = one_line(field.description or "").replace("|", "\\|")
+    cells = [f"`{key}`", type_of(schema), published, *others, meaning]
+    return f"| {' | '.join(cells)} |"
+
+
+def published_stages() -> str:
+    """`train.stages` as published, in YAML."""
+    stages = TrainSettings().plain("stages")["stages"].items()
+    return "\n".join(f"{name}: {code(stage)[1:-1]}" for name, stage in stages)
+
+
+def default_of(kind: type[Section], key: str) -> Any:
+    """The published value of a key."""
+    if kind is TrainSettings:
+        return TrainSettings().plain(key)[key]
+    return kind.model_fields[key].get_default(call_default_factory=True)
+
+
+def code_of(name: str, section: str, key: str) -> str:
+    """The value of a key in a shipped file; empty where the file does not have it."""
+    config = read_config([ROOT / name])
+    config = config.get(section, {}) if section else config
+    return code(config[key]) if key in config else ""
+
+
+def type_of(schema: dict[str, Any]) -> str:
+    """What values a key takes, from its JSON schema."""
+    if "anyOf" in schema:
+        return " or ".join(type_of(part) for part in schema["anyOf"])
     if "enum" in schema:
         return ", ".join(code(value) for value in schema["enum"])
+    if schema["type"] == "null":
+        return "`null`"
     if schema["type"] == "object":
         return "table"
     if schema["type"] == "array":
-        length = f"{schema['minItems']} " if "maxItems" in schema else ""
-        return f"list of {length}{TYPES.get(schema['items']['type'], schema['items']['type'])}s"
-    names = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    text = " or ".join(
-        "`null`" if name == "null" else TYPES.get(str(name), str(name)) for name in names
-    )
-    limits = [said.format(schema[name]) for name, said in LIMITS.items() if name in schema]
-    # That a text is not empty goes without saying.
-    return f"{text}, {' '.join(limits)}" if limits and "string" not in names else text
+        items = schema.get("items") or schema["prefixItems"][0]
+        length = f"{schema['maxItems']} " if "maxItems" in schema else ""
+        name = "name" if items["type"] == "string" else TYPES.get(items["type"], items["type"])
+        return f"list of {length}{name}s"
+    limits = [said.format(f"{schema[name]:g}") for name, said in LIMITS.items() if name in schema]
+    return ", ".join(filter(None, [TYPES.get(schema["type"], schema["type"]), " ".join(limits)]))
 
 
 def code(value: Any) -> str:
-    """A value as YAML has it; tables too long for a cell are with the files below."""
-    text = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
+    """A value as YAML has it; tables too long for a cell are below."""
+    plain = list(value) if isinstance(value, tuple) else value
+    text = yaml.safe_dump(plain, default_flow_style=True, width=1000).removesuffix("...\n").strip()
     return f"`{text}`" if len(text) < 60 else "see below"
 
 
-def meanings(text: str) -> dict[str, str]:
-    """Dotted key -> its comment in config.yaml: above it, beside it, and going on below."""
-    found: dict[str, list[str]] = {}
-    parents: list[tuple[int, str]] = []
-    above: list[str] = []
-    key, column = "", -1
-    for line in text.splitlines():
-        content, mark, comment = line.partition("#")
-        match = KEY.match(content)
-        if match:
-            indent = len(match[1])
-            parents = [(depth, name) for depth, name in parents if depth < indent]
-            key = ".".join([*(name for _, name in parents), match[2]])
-            parents.append((indent, match[2]))
-            found[key] = [*above, comment.strip()] if mark else above
-            above, column = [], len(content) if mark else -1
-        elif mark and len(content) == column:
-            found[key].append(comment.strip())
-        elif mark:
-            above.append(comment.strip())
-        else:
-            above, column = [], -1
-    return {key: " ".join(lines) for key, lines in found.items()}
-
-
-def value_at(config: Any, key: str) -> Any:
-    """The value at a dotted key."""
-    for name in key.split("."):
-        config = config[name]
-    return config
-
-
-def load(name: str) -> dict[str, Any]:
-    """A YAML file of the repository."""
-    content: dict[str, Any] = yaml.safe_load((ROOT / name).read_text())
-    return content
+def one_line(text: str) -> str:
+    """A docstring on one line."""
+    return " ".join(text.split())

@@ -2,7 +2,7 @@
 
 Writes docs/images/network.svg and docs/images/stages.svg. The sizes in the first are those of the
 tensors that `NoduleNet` passes on, asked of it on torch's `meta` device, where nothing is computed;
-the second from the published stages. A test compares the figures' text with both.
+the second is drawn from the published settings. A test compares the figures' text with both.
 """
 
 from collections.abc import Mapping

@@ -13,14 +13,14 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from nodulenet.evaluation.inputs import read_cohort, read_findings, read_predictions
-from nodulenet.evaluation.scoring import Scored, score
-from nodulenet.evaluation.tables import FINDING_COLUMNS, POSITION
-from nodulenet.evaluation.truth import read_truths
+from nodulenet.annotations.challenge_csv import FINDING_COLUMNS, POSITION
+from nodulenet.evaluation.results import cpm_text
+from nodulenet.evaluation.stage import Scored, score
+from nodulenet.evaluation.truth import read_cohort, read_findings, read_stage, read_truths
 from nodulenet.plots.froc import RATE_LABELS, RATES
 from nodulenet.plots.style import BLUE, SKY, VERMILION, drawing
+from nodulenet.settings import FrocSettings
 
-SETTINGS = {"readout": "challenge", "bootstrap": 1000}
 LOOKS = {
     ("nodulenet", "with_nodules"): ("nodulenet, scans with nodules", BLUE, "-"),
     ("nodulenet", "all"): ("nodulenet, all scans", SKY, "--"),
@@ -32,14 +32,16 @@ def main() -> None:
     results, output = map(Path, sys.argv[1:])
     cohort = read_cohort(results / "manifest.tsv", results / "folds.tsv")
     findings = read_findings(cohort)
-    marks = read_predictions(results / "full/predictions.csv", cohort)
+    marks = read_stage(results / "full/predictions.csv", cohort)
     scored = {}
     with tempfile.TemporaryDirectory() as folder:
         official = imitate_challenge(pd.concat(findings.values()), list(findings), Path(folder))
         for protocol in ("nodulenet", "luna16"):
             truths, _ = read_truths(protocol, cohort, findings, results / "manifest.tsv", official)
             for truth in truths:
-                scored[protocol, truth.denominator] = score("ensemble", truth, marks, SETTINGS)
+                scored[protocol, truth.denominator] = score(
+                    "ensemble", truth, marks, FrocSettings()
+                )
     draw(scored, output)
 
 
@@ -65,11 +67,11 @@ def draw(scored: dict[tuple[str, str], Scored], output: Path) -> None:
         axes = figure.subplots()
         for key, (label, colour, line) in LOOKS.items():
             summary = scored[key].summary
-            low, high = summary["interval"]
-            told = f"{label}: {summary['cpm']:.3f} [{low:.3f}, {high:.3f}]"
-            print(told, *(f"{k} {summary[k]}" for k in ("scans", "nodules", "found")), sep=", ")
-            curve = summary["curve"]
-            axes.plot(curve["rate"], curve["sensitivity"], line, color=colour, label=told)
+            text = f"{label}: {cpm_text(summary.cpm, summary.interval)}"
+            counts = [f"{k} {getattr(summary, k)}" for k in ("scans", "nodules", "found")]
+            print(text, *counts, sep=", ")
+            curve = summary.curve
+            axes.plot(curve["rate"], curve["sensitivity"], line, color=colour, label=text)
         axes.set_xscale("log", base=2)
         axes.set_ylim(0, 1.02)
         axes.xaxis.set_major_locator(FixedLocator(RATES))

@@ -19,6 +19,7 @@ from nodulenet.commands import (
     import_weights,
     index,
     predict,
+    schema,
     train,
     workflow,
 )
@@ -59,6 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     import_weights.add_parser(commands)
     train.add_parser(commands)
     doctor.add_parser(commands)
+    schema.add_parser(commands)
     demo.add_parser(commands)
     workflow.add_parser(commands)
     return parser

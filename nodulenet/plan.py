@@ -1,4 +1,4 @@
-"""What a run needs beside its scans and what its tables say of it: given weights, lists, a stamp."""
+"""What a run needs beside its scans, and what its tables say of it: weights, lists, the stamp."""
 
 import hashlib
 import json

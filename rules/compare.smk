@@ -27,12 +27,9 @@ rule reader_pairs:
 
 rule ablation:
     input:
-        manifest="<results>/manifest.tsv",
-        folds="<results>/folds.tsv",
-        predictions=collect("<results>/{stage}/predictions.csv", stage=EVALUATED),
         froc=collect("<results>/{stage}/froc.json", stage=EVALUATED),
+        scans=collect("<results>/{stage}/scans.csv", stage=EVALUATED),
         readers="<results>/reader_pairs.json",
-        challenge=CHALLENGE,
     output:
         table=report(
             "<results>/ablation.csv",
@@ -56,8 +53,6 @@ rule ablation:
         names=EVALUATED,
         trained=[training_of(SETTINGS, name) for name in EVALUATED],
         reference=min(EVALUATED, key=lambda name: len(STAGES[name].branches)),
-        settings=SETTINGS.froc.plain(),
-        origin=ORIGIN,
     message:
         "compare the evaluated stages with {params.reference}"
     script:

@@ -77,6 +77,12 @@ rule evaluate:
             category="Scores",
             labels={"stage": "{stage}", "table": "false positives"},
         ),
+        scans=report(
+            "<results>/{stage}/scans.csv",
+            caption="report/scans.rst",
+            category="Scores",
+            labels={"stage": "{stage}", "table": "scans"},
+        ),
         segmentation=report(
             "<results>/{stage}/segmentation.csv",
             caption="report/segmentation.rst",

@@ -72,6 +72,7 @@ rule plot_gallery:
         folds="<results>/folds.tsv",
         predictions="<results>/{stage}/predictions.csv",
         masks=collect("<results>/fold{fold}/{{stage}}/masks", fold=FOLDS),
+        segmentation="<results>/{stage}/segmentation.csv",
     output:
         report(
             "<results>/{stage}/gallery.png",

@@ -116,7 +116,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def first_clone(once: Once) -> Path:
-    """The clone and the cohort, nothing computed; not to be changed."""
+    """The workflow and the cohort, nothing computed; not to be changed."""
     return once("clone", running.clone)
 
 
@@ -125,7 +125,7 @@ def first_run(first_clone: Path, once: Once) -> Path:
     """A clone with everything computed; not to be changed."""
 
     def compute(folder: Path) -> None:
-        shutil.copytree(first_clone, folder, dirs_exist_ok=True)
+        shutil.copytree(first_clone, folder, symlinks=True, dirs_exist_ok=True)
         running.run(folder)
 
     return once("run", compute)
@@ -133,11 +133,11 @@ def first_run(first_clone: Path, once: Once) -> Path:
 
 @pytest.fixture
 def fresh(first_clone: Path, tmp_path: Path) -> Path:
-    """A clone that the test may change."""
-    return Path(shutil.copytree(first_clone, tmp_path / "clone"))
+    """A clone that the test may change, but for the package: see `running.own_package`."""
+    return Path(shutil.copytree(first_clone, tmp_path / "clone", symlinks=True))
 
 
 @pytest.fixture
 def finished(first_run: Path, tmp_path: Path) -> Path:
-    """A clone with everything computed that the test may change."""
-    return Path(shutil.copytree(first_run, tmp_path / "clone"))
+    """A clone with everything computed that the test may change, as `fresh`."""
+    return Path(shutil.copytree(first_run, tmp_path / "clone", symlinks=True))

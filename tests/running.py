@@ -11,15 +11,26 @@ import tiny
 import yaml
 
 ROOT = Path(__file__).parents[1]
-CLONED = ("Snakefile", "rules", "workflow_scripts", "envs", "profiles", "nodulenet")
+CLONED = ("Snakefile", "rules", "workflow_scripts", "envs", "profiles")
 
 
 def clone(folder: Path) -> dict[str, Any]:
-    """Copy the workflow and the package into `folder`, with the tiny cohort; returns its config."""
+    """Copy the workflow into `folder`, link the package, write the tiny cohort; returns its config.
+
+    The package is linked so that what Numba compiles in one clone is compiled for all.
+    """
     for name in CLONED:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         copy(ROOT / name, folder / name)
+    (folder / "nodulenet").symlink_to(ROOT / "nodulenet")
     return tiny.write_cohort(folder)
+
+
+def own_package(clone: Path) -> Path:
+    """Give a clone a copy of the package that the test may change; returns its folder."""
+    package = clone / "nodulenet"
+    package.unlink()
+    return Path(shutil.copytree(ROOT / "nodulenet", package))
 
 
 def start(clone: Path, *arguments: str) -> subprocess.Popen[str]:

@@ -8,7 +8,6 @@ axis.
 """
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ from nodulenet.annotations import Group
 from nodulenet.cohort.folds import write_folds
 from nodulenet.cohort.manifest import ARTEFACTS, COLUMNS, write_manifest
 from nodulenet.cohort.sources import ROWS
+from nodulenet.evaluation import StageFiles
 from nodulenet.imaging import write_nodules
 from nodulenet.imaging.store import write_scan
 from nodulenet.imaging.volume import Volume
@@ -41,14 +41,14 @@ def world(centre):
     return dict(zip(("coordX", "coordY", "coordZ"), np.array(centre[::-1]) - 100.0, strict=True))
 
 
-def build(folder: Path) -> SimpleNamespace:
-    """Write the cohort below `folder`; returns the paths that an evaluation takes."""
+def build(folder: Path) -> StageFiles:
+    """Write the cohort below `folder`; returns the files that an evaluation takes."""
     rows = [write_one(folder, series) for series in NODULES]
     write_manifest(pd.DataFrame(rows, columns=list(COLUMNS)), folder / "manifest.tsv")
     folds = [{"series_uid": s, "patient_id": f"p{s}", "fold": fold} for s, fold in FOLDS.items()]
     write_folds(pd.DataFrame(folds), folder / "folds.tsv")
     masks = write_predictions(folder)
-    return SimpleNamespace(
+    return StageFiles(
         manifest=folder / "manifest.tsv",
         folds=folder / "folds.tsv",
         predictions=folder / "full/predictions.csv",
@@ -91,7 +91,7 @@ def write_one(folder, series):
     write_nodules(folder / paths["nodules"], folder / paths["findings"], groups, table)
     volume = Volume(noise.clip(0, 255).astype(np.uint8), AFFINE)
     record = {"source_affine": AFFINE.tolist()}
-    write_scan(*(folder / paths[k] for k in ("volume", "record", "mask")), volume, labels, record)
+    write_scan({k: folder / paths[k] for k in ("volume", "record", "mask")}, volume, labels, record)
     counts = dict.fromkeys(("n_below_level", "n_small", "n_non_nodule", *ROWS), 0)
     counts |= {"annotations": f"{series}.xml"}
     row = {"series_uid": series, "patient_id": f"p{series}", "status": "ok"} | counts

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import small_cohort
@@ -10,12 +10,14 @@ import small_cohort
 from nodulenet.cohort.timings import COLUMNS as TIMING_COLUMNS
 from nodulenet.cohort.timings import write_timings
 from nodulenet.evaluation import evaluate_stage
-from nodulenet.evaluation.ablation import EvaluatedStage, compare_stages
-from nodulenet.evaluation.agreement import score_readers
+from nodulenet.evaluation.comparison import EvaluatedStage, compare_stages
+from nodulenet.evaluation.readers import score_readers
+from nodulenet.evaluation.tables import Origin
 from nodulenet.report import About, Sources, write_report
+from nodulenet.settings import FrocSettings
 
-SETTINGS = {"protocol": "nodulenet", "readout": "challenge", "bootstrap": 20}
-ORIGIN = {"consensus": "nodulenet/union/nearest/0.4", "level": 3, "config": "0123456789ab"}
+SAMPLES = 20
+ORIGIN = Origin("nodulenet/union/nearest/0.4", 3, "0123456789ab")
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20"><path d="M1 1h9"/></svg>'
 FIGURES = ("froc", "ablation", "dice", "timings", "training_fold0", "training_fold1")
 TIMINGS = (
@@ -24,6 +26,7 @@ TIMINGS = (
     ("train", "", "fold0_full", 3540.0, 3564.0, 900.0),
 )
 ABOUT = About("small", 0, True, {"full": ["ncs", "dfps", "sr"], "ncs": ["ncs"]})
+Protocol = Literal["nodulenet", "luna16"]
 CHALLENGE = {
     "annotations.csv": "s0,-70,-70,-80,13\ns0,-30,-40,-60,9\n",
     "annotations_excluded.csv": "",
@@ -31,7 +34,9 @@ CHALLENGE = {
 }
 
 
-def build(folder: Path, protocol: str = "nodulenet", **given: Any) -> Sources:
+def build(
+    folder: Path, protocol: Literal["nodulenet", "luna16"] = "nodulenet", **given: Any
+) -> Sources:
     """Write the cohort, its scores and stand-ins for its figures below a folder."""
     cohort = small_cohort.build(folder)
     (folder / "ncs").mkdir()
@@ -39,21 +44,19 @@ def build(folder: Path, protocol: str = "nodulenet", **given: Any) -> Sources:
     second = [name for name in table if name.startswith("dfps")]
     table.assign(**dict.fromkeys(second)).to_csv(folder / "ncs/predictions.csv", index=False)
     lists = challenge(folder) if protocol == "luna16" else []
-    settings = SETTINGS | {"protocol": protocol}
+    settings = FrocSettings(protocol=protocol, bootstrap=SAMPLES)
     for stage in ABOUT.branches:
-        own = vars(cohort) | {"predictions": folder / stage / "predictions.csv"}
+        files = replace(cohort, predictions=folder / stage / "predictions.csv", challenge=lists)
         if stage == "ncs":
-            own["masks"] = [folder / "none"] * 2
-        evaluate_stage(**own, settings=settings, origin=ORIGIN, output=folder / stage,
-                       challenge=lists, given_folds=given)  # fmt: skip
+            files = replace(files, masks=[folder / "none"] * 2)
+        evaluate_stage(files, settings, ORIGIN, folder / stage, given)
     score_readers(cohort.manifest, cohort.folds, ORIGIN, folder)
     stages = [
-        EvaluatedStage(name, name, *(folder / name / f for f in ("predictions.csv", "froc.json")))
+        EvaluatedStage(name, name, *(folder / name / f for f in ("froc.json", "scans.csv")))
         for name in ABOUT.branches
     ]
     readers = folder / "reader_pairs.json"
-    compare_stages(cohort.manifest, cohort.folds, stages, "ncs", settings, ORIGIN, readers,
-                   folder / "ablation.csv", lists)  # fmt: skip
+    compare_stages(stages, "ncs", readers, folder / "ablation.csv")
     write_timings(pd.DataFrame(TIMINGS, columns=list(TIMING_COLUMNS)), folder / "timings.tsv")
     for name in FIGURES:
         (folder / f"{name}.svg").write_text(SVG)

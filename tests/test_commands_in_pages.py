@@ -58,7 +58,7 @@ HOW = {
         "rm -r results/demo logs/demo prediction mine.yaml report.zip",
         "rm -r results/lidc/fold3",
         "snakemake --cores all",
-        "snakemake --cores all --configfile mine.yaml -n",
+        "snakemake --cores all --configfile config.yaml mine.yaml -n",
         "snakemake --unlock",
     ],
     # As it stands, beside made-up data (made_up_data.py).
@@ -77,6 +77,7 @@ HOW = {
         " data/lidc-xml --output lidc.tsv",
         "nodulenet index --ct data/luna16 --lung-masks data/seg-lungs-LUNA16 --annotations"
         " data/luna16/annotations.csv --output luna16.tsv",
+        "nodulenet schema > config.schema.json",
     ],
     # Days of training: with -n, beside made-up data.
     "planned": [
@@ -114,7 +115,7 @@ HOW = {
         "nodulenet doctor --configfile lidc.yaml",
         "nodulenet doctor --configfile lidc.yaml mine.yaml",
         "nodulenet import-weights published.ckpt --output weights/published.pt",
-        "nodulenet train $local --config config.yaml lidc.yaml --fold 0 --stage ncs",
+        "nodulenet train $local --config lidc.yaml --fold 0 --stage ncs",
         "nodulenet predict CT --weights results/lidc/fold*/full/weights.pt --output DIR",
         "nodulenet predict CT --weights weights/published.pt --pad-value 0 --output DIR",
         "nodulenet predict INPUT --weights weights.pt --output DIR",
@@ -125,11 +126,11 @@ HOW = {
         "train() {\nsbatch --parsable ${3:+--dependency=afterok:$3} --time 24:00:00 --partition gpu"
         " --nodes 2 --ntasks-per-node 4 --gpus-per-node 4 --cpus-per-task 8 --mem 128G --wrap"
         ' "srun --cpus-per-task 8 --kill-on-bad-exit=1 nodulenet train results/lidc'
-        ' --config config.yaml lidc.yaml --fold $1 --stage $2 --threads 8"\n}',
+        ' --config lidc.yaml --fold $1 --stage $2 --threads 8"\n}',
         "for fold in 0 1 2 3 4 5; do\nncs=$(train $fold ncs)\ndfps=$(train $fold dfps $ncs)\n"
         "train $fold full $dfps; train $fold dfps_only $dfps; train $fold ncs_only $ncs\ndone",
         "torchrun --standalone --nproc-per-node 4 --no-python nodulenet train results/lidc"
-        " --config config.yaml lidc.yaml --fold 0 --stage ncs",
+        " --config lidc.yaml --fold 0 --stage ncs",
     ],
     # Downloads packages, as .ci/run does: the extras and files that it names are there.
     "installed": [
@@ -158,6 +159,7 @@ HOW = {
 }
 # Run by the test named, or the tests themselves; or why nothing can be run.
 ELSEWHERE = {
+    "pytest": "tests",
     "pytest tests/boxes": "tests/boxes",
     "pytest tests/boxes/test_cuda.py": "tests/boxes/test_cuda.py",
     "pytest tests/workflow/test_workflow.py::test_all_targets": (
@@ -255,6 +257,7 @@ def runs(kind: str) -> list[tuple[str, ...]]:
     return list(dict.fromkeys(commands for commands in found if commands))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("commands", runs("finished"), ids=start)
 def test_in_a_finished_run(commands: tuple[str, ...], finished: Path) -> None:
     (finished / "prediction").mkdir()
@@ -268,6 +271,7 @@ def test_in_a_finished_run(commands: tuple[str, ...], finished: Path) -> None:
     assert printed or not text.startswith(("cat", "grep", "head", "nodulenet")), text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("commands", runs("made up"), ids=start)
 def test_beside_made_up_data(commands: tuple[str, ...], beside_data: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(beside_data, tmp_path / "clone", symlinks=True)
@@ -280,6 +284,7 @@ def test_beside_made_up_data(commands: tuple[str, ...], beside_data: Path, tmp_p
             assert len(output.read_text().splitlines()) >= 2, command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", HOW["planned"], ids=lambda command: command[10:])
 def test_plans(command: str, beside_data: Path) -> None:
     # Four scans are too few for ten batches.
@@ -346,11 +351,12 @@ def changes() -> list[tuple[str, list[str]]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "told"), changes())
 def test_the_tutorial_says_what_runs_again(change: str, told: list[str], finished: Path) -> None:
     key, value = change.split(": ")
     section, name = key.split(".")
     (finished / "mine.yaml").write_text(yaml.safe_dump({section: {name: yaml.safe_load(value)}}))
-    jobs = running.plan(finished, "--configfile", "mine.yaml")
+    jobs = running.plan(finished, "--configfile", "config.yaml", "mine.yaml")
     made = {word for word, start in AGAIN.items() if any(job.startswith(start) for job in jobs)}
     assert made == set(told)

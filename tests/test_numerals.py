@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 
 from nodulenet import cli
 from nodulenet.annotations import read_lidc_xml, read_nodule_table
-from nodulenet.annotations.challenge_csv import to_numbers
+from nodulenet.annotations.challenge_csv import read_table, to_numbers
 from nodulenet.cohort.folds import read_fold_list
-from nodulenet.evaluation.files import read_marks
-from nodulenet.evaluation.luna16 import read_table
+from nodulenet.evaluation.submission import read_marks
 from nodulenet.files import InputError
 from nodulenet.findings.threshold import parse_threshold
 from nodulenet.numerals import FOREIGN, NUMBER, to_count, to_number
@@ -156,7 +155,7 @@ def test_a_threshold_is_a_plain_number_or_rate() -> None:
 
 LOOSE = r"\.is(?:decimal|digit|numeric)\b|to_numeric|\btype=(?:int|float)\b|\\d"
 # A frame that a caller gives holds numbers already; the check is whether they are.
-CHECKED = {"nodulenet/evaluation/tables.py"}
+CHECKED = {"nodulenet/annotations/challenge_csv.py"}
 
 
 def test_nothing_else_of_python_or_pandas_tells_numbers_from_text() -> None:

@@ -1,7 +1,9 @@
 """What the figures show, and the files they are drawn from."""
 
 import json
+import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import asdict, replace
 
 import matplotlib as mpl
 import numpy as np
@@ -13,7 +15,10 @@ from small_cohort import AFFINE, NODULES, SHAPE, ball, build, world
 from nodulenet.cohort.timings import COLUMNS as TIMING_COLUMNS
 from nodulenet.cohort.timings import write_timings
 from nodulenet.evaluation import evaluate_stage
-from nodulenet.evaluation.inputs import ScoredScan
+from nodulenet.evaluation.results import FrocFile, read_froc
+from nodulenet.evaluation.segmentation import COLUMNS
+from nodulenet.evaluation.tables import Origin, stamp_of
+from nodulenet.evaluation.truth import ScoredScan
 from nodulenet.files import InputError
 from nodulenet.imaging.store import write_scan
 from nodulenet.imaging.volume import Volume
@@ -26,25 +31,25 @@ from nodulenet.plots import (
     plot_timings,
     plot_training,
 )
-from nodulenet.plots.ablation import caption as ablation_caption
-from nodulenet.plots.ablation import draw_scores, label
-from nodulenet.plots.cases import choose, cut_case, cuts, window
-from nodulenet.plots.froc import caption, draw_stage, result_sets
+from nodulenet.plots.ablation import ablation_caption, draw_scores, label
+from nodulenet.plots.cases import Place, choose, cut_case, cuts, window
+from nodulenet.plots.froc import draw_stage, froc_caption
+from nodulenet.plots.gallery import read_cases
 from nodulenet.plots.segmentation import draw_histogram
 from nodulenet.plots.timings import draw_memory, draw_scans, draw_time
 from nodulenet.plots.training import draw_column
+from nodulenet.settings import FrocSettings
 
 PNG = b"\x89PNG\r\n\x1a\n"
-SETTINGS = {"protocol": "nodulenet", "readout": "challenge", "bootstrap": 50}
-ORIGIN = {"consensus": "nodulenet/union/nearest/0.4", "level": 3, "config": "0123456789ab"}
+ORIGIN = Origin("nodulenet/union/nearest/0.4", 3, "0123456789ab")
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory):
-    """A scored stage: the cohort's paths and the folder of its scores."""
+    """A scored stage: the files of the cohort and the folder of its scores."""
     folder = tmp_path_factory.mktemp("cohort")
     cohort = build(folder)
-    evaluate_stage(**vars(cohort), settings=SETTINGS, origin=ORIGIN, output=folder / "full")
+    evaluate_stage(cohort, FrocSettings(bootstrap=50), ORIGIN, folder / "full")
     return cohort, folder / "full"
 
 
@@ -52,10 +57,17 @@ def legend(axes):
     return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
+def read(content: dict, folder) -> FrocFile:
+    """A froc.json of this content, as it is read."""
+    (folder / "read.json").write_text(json.dumps(content))
+    return read_froc(folder / "read.json")
+
+
 def test_froc_shows_every_set_with_its_cpm_and_interval(stage):
     content = json.loads((stage[1] / "froc.json").read_text())
+    froc = read_froc(stage[1] / "froc.json")
     axes = Figure().subplots()
-    draw_stage(axes, "full", result_sets(content))
+    draw_stage(axes, "full", froc)
     low, high = content["sets"]["ensemble"]["interval"]
     assert legend(axes)[0] == f"ensemble  0.667 [{low:.3f}, {high:.3f}]"
     assert [text.split()[0] for text in legend(axes)] == ["ensemble", "dfps", "ncs"]
@@ -63,8 +75,8 @@ def test_froc_shows_every_set_with_its_cpm_and_interval(stage):
     assert axes.get_xticklabels()[0].get_text() == "1/8"
     points = axes.lines[1].get_xydata()
     np.testing.assert_allclose(points[:, 1], content["sets"]["ensemble"]["sensitivity"])
-    assert "2 scans, 3 nodules" in caption({"full": content})
-    assert "protocol nodulenet" in caption({"full": content})
+    assert "2 scans, 3 nodules" in froc_caption(froc)
+    assert "protocol nodulenet" in froc_caption(froc)
 
 
 def test_froc_is_the_same_file_each_time_and_leaves_no_setting_behind(stage, tmp_path):
@@ -79,36 +91,40 @@ def test_froc_is_the_same_file_each_time_and_leaves_no_setting_behind(stage, tmp
     assert dict(mpl.rcParams) == before
 
 
-def test_froc_without_nodules_or_bootstrap_is_drawn(stage, tmp_path):
+def submission(stage, name="ncs", **changes):
+    """The content of a froc.json of `nodulenet froc` with the scores of a stage's set."""
     content = json.loads((stage[1] / "froc.json").read_text())
-    flat = content["sets"]["ncs"] | {"protocol": "luna16", "bootstrap": 0, "interval": [None, None]}
+    common = {key: content[key] for key in ("denominator", "readout", "bootstrap", "stamp")}
+    own = {"protocol": "luna16", "predictions": "a.csv", "scans_without_marks": 0}
+    return common | content["sets"][name] | own | changes
+
+
+def test_froc_without_nodules_or_bootstrap_is_drawn(stage, tmp_path):
+    flat = submission(stage, bootstrap=0, interval=[None, None])
     flat["curve"] |= {"low": [None] * 97, "high": [None] * 97}
     (tmp_path / "froc.json").write_text(json.dumps(flat))
     plot_froc({"submission": tmp_path / "froc.json"}, tmp_path / "froc.png")
     assert (tmp_path / "froc.png").read_bytes().startswith(PNG)
-    flat |= {"cpm": None, "sensitivity": [None] * 7}
+    froc = read(flat | {"cpm": None, "sensitivity": [None] * 7}, tmp_path)
     axes = Figure().subplots()
-    draw_stage(axes, "none", result_sets(flat))
-    assert legend(axes) == ["submission  undefined"]
-    assert "band" not in caption({"none": flat})
+    draw_stage(axes, "none", froc)
+    assert legend(axes) == ["a.csv  undefined"]
+    assert "band" not in froc_caption(froc)
 
 
-def test_two_submissions_are_named_with_their_difference(stage):
-    content = json.loads((stage[1] / "froc.json").read_text())
-    one, two = (content["sets"][name] for name in ("ensemble", "ncs"))
+def test_two_submissions_are_named_with_their_difference(stage, tmp_path):
     difference = {"cpm": 0.25, "interval": [0.125, 0.5]}
-    both = one | {"protocol": "luna16", "bootstrap": 50, "predictions": "a.csv"}
-    both["against"] = two | {"predictions": "b.csv", "difference": difference}
+    other = submission(stage, predictions="b.csv", difference=difference)
+    froc = read(submission(stage, "ensemble", against=other), tmp_path)
     axes = Figure().subplots()
-    draw_stage(axes, "submission", result_sets(both))
+    draw_stage(axes, "submission", froc)
     assert [text.split()[0] for text in legend(axes)] == ["a.csv", "b.csv"]
-    assert "difference of the CPMs 0.250 [0.125, 0.500]" in caption({"submission": both})
+    assert "difference of the CPMs 0.250 [0.125, 0.500]" in froc_caption(froc)
 
 
-def test_the_scored_part_of_the_list_is_stated(stage):
+def test_the_scored_part_of_the_list_is_stated(stage, tmp_path):
     content = json.loads((stage[1] / "froc.json").read_text())
-    content |= {"protocol": "luna16", "listed": 888}
-    text = caption({"full": content})
+    text = froc_caption(read(content | {"protocol": "luna16", "listed": 888}, tmp_path))
     assert "2 of 888 listed scans, 3 nodules" in text
     assert "challenge's rules, lists as given" in text
 
@@ -197,14 +213,15 @@ def test_histogram_counts_found_and_missed(stage, tmp_path):
 
 
 def test_stages_without_masks_are_drawn_as_such(stage, tmp_path):
-    pd.DataFrame(columns=["dice", "found"]).to_csv(tmp_path / "empty.csv", index=False)
+    pd.DataFrame(columns=COLUMNS).to_csv(tmp_path / "empty.csv", index=False)
     readers = tmp_path / "reader_pairs.json"
-    readers.write_text('{"readers": {"dice": 0.8}}')
+    stamp = asdict(stamp_of(ORIGIN, 2, 3))
+    readers.write_text(json.dumps({"readers": {"dice": 0.8}, "stamp": stamp}))
     both = {"full": stage[1] / "segmentation.csv", "ncs_only": tmp_path / "empty.csv"}
     for name, tables in (("both.svg", both), ("none.svg", {"ncs_only": tmp_path / "empty.csv"})):
         plot_segmentation(tables, readers, tmp_path / name)
         assert ElementTree.parse(tmp_path / name).getroot().tag.endswith("svg")
-    with pytest.raises(InputError, match="no column dice"):
+    with pytest.raises(InputError, match="no column series_uid"):
         plot_segmentation({"full": stage[0].predictions}, readers, tmp_path / "f.svg")
 
 
@@ -265,12 +282,37 @@ def test_ablation_of_one_stage_has_one_panel(tmp_path):
 
 
 def test_gallery_is_drawn_for_a_stage_with_and_without_masks(stage, tmp_path):
-    cohort, _ = stage
-    plot_gallery(**vars(cohort), output=tmp_path / "gallery.png", count=2)
+    cohort, folder = stage
+    scores = folder / "segmentation.csv"
+    plot_gallery(cohort, scores, tmp_path / "gallery.png", count=2)
     assert (tmp_path / "gallery.png").read_bytes().startswith(PNG)
-    without = vars(cohort) | {"masks": [tmp_path / "none", tmp_path / "none"]}
-    plot_gallery(**without, output=tmp_path / "none.png")
+    (tmp_path / "none.csv").write_text(scores.read_text().splitlines()[0] + "\n")
+    without = replace(cohort, masks=[tmp_path / "none", tmp_path / "none"])
+    plot_gallery(without, tmp_path / "none.csv", tmp_path / "none.png")
     assert (tmp_path / "none.png").read_bytes().startswith(PNG)
+
+
+def test_the_gallery_shows_what_segmentation_csv_says(stage):
+    cohort, folder = stage
+    table = pd.read_csv(folder / "segmentation.csv")
+    groups = read_cases(cohort, folder / "segmentation.csv", 4)
+    dice = table["dice"].round(2).map("{:.2f}".format)
+    assert [case.title.split("\n")[1] for case in groups["best"]] == [f"p 0.90  Dice {dice[0]}"]
+    assert [case.title.split("\n")[1] for case in groups["worst"]] == [f"p 0.80  Dice {dice[2]}"]
+    (missed,) = groups["missed"]
+    assert missed.title == "…s0  nodule 2  9 mm\nmissed"
+    assert not missed.prediction.any()
+    found = groups["worst"][0]
+    assert found.prediction.sum() == ball((30, 42, 46), 8).sum()
+    assert found.truth.sum() == ball((30, 40, 45), 9).sum()
+
+
+def test_a_mask_that_a_row_names_and_its_file_lacks(stage, tmp_path):
+    cohort, folder = stage
+    text = (folder / "segmentation.csv").read_text()
+    (tmp_path / "s.csv").write_text(re.sub(r",1,1,nodulenet", ",1,2,nodulenet", text))
+    with pytest.raises(InputError, match=r"s0\.npz: has no mask of row 2"):
+        read_cases(cohort, tmp_path / "s.csv", 4)
 
 
 def test_best_worst_and_missed_are_disjoint():
@@ -288,10 +330,11 @@ def scan_on_disk(folder, affine, flip):
     (centre, radius), _ = NODULES["s0"]
     labels = ball(centre, radius).astype(np.uint8)
     image = np.arange(np.prod(SHAPE)).reshape(SHAPE) % 100 + 100 * labels
-    paths = [folder / name for name in ("v.npy", "r.json", "m.npy")]
+    names = {"volume": "v.npy", "record": "r.json", "mask": "m.npy"}
+    paths = {kind: folder / name for kind, name in names.items()}
     volume = Volume(np.flip(image, flip).astype(np.uint8), affine)
-    write_scan(*paths, volume, np.flip(labels, flip), {})
-    return ScoredScan("s0", 0, 1, folder, *paths, folder)
+    write_scan(paths, volume, np.flip(labels, flip), {})
+    return ScoredScan("s0", 0, 1, folder, *paths.values(), folder)
 
 
 def test_outlines_lie_on_the_lesion_whatever_the_axes(tmp_path):
@@ -304,7 +347,7 @@ def test_outlines_lie_on_the_lesion_whatever_the_axes(tmp_path):
         folder = tmp_path / str(len(flip))
         scan = scan_on_disk(folder, AFFINE @ flips, flip)
         shifted = CroppedMask(np.flip(ball((20, 32, 30), 4), flip), (0, 0, 0))
-        cases.append(cut_case(scan, at, 0.9 * (2 * radius + 1), 1, shifted, "a title"))
+        cases.append(cut_case(Place(scan, at, 0.9 * (2 * radius + 1), 1, shifted), "a title"))
     first = cases[0]
     assert first.image.shape == (37, 37, 37)
     assert first.image[first.truth].min() >= 100 > first.image[~first.truth].max()

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.projection import CONFIG, FIGURES, SECTIONS, project, row
-from nodulenet.settings import read_config
+from benchmarks.projection import CONFIG, FIGURES, project, row
+from nodulenet.settings import Settings, read_settings
 
 ROOT = Path(__file__).parents[1]
 ASSUMED_TFLOPS = 10
@@ -22,6 +22,8 @@ def test_costs_by_hand() -> None:
         "kept": {"scan_mb": 5, "scan_files": 7, "stage_mb": 100, "stage_files": 4},
     }
     config = {
+        "cohort": "a",
+        "scans": "a.tsv",
         "folds": {"number": 4},
         "augment": {"random_crops": 0.5},
         "train": {
@@ -32,7 +34,7 @@ def test_costs_by_hand() -> None:
             "evaluate": ["full"],
         },
     }
-    costs = project(1000, figures, config, tflops=0.5)
+    costs = project(1000, figures, Settings.model_validate(config), tflops=0.5)
     # An epoch of all four folds: 3 x 1000 scans x 2 nodules x 1.5 crops = 9,000 crops.
     assert costs.crops == 9000 * 30
     assert costs.training == pytest.approx((90_000 * 9 + 180_000 * 18) / 3600)
@@ -50,7 +52,7 @@ def test_costs_by_hand() -> None:
 @pytest.mark.parametrize("scans", [1018, 10_000, 100_000])
 def test_the_page_has_what_the_script_prints(scans: int) -> None:
     figures = yaml.safe_load(FIGURES.read_text())
-    config = read_config([ROOT / name for name in CONFIG], SECTIONS)
+    config = read_settings([ROOT / name for name in CONFIG])
     assert (
         row(project(scans, figures, config, ASSUMED_TFLOPS))
         in (ROOT / "docs/scaling.md").read_text().splitlines()

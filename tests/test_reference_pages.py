@@ -14,11 +14,10 @@ from docs import command_line, config_reference, network, outside_links
 from nodulenet import scan_table
 from nodulenet.cli import build_parser
 from nodulenet.cohort import folds, manifest, timings
-from nodulenet.evaluation import findings as found
-from nodulenet.evaluation import reader_pairs, segmentation
+from nodulenet.evaluation import nodules, readers, segmentation
 from nodulenet.imaging import findings
 from nodulenet.inference import table as predictions
-from nodulenet.settings import TrainSettings, overlay
+from nodulenet.settings import TrainSettings, read_config, read_settings
 from nodulenet.training import validation
 
 FILES = (pages.ROOT / "docs/files.md").read_text()
@@ -30,11 +29,12 @@ CONSTANTS = {
     "`folds.tsv`": folds.COLUMNS,
     "`fold{k}/{stage}/validation.tsv`": validation.COLUMNS,
     "`fold{k}/{stage}/predictions.csv`": predictions.COLUMNS,
-    "`{stage}/nodules.csv`": ("set", "denominator", *found.NODULE_COLUMNS),
-    "`{stage}/false_positives.csv`": ("set", "denominator", *found.FALSE_COLUMNS),
+    "`{stage}/nodules.csv`": ("set", "denominator", *nodules.NODULE_COLUMNS),
+    "`{stage}/false_positives.csv`": ("set", "denominator", *nodules.FALSE_COLUMNS),
+    "`{stage}/scans.csv`": ("set", "denominator", *nodules.SCAN_COLUMNS),
     "`{stage}/segmentation.csv`": segmentation.COLUMNS,
     "`{stage}/readers.csv`": segmentation.READER_COLUMNS,
-    "`reader_pairs.csv`": reader_pairs.COLUMNS,
+    "`reader_pairs.csv`": readers.PAIR_COLUMNS,
     "`timings.tsv`": timings.COLUMNS,
 }
 # What a running training or a broken run leaves, the demonstration's own, and given weights.
@@ -105,31 +105,25 @@ def test_the_page_has_every_file_of_a_finished_run(first_run: Path) -> None:
 
 
 def test_the_config_s_page_has_every_key_once() -> None:
-    schema = config_reference.load("rules/schemas/config.schema.yaml")["properties"]
     text = config_reference.on_page_markdown(config_reference.MARK)
     top, *parts = re.split(r"^## `(\w+)`$", text, flags=re.M)
     tables = {"": top} | dict(zip(parts[::2], parts[1::2], strict=True))
-    expected = {"": [key for key, part in schema.items() if "properties" not in part]}
-    own = {key: part for key, part in schema.items() if "properties" in part}
-    expected |= {key: list(part["properties"]) for key, part in own.items()}
-    row = re.compile(r"^\| `(\w+)` \| (.+) \| (.+) \| (.*) \| (.*) \| (.*) \|$", re.M)
+    kinds = config_reference.section_kinds()
+    expected = {"": [key for key, kind in kinds.items() if kind is None]}
+    expected |= {key: list(kind.model_fields) for key, kind in kinds.items() if kind}
+    row = re.compile(r"^\| `(\w+)` \| (.+) \| (.*) \| (.*) \| (.*) \| (.+) \|$", re.M)
     rows = {name: row.findall(part) for name, part in tables.items()}
     assert {name: [cells[0] for cells in part] for name, part in rows.items()} == expected
-    assert [(name, cells) for name, part in rows.items() for cells in part if not cells[3]] == []
     told = {name: {cells[0]: cells[1:] for cells in part} for name, part in rows.items()}
     assert told["ncs"]["positive_iou"][:2] == ("number, above 0 to 1", "`0.5`")
-    assert told["model"]["width"][3:] == ("`1.0`", "")
-    assert told["froc"]["readout"][0] == "`challenge`, `next_vertex`"
-    assert told["froc"]["readout"][3:] == ("", "`next_vertex`")
-
-
-def test_a_comment_that_goes_on_belongs_to_its_key() -> None:
-    text = (
-        "a:   # one\n     # two\n# of b\nb:\n  # of c\n  c: 1\n  d: 2  # three\n\n# lost\n\ne: 3\n"
-    )
-    assert config_reference.meanings(text) == {
-        "a": "one two", "b": "of b", "b.c": "of c", "b.d": "three", "e": ""
-    }  # fmt: skip
+    assert told["model"]["width"][1:4] == ("`1.0`", "", "`0.34`")
+    assert told["froc"]["readout"][:3] == (
+        "`challenge`, `next_vertex`", "`challenge`", "`next_vertex`"
+    )  # fmt: skip
+    assert told["train"]["micro_batch"][0] == "whole number, from 1 or `null`"
+    assert told["augment"]["scale"][0] == "list of 2 numbers"
+    assert told[""]["scans"][:4] == ("text", "", "", "`demo.tsv`")
+    assert "full: {after: dfps, branches: [ncs, dfps, sr], epochs: 120}" in text
 
 
 def test_the_commands_page_has_the_help_of_every_command() -> None:
@@ -171,16 +165,15 @@ def test_the_network_is_the_published_one() -> None:
 
 
 def test_the_choices_are_those_of_the_configs() -> None:
-    ours = overlay(
-        yaml.safe_load((pages.ROOT / "config.yaml").read_text()), config_reference.load("lidc.yaml")
-    )
-    released = config_reference.load("released.yaml")
+    published = read_settings([pages.ROOT / "lidc.yaml"]).plain()
+    released = read_config([pages.ROOT / "released.yaml"])
     rows = re.findall(r"^\| `([\w.]+)` \| (.+?) \| (.+?) \|", CHOICES, re.M)
     told = {key: (own.strip("`"), other.strip("`")) for key, own, other in rows}
     assert set(told) == {f"{name}.{key}" for name, part in released.items() for key in part}
     stages = told.pop("train.stages")
-    for place, config in enumerate((ours, released)):
+    for place, config in enumerate((published, released)):
         epochs = [config["train"]["stages"][name]["epochs"] for name in ("ncs", "dfps", "full")]
         assert re.findall(r"\d+", stages[place]) == list(map(str, epochs))
         for key, values in told.items():
-            assert yaml.safe_load(values[place]) == config_reference.value_at(config, key), key
+            section, name = key.split(".")
+            assert yaml.safe_load(values[place]) == config[section][name], key

@@ -1,11 +1,19 @@
 """The scan table: what is read, and how each fault is named."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from nodulenet.files import InputError
-from nodulenet.scan_table import fixed_folds, read_scan_table
+from nodulenet.scan_table import (
+    PATHS,
+    fixed_folds,
+    missing_files,
+    read_scan_table,
+    read_scans,
+)
 
 HEAD = "series_uid\tpatient_id\tct\tannotations\tlung_mask"
 
@@ -74,3 +82,40 @@ def test_faults_name_the_table(tmp_path: Path, lines: tuple[str, ...], fault: st
 def test_missing_table(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"scans\.tsv: No such file"):
         read_scan_table(tmp_path / "scans.tsv")
+
+
+def test_paths_are_seen_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("here/tables", "far/away"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "here/link").symlink_to(tmp_path / "far/away")
+    monkeypatch.chdir(tmp_path / "here")
+    row = "1.1\tA\t../a.mhd\tb.xml\t../../c.mhd"
+    write(tmp_path / "here/tables", HEAD, row)
+    (scan,) = read_scans("tables/scans.tsv")
+    assert [scan[name] for name in PATHS] == ["a.mhd", "tables/b.xml", str(tmp_path / "c.mhd")]
+    # What is above a linked folder is above the place that the link leads to.
+    write(tmp_path / "here/link", HEAD, row)
+    (scan,) = read_scans("link/scans.tsv")
+    assert scan["ct"] == str(tmp_path / "far/a.mhd")
+    assert scan["annotations"] == "link/b.xml"
+
+
+def test_missing_files_are_those_that_nobody_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.mhd").touch()
+    made = "\t".join(f"results/demo/source/1{end}" for end in (".mhd", ".xml", "_lungs.mhd"))
+    rows = ("1.1\tA\ta.mhd\ta.xml\t", f"1.2\tA\t{made}", "1.3\tA\tresults/demo/source.mhd\t\t")
+    scans = read_scans(write(tmp_path, HEAD, *rows))
+    assert missing_files(scans) == [("annotations", "a.xml"), ("ct", "results/demo/source.mhd")]
+
+
+def test_no_data_frame_is_imported_for_the_rules() -> None:
+    heavy = "{'pandas', 'numpy', 'torch', 'scipy', 'SimpleITK'}"
+    light = "scan_table, settings, plan, source_code"
+    script = f"from nodulenet import {light}; import sys; print({heavy} & {{*sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.PIPE)
+    assert done.stdout == b"set()\n"

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from nodulenet.files import InputError
 from nodulenet.settings import (
+    FoldsSettings,
     Settings,
     TrainingSettings,
     TrainSettings,
@@ -118,6 +119,30 @@ def test_published_stages_that_nothing_needs_are_left_out() -> None:
             {"weights": {"full": {"f0": "a.pt"}}},
             "weights.full.f0: 'f0' should match pattern '^fold(0|[1-9][0-9]*)$'",
         ),
+        (
+            {"weights": {"ful": {"fold0": "a.pt"}}},
+            "weights.ful: there is no stage 'ful'",
+        ),
+        (
+            {"weights": {"full": {"fold6": "a.pt"}}},
+            "weights.full.fold6: there is no such fold, folds.number is 6",
+        ),
+        (
+            {"weights": {"full": {"fold0": "a.pt"}}, "train": {"evaluate": ["dfps_only"]}},
+            "weights.full: there is no stage 'full'",
+        ),
+        (
+            {
+                "weights": {"full": {"fold0": "a.pt"}, "dfps": {"fold0": "a.pt"}},
+                "train": {"evaluate": ["full"]},
+            },
+            "weights.dfps.fold0: no stage of train.evaluate needs it",
+        ),
+        (
+            {"annotations": "table"},
+            "train.stages.full.branches: sr learns from outlines, which `annotations: table` does"
+            " not have: leave the stage out of train.evaluate",
+        ),
         ({"cohort": "a b"}, "cohort: 'a b' should match pattern '^[A-Za-z0-9_-]+$'"),
         ({"scans": None}, "scans: None should be a valid string"),
     ],
@@ -138,3 +163,57 @@ def test_what_is_written_is_read_again_and_cannot_be_changed() -> None:
     assert TrainingSettings.model_validate(settings.plain()) == settings
     with pytest.raises(ValidationError):
         settings.train.lr = 1.0
+
+
+def test_equal_settings_are_written_alike() -> None:
+    written = {"froc": {"bootstrap": 1000}, "preprocess": {"hu_window": [-1200, 600]}}
+    written |= {"ncs": {"weight": 1, "negatives": 800}, "model": {"width": 1}}
+    own, published = Settings(**LEAST, **written), Settings(**LEAST)
+    assert repr(own.plain()) == repr(published.plain())
+    assert list(own.plain("ncs", "model")) == ["model", "ncs"]
+    assert own.train.plain("amp", "device") == {"device": "auto", "amp": True}
+
+
+def test_a_stage_depends_on_those_before_it_and_on_the_longest_line_after_it() -> None:
+    train = TrainSettings(gpus=4)
+    part = train.part("dfps")
+    assert {name: (s.after, s.epochs) for name, s in part.stages.items()} == {
+        "ncs": (None, 65), "dfps": ("ncs", 15), "dfps_later": ("dfps", 120)
+    }  # fmt: skip
+    assert (part.evaluate, part.gpus, part.lr) == (("dfps",), 1, 0.01)
+    assert TrainSettings.model_validate(part.plain()).plain() == part.plain()
+    assert list(train.part("full").stages) == ["ncs", "dfps", "full"]
+    more = {"other": {"after": "dfps", "epochs": 119, "branches": ["ncs", "dfps"]}}
+    wider = TrainSettings.model_validate({"stages": more, "evaluate": ["full", "other"]})
+    assert wider.part("dfps") == TrainSettings(evaluate=("full",)).part("dfps")
+    longer = TrainSettings.model_validate({"stages": {"full": {"epochs": 121}}})
+    assert longer.part("ncs") != train.part("ncs")
+    named = {"x_later": {"epochs": 1, "branches": ["ncs"]}}
+    named |= {"x": {"after": "x_later", "epochs": 2, "branches": ["ncs"]}}
+    named |= {"y": {"after": "x", "epochs": 3, "branches": ["ncs"]}}
+    part = TrainSettings.model_validate({"stages": named, "evaluate": ["y"]}).part("x")
+    assert {name: s.epochs for name, s in part.stages.items()} == {
+        "x_later": 1, "x": 2, "x_later_": 3
+    }  # fmt: skip
+
+
+def test_a_stage_is_trained_up_to_the_nearest_given_weights() -> None:
+    weights = {"dfps": {"fold0": "a.pt", "fold1": "a.pt"}, "full": {"fold0": "b.pt"}}
+    settings = Settings(**LEAST, weights=weights)
+    assert settings.line("full", 0) == ["full"]
+    assert settings.line("full", 1) == ["full", "dfps"]
+    assert settings.line("full", 2) == ["full", "dfps", "ncs"]
+    assert settings.trained(0) == ["ncs", "dfps_only", "ncs_only"]
+    assert settings.trained(1) == ["ncs", "full", "dfps_only", "ncs_only"]
+    assert settings.trained(2) == ["ncs", "dfps", "full", "dfps_only", "ncs_only"]
+    assert (settings.given("full", 0), settings.given("full", 1)) == ("b.pt", None)
+
+
+def test_only_what_scores_the_patients_held_out_counts_for_a_training() -> None:
+    assert TrainingSettings().watching() == {}
+    folds = FoldsSettings(validation=0.1, seed=4)
+    assert TrainingSettings(folds=folds).watching() == {
+        "folds": {"seed": 4, "validation": 0.1},
+        "inference": TrainingSettings().inference.plain(),
+        "froc": {"readout": "challenge"},
+    }

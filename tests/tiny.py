@@ -65,14 +65,14 @@ def write_config(folder: Path, config: dict[str, Any]) -> None:
 
 def write_boxes(folder: Path, scans: int = 2) -> None:
     """Make of a written cohort a second one of its first scans, of positions and diameters alone:
-    boxes.csv, boxes.tsv and boxes.yaml, a config to lay over config.yaml.
+    boxes.csv, boxes.tsv and boxes.yaml, a config to name after config.yaml.
     """
     (folder / "boxes.csv").write_text(draw_table())
     head, *rows = (folder / "scans.tsv").read_text().splitlines()
     cells = [row.split("\t") for row in rows[:scans]]
     lines = ["\t".join([*row[:3], "boxes.csv", row[4]]) for row in cells]
     (folder / "boxes.tsv").write_text("\n".join([head, *lines]) + "\n")
-    stage = {"epochs": 2, "branches": ["ncs", "dfps"]}
+    stage = {"after": None, "epochs": 2, "branches": ["ncs", "dfps"]}
     train = {"stages": {"dfps_only": stage}, "evaluate": ["dfps_only"]}
     config = {"cohort": "boxes", "scans": "boxes.tsv", "annotations": "table", "train": train}
     (folder / "boxes.yaml").write_text(yaml.safe_dump(config))

@@ -5,15 +5,14 @@ from pathlib import Path
 from job_log import logged
 
 with logged(snakemake):
-    from nodulenet.cohort.steps import preprocess_scan
+    from nodulenet.cohort.steps import Scan, preprocess_scan
+    from nodulenet.settings import PreprocessSettings
 
-    lung_mask = list(snakemake.input.lung_mask)
+    ct, *_ = map(Path, snakemake.input.ct)
+    lung_mask = next(map(Path, snakemake.input.lung_mask), None)
     preprocess_scan(
-        snakemake.params.series,
-        Path(snakemake.input.ct[0]),
-        Path(lung_mask[0]) if lung_mask else None,
+        Scan(snakemake.params.series, ct, lung_mask, snakemake.resources.on_bad_scan),
         {name: Path(snakemake.input[name]) for name in ("nodules", "findings", "record")},
-        snakemake.params.settings,
+        PreprocessSettings(**snakemake.params.settings),
         {name: Path(path) for name, path in snakemake.output.items()},
-        snakemake.resources.on_bad_scan,
     )

@@ -5,11 +5,12 @@ from pathlib import Path
 from job_log import logged
 
 with logged(snakemake):
-    from nodulenet.evaluation.agreement import score_readers
+    from nodulenet.evaluation.readers import score_readers
+    from nodulenet.evaluation.tables import Origin
 
     score_readers(
         Path(snakemake.input.manifest),
         Path(snakemake.input.folds),
-        snakemake.params.origin,
+        Origin(**snakemake.params.origin),
         Path(snakemake.output.table).parent,
     )

@@ -2,19 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nodulenet.annotations.outlines import interior_mask, mark_mask
 from nodulenet.annotations.records import Mark, Session, SliceGeometry
-from nodulenet.annotations.slices import ZRule
 from nodulenet.masks import CroppedMask, Index, crop, mask_iou
+from nodulenet.settings import ConsensusSettings, Protocol
 
 MAX_LEVEL = 4
-Protocol = Literal["nodulenet", "strict"]
-Merge = Literal["union", "majority"]
+PUBLISHED = ConsensusSettings()
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,37 +64,39 @@ class _Member:
 def consensus(
     sessions: Sequence[Session],
     geometry: SliceGeometry,
-    level: int = 3,
-    iou_threshold: float = 0.4,
-    z: ZRule = "nearest",
-    protocol: Protocol = "nodulenet",
-    merge: Merge = "union",
+    level: int = PUBLISHED.level,
+    iou_threshold: float = PUBLISHED.iou_threshold,
+    **rules: Any,
 ) -> list[Group]:
     """Group the nodules >= 3 mm of all sessions; give the groups of at least `level` votes.
+
+    rules: z, protocol and merge as in `ConsensusSettings`, which all have their published value
+    otherwise.
 
     In the order of sessions and marks in the file, a mark joins the first earlier group whose
     first member it overlaps with IoU > `iou_threshold`, else it founds a group. Groups come in
     the order of their founding. Nothing larger than the box of a nodule is allocated.
 
     Marks are grouped by `mark_mask`, what was drawn, under either protocol. `protocol` says for
-    which voxels a mark votes, and who votes. "nodulenet": the same voxels, one vote a mark.
-    "strict": `interior_mask`, one vote a reading session, however many marks it has in the group;
+    which voxels a mark votes, and who votes. "nodulenet": the same voxels, one vote per mark.
+    "strict": `interior_mask`, one vote per reading session, however many marks it has in the group;
     a mark without interior votes for what was drawn, which its group notes.
 
     `merge` says which voxels a group has: "union", or "majority": those that at least half of
     its votes hold. Where no voxel has a majority the union stands, which the group notes.
 
     Raises `InputError` naming session, mark and ROI for an ROI more than half a slice from every
-    slice or with a vertex outside the image.
+    slice or with a vertex outside the image; `ValueError` for a rule that does not exist.
     """
+    chosen = ConsensusSettings(level=level, iou_threshold=iou_threshold, **rules)
     groups: list[list[_Member]] = []
     for session_index, session in enumerate(sessions):
         for mark_index, mark in enumerate(session.marks):
             if mark.kind != "nodule":
                 continue
             where = f"session {session_index + 1}, nodule {mark.mark_id!r}"
-            drawn = mark_mask(mark, geometry, z, where)
-            voxels, notes = _voxels(mark, drawn, geometry, z, where, protocol)
+            drawn = mark_mask(mark, geometry, chosen.z, where)
+            voxels, notes = _voxels(mark, drawn, geometry, chosen, where)
             member = _Member(session_index, mark_index, drawn, voxels, notes)
             for group in groups:
                 if mask_iou(drawn, group[0].drawn) > iou_threshold:
@@ -103,7 +104,7 @@ def consensus(
                     break
             else:
                 groups.append([member])
-    merged = (_merged(group, protocol, merge) for group in groups)
+    merged = (_merged(group, chosen) for group in groups)
     return [group for group in merged if group.level >= level]
 
 
@@ -111,16 +112,13 @@ def _voxels(
     mark: Mark,
     drawn: CroppedMask,
     geometry: SliceGeometry,
-    z: ZRule,
+    rules: ConsensusSettings,
     where: str,
-    protocol: Protocol,
 ) -> tuple[CroppedMask, tuple[str, ...]]:
     """The voxels that a mark votes for, and a line if that is an exception."""
-    if protocol == "nodulenet":
+    if rules.protocol == "nodulenet":
         return drawn, ()
-    if protocol != "strict":
-        raise ValueError(f"protocol is 'nodulenet' or 'strict', not {protocol!r}")
-    interior = interior_mask(mark, geometry, z, where)
+    interior = interior_mask(mark, geometry, rules.z, where)
     if interior is not None:
         return interior, ()
     return drawn, (f"{where}: nothing lies inside its outlines, so that they stand for it",)
@@ -133,24 +131,22 @@ def count_levels(groups: Sequence[Group]) -> tuple[int, int, int, int]:
     return n1, n2, n3, n4
 
 
-def _merged(members: list[_Member], protocol: Protocol, merge: Merge) -> Group:
+def _merged(members: list[_Member], rules: ConsensusSettings) -> Group:
     """The group of these members, cropped to the voxels that the rule of `merge` gives it."""
     low = np.min([member.voxels.offset for member in members], axis=0)
-    votes, voters = _votes(members, low, protocol)
+    votes, voters = _votes(members, low, rules.protocol)
     notes = tuple(note for member in members for note in member.notes)
     mask = votes > 0
-    if merge == "majority":
+    if rules.merge == "majority":
         most = 2 * votes >= voters
         if most.any():
             mask = most
         else:
             notes += (f"no voxel is in half of its {voters} votes, their union stands",)
-    elif merge != "union":
-        raise ValueError(f"merge is 'union' or 'majority', not {merge!r}")
     mask, offset = crop(mask, low)
     names = tuple((member.session, member.mark) for member in members)
     outlines = tuple(member.voxels for member in members)
-    return Group(names, mask, offset, outlines, protocol, notes)
+    return Group(names, mask, offset, outlines, rules.protocol, notes)
 
 
 def _votes(

@@ -4,43 +4,43 @@ from pathlib import Path
 
 import pandas as pd
 
-from nodulenet.annotations.challenge_csv import check_nodules, read_cells, with_numbers
+from nodulenet.annotations.challenge_csv import (
+    FINDING_COLUMNS,
+    check_nodules,
+    read_cells,
+    with_numbers,
+)
 from nodulenet.annotations.records import ListedNodule, Reading
 from nodulenet.files import sha256
-
-COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm")
 
 
 def read_nodule_table(path: Path | str, series_uid: str) -> Reading:
     """The nodules of one series in the order of the table, as a reading without sessions.
 
     The table is a CSV with the columns seriesuid, coordX, coordY, coordZ (world mm, LPS) and
-    diameter_mm (negative where unknown); others are passed over. A table without a row of the
-    series gives a reading without nodules, and its flag says so.
+    diameter_mm (negative if unknown); others are ignored. A table without a row of the series gives
+    a reading without nodules and with a flag.
 
-    Raises `InputError` naming file and line for a malformed table, and in the rows of this series
-    for a cell that is no plain number, a diameter of 0 or a nodule listed twice.
+    Raises `InputError` naming file and line for a malformed table and, in the rows of this series,
+    for a cell that is not a plain number, a diameter of 0 or a nodule listed twice.
     """
-    cells = read_cells(Path(path), COLUMNS)
+    cells = read_cells(Path(path), FINDING_COLUMNS)
     own = _checked(cells[cells["seriesuid"] == series_uid], Path(path))
     listed = tuple(
         ListedNodule((x, y, z), diameter, line)
-        for line, x, y, z, diameter in own[list(COLUMNS[1:])].itertuples()
+        for line, x, y, z, diameter in own[list(FINDING_COLUMNS[1:])].itertuples()
     )
     flags = () if listed else ("no row of this series in the table",)
     return Reading(series_uid, (), str(path), sha256(path), flags, listed)
 
 
 def count_listed(path: Path | str) -> dict[str, int]:
-    """Number of rows of every series in a table of nodules, all of them checked as above.
-
-    Raises `InputError` naming file and line.
-    """
-    table = _checked(read_cells(Path(path), COLUMNS), Path(path))
+    """Number of rows of every series in a table of nodules; all are checked as above."""
+    table = _checked(read_cells(Path(path), FINDING_COLUMNS), Path(path))
     return {str(uid): len(own) for uid, own in table.groupby("seriesuid", sort=False)}
 
 
 def _checked(cells: pd.DataFrame, path: Path) -> pd.DataFrame:
-    table = with_numbers(cells, COLUMNS[1:], path)
+    table = with_numbers(cells, FINDING_COLUMNS[1:], path)
     check_nodules(table, path)
     return table

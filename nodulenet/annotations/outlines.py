@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nodulenet.annotations.records import Mark, SliceGeometry
-from nodulenet.annotations.slices import ZRule, roi_slices
+from nodulenet.annotations.slices import roi_slices
 from nodulenet.files import InputError
 from nodulenet.masks import CroppedMask, Index, crop
+from nodulenet.settings import ZRule
 
 # Polygons of one slice, each with whether it is part of the nodule: vertices (n, 2) as (x, y).
 Outlines = list[tuple[NDArray[np.int32], bool]]

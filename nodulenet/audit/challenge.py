@@ -25,9 +25,8 @@ from nodulenet.annotations import (
     point_index,
     read_lidc_xml,
 )
+from nodulenet.annotations.challenge_csv import FINDING_COLUMNS, POSITION, read_table
 from nodulenet.cohort import read_scan_table
-from nodulenet.evaluation.luna16 import read_table
-from nodulenet.evaluation.tables import FINDING_COLUMNS, POSITION
 from nodulenet.files import InputError
 from nodulenet.imaging import Volume, read_lidc_grid
 from nodulenet.progress import track
@@ -67,10 +66,11 @@ def compare_excluded(
     excluded: CSV with seriesuid, coordX, coordY, coordZ, diameter_mm. In each scan rows and marks
     are paired one to one, no pair farther apart than `reach` (mm): as many as can be, and of
     these with the least sum of distances. A row is found if its mark is one of our excluded
-    findings: a small nodule, a non-nodule, a mark of a group below `level`. Returns one row per
-    row of the list, in its order: row (from 1), the list's columns, found (0 or 1), distance_mm (NaN:
-    no mark to measure to), kind and name of the mark, and the cause where it is not found; and
-    the excluded findings of these scans that no row has.
+    findings: a small nodule, a non-nodule, a mark of a group below `level`.
+
+    Returns one row for each of the list, in its order: row (from 1), the list's columns, found (0
+    or 1), distance_mm (NaN: no mark to measure to), kind and name of the mark, and the cause where
+    it is not found; and the excluded findings of these scans that have no row.
 
     Raises `InputError` naming the file and the fault, also where no row is of a scan of the table.
     """

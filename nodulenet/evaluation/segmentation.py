@@ -5,13 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from nodulenet.evaluation.inputs import ScoredScan
-from nodulenet.evaluation.mask_choice import best_mask, check_masks
-from nodulenet.evaluation.mask_scores import SCORES, compare_masks
-from nodulenet.evaluation.scan_masks import ScanMasks, read_scan_masks
-from nodulenet.files import InputError
+from nodulenet.evaluation.masks import (
+    SCORES,
+    best_mask,
+    compare_masks,
+    mean_by_nodule,
+    summarize_masks,
+)
+from nodulenet.evaluation.readers import ScanMasks, read_scan_masks
+from nodulenet.evaluation.truth import ScoredScan
+from nodulenet.files import InputError, own_artefact
 from nodulenet.masks import NO_MASK, CroppedMask, read_masks
 from nodulenet.progress import track
 
@@ -21,8 +27,8 @@ READER_COLUMNS = ("series_uid", "fold", "label", "reader", *SCORES, "found")
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:
-    """nodules: a row a consensus nodule, `COLUMNS`; readers: a row a nodule and reader,
-    `READER_COLUMNS`. The rows of segmentation.csv and readers.csv.
+    """The rows of segmentation.csv, one per consensus nodule (`COLUMNS`), and of readers.csv, one
+    per nodule and reader (`READER_COLUMNS`).
     """
 
     nodules: pd.DataFrame
@@ -73,14 +79,27 @@ def segmentation_tables(segmentation: Segmentation | None) -> dict[str, pd.DataF
     return {"segmentation.csv": segmentation.nodules, "readers.csv": segmentation.readers}
 
 
+def read_segmentation(path: Path) -> pd.DataFrame:
+    """Read segmentation.csv: `COLUMNS`, series as text, row as Int64; no row without masks.
+
+    Raises `CorruptArtefact` naming a file that is missing or damaged.
+    """
+    with own_artefact(path):
+        table = pd.read_csv(path, dtype={"series_uid": "str", "row": "Int64"})
+        missing = [column for column in COLUMNS if column not in table]
+        if missing:
+            raise InputError(f"{path}: no column {', '.join(missing)}")
+        return table
+
+
 def score_masks(
     truth: ScanMasks, masks: Mapping[int, CroppedMask]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Give each nodule of a scan the detection mask of best Dice, and score that.
+    """Give each nodule of a scan the detection mask with the best Dice, and score that.
 
     masks: row of the prediction -> mask in the grid of the volume. One mask may serve two
-    nodules. First result, a row a nodule: label, the scores of `compare_masks` against the
-    consensus, found (Dice > 0), row (None where not found). Second, a row a nodule and reader:
+    nodules. First result, one row per nodule: label, the scores of `compare_masks` against the
+    consensus, found (Dice > 0), row (None where not found). Second, one row per nodule and reader:
     the same mask against that reader's. A missed nodule is scored with an empty mask.
     """
     nodules: list[dict[str, Any]] = []
@@ -95,3 +114,28 @@ def score_masks(
             scores = compare_masks(mask, outline, truth.voxel_mm)
             readers.append(place | scores | {"reader": reader})
     return nodules, readers
+
+
+def check_masks(
+    masks: Mapping[int, CroppedMask], shape: tuple[int, ...], name: str = "masks"
+) -> None:
+    """Raise `InputError` for a mask that leaves the volume of `shape`."""
+    for row, cropped in masks.items():
+        low = np.array(cropped.offset)
+        if (low < 0).any() or (low + cropped.mask.shape > shape).any():
+            raise InputError(f"{name}: the mask of row {row} leaves the volume")
+
+
+def summarize_segmentation(segmentation: Segmentation) -> dict[str, Any]:
+    """Means over all nodules, by fold under `folds`, against single readers under `readers`."""
+    table = segmentation.nodules
+    folds = {str(fold): summarize_masks(rows) for fold, rows in table.groupby("fold")}
+    readers = summarize_readers(segmentation.readers)
+    return summarize_masks(table) | {"folds": folds, "readers": readers}
+
+
+def summarize_readers(table: pd.DataFrame) -> dict[str, Any]:
+    """As `summarize_masks`, over the rows of readers.csv: first the mean over the readers of each
+    nodule, then over the nodules; with the number of readers' masks.
+    """
+    return {"masks": len(table)} | summarize_masks(mean_by_nodule(table))

@@ -1,35 +1,74 @@
-"""Checks on the tables of marks, nodules and scans that an evaluation compares."""
+"""Tables of the evaluation: LUNA16's files and lists of scans as read, and the stamp of a row."""
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from nodulenet.files import EXAMPLES, InputError, examples
+from nodulenet import __version__
+from nodulenet.annotations.challenge_csv import (
+    FINDING_COLUMNS,
+    check_nodules,
+    read_cells,
+    read_lines,
+    with_numbers,
+)
+from nodulenet.files import EXAMPLES, InputError, examples, replacing, sha256
 
-POSITION = ("coordX", "coordY", "coordZ")
-FINDING_COLUMNS = ("seriesuid", *POSITION, "diameter_mm")
-MARK_COLUMNS = ("seriesuid", *POSITION, "probability")
+HEADINGS = ("seriesuid", "seriesuids", "seriesinstanceuid", "series", "scan", "scans", "uid")
+HASH_LETTERS = 12
 
 
-def check_columns(table: pd.DataFrame, columns: Sequence[str], name: str) -> None:
-    """Raise `InputError` when a column is missing or a number of it is not finite.
+@dataclass(frozen=True, eq=False)
+class Luna16:
+    """A list of scans with its nodules and the findings that count neither way."""
 
-    The first column is text (a series), the others numbers.
+    scans: tuple[str, ...]
+    nodules: pd.DataFrame
+    excluded: pd.DataFrame
+
+
+def read_luna16(annotations: Path, excluded: Path, scans: Path) -> Luna16:
+    """Read the challenge's three tables, each possibly compressed.
+
+    annotations, excluded: CSV with header seriesuid, coordX, coordY, coordZ, diameter_mm; scans:
+    one series per line without header. Raises `InputError` for another format, for a diameter of
+    0, for a nodule listed twice (the challenge lists some excluded findings twice, which changes
+    no score) and for series that the list of scans lacks.
     """
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        raise InputError(f"{name}: no column {', '.join(missing)}")
-    for column in columns[1:]:
-        numbers = pd.to_numeric(table[column], errors="coerce").to_numpy(float)
-        wrong = np.flatnonzero(~np.isfinite(numbers))
-        if wrong.size:
-            value = table[column].iloc[wrong[0]]
-            raise InputError(f"{name}: row {wrong[0] + 1}: {column} is no finite number: {value}")
+    listed = read_scan_list(scans)
+    tables = []
+    for path in (annotations, excluded):
+        table = with_numbers(read_cells(path, FINDING_COLUMNS), FINDING_COLUMNS[1:], path)
+        check_nodules(table, path, doubled=path == annotations)
+        scan_positions(table, listed, str(path))
+        tables.append(table.reset_index(drop=True))
+    return Luna16(tuple(listed), *tables)
 
 
-def check_scans(scans: Sequence[str], name: str) -> None:
+def read_scan_list(path: Path) -> list[str]:
+    """Read a list of series, one per line, without header. Raises `InputError`."""
+    scans = []
+    for line, cells in read_lines(path):
+        if len(cells) != 1:
+            raise InputError(
+                f"{path}: line {line}: {len(cells)} columns in what should be a list of series"
+            )
+        scans += cells
+    if scans and "".join(filter(str.isalnum, scans[0])).casefold() in HEADINGS:
+        raise InputError(f"{path}: line 1 is a header ({scans[0]}), a list of series has none")
+    check_scan_list(scans, str(path))
+    return scans
+
+
+def check_scan_list(scans: Sequence[str], name: str) -> None:
     """Raise `InputError` when the list of scans is empty or names one twice."""
     if not scans:
         raise InputError(f"{name}: no scan")
@@ -40,7 +79,7 @@ def check_scans(scans: Sequence[str], name: str) -> None:
         )
 
 
-def scan_positions(table: pd.DataFrame, scans: Sequence[str], name: str) -> np.ndarray:
+def scan_positions(table: pd.DataFrame, scans: Sequence[str], name: str) -> NDArray[np.intp]:
     """Position of each row's scan in the list.
 
     Raises `InputError` for scans not in the list, with the listed ones that look most like them.
@@ -57,14 +96,87 @@ def scan_positions(table: pd.DataFrame, scans: Sequence[str], name: str) -> np.n
     return positions
 
 
-def check_marked(marks: pd.DataFrame, scans: Sequence[str], name: str) -> None:
-    """Raise `InputError` when a scan of the list has no mark."""
-    missing = unmarked(marks, scans)
-    if missing:
-        raise InputError(f"{name}: {len(missing)} scan(s) have no mark: {examples(missing)}")
+def within(table: pd.DataFrame, scans: Sequence[str]) -> pd.DataFrame:
+    """The rows of some scans, with their index."""
+    return table[table["seriesuid"].isin(scans)]
 
 
 def unmarked(marks: pd.DataFrame, scans: Sequence[str]) -> list[str]:
     """Scans of the list without a mark."""
     marked = set(marks["seriesuid"])
     return [scan for scan in scans if scan not in marked]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What nodules and config a score rests on.
+
+    consensus: `protocol/merge/z/iou` of the config, or `given` where the nodules come from a file;
+    level: readers that make a nodule, None where they are given. config: a short hash of the
+    configuration, or of the scored files and the options. protocol: `nodulenet` or `luna16`.
+    """
+
+    consensus: str
+    level: int | None
+    config: str
+    protocol: str = "nodulenet"
+
+
+def given_origin(config: str, protocol: str) -> Origin:
+    """The origin of scores against nodules that come from a file."""
+    return Origin("given", None, config, protocol)
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """Where a table's numbers come from, in every row of it: an `Origin`, how many scans and
+    nodules were scored, and the version of this software.
+    """
+
+    protocol: str
+    consensus: str
+    level: int | None
+    scans: int
+    nodules: int
+    version: str
+    config: str
+
+    @property
+    def given(self) -> bool:
+        """Whether the nodules come from a file."""
+        return self.consensus == "given"
+
+
+def stamp_of(origin: Origin, scans: int, nodules: int) -> Stamp:
+    """The stamp of this version."""
+    return Stamp(**asdict(origin), scans=scans, nodules=nodules, version=__version__)
+
+
+def stamped(table: pd.DataFrame, stamp: Stamp) -> pd.DataFrame:
+    """The table with the stamp's fields as columns at its end.
+
+    A column that the table has itself is kept: `scans` and `nodules` of a fold's row are the
+    fold's own.
+    """
+    own = {name: value for name, value in asdict(stamp).items() if name not in table}
+    whole = pd.DataFrame(own, index=table.index, columns=list(own))
+    return pd.concat([table, whole], axis=1)
+
+
+def hash_files(paths: Iterable[Path], options: Mapping[str, object]) -> str:
+    """A short hash of the content of files, in their order, and of options."""
+    digests = "".join(sha256(path) for path in paths) + json.dumps(options, sort_keys=True)
+    return hashlib.sha256(digests.encode()).hexdigest()[:HASH_LETTERS]
+
+
+def write_scores(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV with nine digits, which distinguish any two numbers of float32."""
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.9g")
+
+
+def json_values(values: NDArray[np.float64] | float) -> Any:
+    """Nested lists of floats, None for NaN, which JSON lacks."""
+    if isinstance(values, np.ndarray) and values.ndim:
+        return [json_values(value) for value in values]
+    return None if np.isnan(values) else float(values)

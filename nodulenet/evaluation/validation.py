@@ -6,8 +6,7 @@ import pandas as pd
 import torch
 
 from nodulenet.evaluation.froc import froc
-from nodulenet.evaluation.inputs import ScoredScan, read_cohort, read_findings
-from nodulenet.evaluation.truth import consensus_truths
+from nodulenet.evaluation.truth import ScoredScan, consensus_truths, read_cohort, read_findings
 from nodulenet.imaging import Volume
 from nodulenet.imaging.store import open_scan
 from nodulenet.inference.predictor import Member, Predictor

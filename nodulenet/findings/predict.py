@@ -114,7 +114,7 @@ def _predict(
     except (NoLungs, NotHU) as error:
         raise InputError(f"{scan.path}: series {scan.series_uid}: {error}") from error
     advance("preprocessing")
-    grid = preprocess(turned, lungs, **vars(detector.preprocess))
+    grid = preprocess(turned, lungs, detector.preprocess)
     prediction = detector.predict(grid.array, lambda: advance("network"))
     advance("masks")
     findings, notes = find_findings(

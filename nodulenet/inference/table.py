@@ -8,6 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nodulenet.annotations.challenge_csv import (
+    MARK_COLUMNS,
+    POSITION,
+    parse_together,
+    read_table,
+)
 from nodulenet.cohort import read_folds
 from nodulenet.files import InputError, own_artefact, read_json, replacing
 from nodulenet.imaging import Volume
@@ -15,13 +21,10 @@ from nodulenet.imaging import Volume
 if TYPE_CHECKING:  # it needs torch, which joining tables does not
     from nodulenet.inference.predictor import ScanPrediction
 
-CENTRE = ("coordX", "coordY", "coordZ")
 SIZES = ("diameter_mm", "depth_mm", "height_mm", "width_mm")
-DFPS_COLUMNS = tuple(f"dfps_{name}" for name in CENTRE + SIZES)
+DFPS_COLUMNS = tuple(f"dfps_{name}" for name in POSITION + SIZES)
 COLUMNS = (
-    "seriesuid",
-    *CENTRE,
-    "probability",
+    *MARK_COLUMNS,
     *SIZES,
     "ncs_probability",
     "dfps_probability",
@@ -42,7 +45,7 @@ def box_columns(
     """
     sizes = np.maximum(boxes[:, 3:] - margin_total, 1) * grid.spacing
     columns = [*grid.to_world(boxes[:, :3]).T, sizes.max(1, initial=0), *sizes.T]
-    return dict(zip(CENTRE + SIZES, columns, strict=True))
+    return dict(zip(POSITION + SIZES, columns, strict=True))
 
 
 def prediction_table(
@@ -83,12 +86,16 @@ def write_predictions(tables: Sequence[pd.DataFrame], path: Path) -> None:
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
-    """Read predictions.csv.
+    """Read predictions.csv: the columns `COLUMNS`, series as text, positions and probabilities as
+    finite numbers.
 
     Raises `CorruptArtefact` naming the file when it is missing or damaged.
     """
+    needed = (*MARK_COLUMNS, "ncs_probability")
     with own_artefact(path):
-        table = pd.read_csv(path, dtype={"seriesuid": str})
+        table = parse_together([path.read_bytes()], needed)
+        if table is None:
+            table = read_table(path, needed)
         missing = [column for column in COLUMNS if column not in table]
         if missing:
             raise InputError(f"{path}: no column {', '.join(missing)}")
@@ -105,7 +112,7 @@ def concat_predictions(folders: Sequence[Path], folds: Path, output: Path) -> No
     predicted: list[str] = []
     for folder in map(Path, folders):
         predicted += read_fold(folder)
-    check_scans(predicted, set(read_folds(folds).series_uid), folds)
+    check_predicted(predicted, set(read_folds(folds).series_uid), folds)
     join_tables([Path(folder) / "predictions.csv" for folder in folders], output)
 
 
@@ -144,7 +151,7 @@ def read_fold(folder: Path) -> list[str]:
     return scans
 
 
-def check_scans(predicted: Sequence[str], expected: set[str], folds: Path) -> None:
+def check_predicted(predicted: Sequence[str], expected: set[str], folds: Path) -> None:
     """Raise `InputError` unless every expected scan was predicted exactly once."""
     counts = pd.Series(predicted, dtype=str).value_counts()
     faults = {

@@ -24,7 +24,7 @@ WIDTH = 8.2
 def plot_ablation(table: Path, output: Path) -> None:
     """Draw ablation.csv: CPM with 95 % interval, and the paired difference to the reference.
 
-    A stage alone has no difference, so it has no second panel.
+    A single stage has no difference and so no second panel.
     Raises `InputError` naming a file that is no ablation.csv.
     """
     rows = read_ablation(Path(table))
@@ -39,7 +39,7 @@ def plot_ablation(table: Path, output: Path) -> None:
             draw_scores(right, rows, "difference")
             right.axvline(0, color=GREY, linewidth=1)
             right.set_xlabel(f"CPM less that of {rows['reference'].iloc[0]}")
-        lines = textwrap.wrap(caption(rows), int(LETTERS_PER_INCH * WIDTH))
+        lines = textwrap.wrap(ablation_caption(rows), int(LETTERS_PER_INCH * WIDTH))
         figure.supxlabel("\n".join(lines), fontsize=8.5)
 
 
@@ -54,7 +54,7 @@ def read_ablation(path: Path) -> pd.DataFrame:
 
 
 def draw_scores(axes: Axes, rows: pd.DataFrame, name: str) -> None:
-    """Draw one number a stage with its interval, the value beside it."""
+    """Draw one number per stage with its interval, the value beside it."""
     for place, row in enumerate(rows.to_dict("records")):
         value, low, high = row[name], row[f"{name}_low"], row[f"{name}_high"]
         if np.isnan(value):
@@ -76,7 +76,7 @@ def label(row: dict[Hashable, Any]) -> str:
     return f"{row['stage']}\nDice {row['dice_found']:.3f} found, {row['dice_all']:.3f} all"
 
 
-def caption(rows: pd.DataFrame) -> str:
+def ablation_caption(rows: pd.DataFrame) -> str:
     """Protocol and numbers that the figure rests on."""
     row = rows.iloc[0]
     text = f"protocol {row['protocol']}: {row['scans']} scans ({row['denominator']}),"

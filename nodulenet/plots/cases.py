@@ -7,12 +7,25 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nodulenet.evaluation.inputs import ScoredScan, read_labels
+from nodulenet.evaluation.truth import ScoredScan, read_labels
 from nodulenet.imaging.store import open_scan
 from nodulenet.imaging.volume import Volume
 from nodulenet.masks import CroppedMask
 
 LEAST_HALF_SIDE = 18
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A place in a scan to cut out: centre (LPS, mm), what to reach to each side of it (mm), the
+    nodule whose voxels are the truth (None: all nodules) and the mask that was predicted.
+    """
+
+    scan: ScoredScan
+    centre_mm: NDArray[np.float64]
+    half_mm: float
+    label: int | None
+    mask: CroppedMask | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,30 +57,19 @@ def choose(scores: pd.DataFrame, count: int) -> dict[str, pd.DataFrame]:
     }
 
 
-def cut_case(
-    scan: ScoredScan,
-    centre_mm: NDArray[np.float64],
-    half_mm: float,
-    label: int | None,
-    mask: CroppedMask | None,
-    title: str,
-) -> Case:
-    """Cut the cube around a place (LPS, mm) that reaches `half_mm` to each side of it, and at least
-    18 voxels; beyond the volume it is black.
-
-    label: the nodule whose voxels are the truth, None for all nodules; mask: the prediction.
-    """
-    array, affine, _ = open_scan(scan.volume, scan.record)
-    centre = np.round(Volume(array, affine).to_voxel(centre_mm)).astype(np.int64)
+def cut_case(place: Place, title: str = "") -> Case:
+    """Cut the cube around a place, of at least 18 voxels to each side; black beyond the volume."""
+    array, affine, _ = open_scan(place.scan.volume, place.scan.record)
+    centre = np.round(Volume(array, affine).to_voxel(place.centre_mm)).astype(np.int64)
     spacing = float(np.linalg.norm(affine[:3, :3], axis=0).mean())
-    half = max(LEAST_HALF_SIDE, math.ceil(half_mm / spacing))
+    half = max(LEAST_HALF_SIDE, math.ceil(place.half_mm / spacing))
     low, side = centre - half, 2 * half + 1
     found = np.zeros((side,) * 3, bool)
-    if mask is not None:
-        found = window(mask.mask, low - mask.offset, side)
+    if place.mask is not None:
+        found = window(place.mask.mask, low - place.mask.offset, side)
     image = window(array, low, side)
-    labels = window(read_labels(scan), low, side)
-    truth = labels > 0 if label is None else labels == label
+    labels = window(read_labels(place.scan), low, side)
+    truth = labels > 0 if place.label is None else labels == place.label
     image, truth, found = (towards_lps(part, affine) for part in (image, truth, found))
     return Case(image, truth, found, title)
 

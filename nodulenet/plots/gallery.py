@@ -1,6 +1,6 @@
 """Pictures of nodules with the outlines of truth and prediction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,13 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from nodulenet.evaluation.inputs import ScoredScan, read_cohort, read_findings, read_predictions
-from nodulenet.evaluation.segmentation import score_segmentation
-from nodulenet.evaluation.tables import POSITION
+from nodulenet.annotations.challenge_csv import POSITION
+from nodulenet.evaluation import StageFiles
+from nodulenet.evaluation.segmentation import read_segmentation
+from nodulenet.evaluation.truth import ScoredScan, read_cohort, read_findings, read_stage
+from nodulenet.files import CorruptArtefact
 from nodulenet.masks import read_masks
-from nodulenet.plots.cases import Case, choose, cut_case, cuts
+from nodulenet.plots.cases import Case, Place, choose, cut_case, cuts
 from nodulenet.plots.style import ORANGE, SKY, drawing, note
 
 PLANES = ("axial", "coronal", "sagittal")
@@ -26,21 +28,14 @@ SCALE_VOXELS = 10
 OUTLINED = effects.withStroke(linewidth=2.5, foreground="black")
 
 
-def plot_gallery(
-    manifest: Path,
-    folds: Path,
-    predictions: Path,
-    masks: Sequence[Path],
-    output: Path,
-    count: int = 4,
-) -> None:
+def plot_gallery(files: StageFiles, segmentation: Path, output: Path, count: int = 4) -> None:
     """Draw nodules of the held-out folds in axial, coronal and sagittal cuts of the 1 mm volume.
 
-    `count` each of those found with the best and the worst Dice and of those missed. predictions,
-    masks: as for `nodulenet.evaluation.evaluate_stage`; p is the ensemble's probability. A stage
-    without masks gets a picture that says so. Raises `InputError` naming the file and the fault.
+    `count` each of those found with the best and the worst Dice and of those missed. segmentation:
+    the stage's segmentation.csv; p is the ensemble's probability. A stage without masks gets a
+    picture that says so. Raises `InputError` naming the file and the fault.
     """
-    groups = read_cases(Path(manifest), Path(folds), Path(predictions), masks, count)
+    groups = read_cases(files, segmentation, count)
     shown = {name: cases for name, cases in groups.items() if cases}
     rows = max((len(cases) for cases in shown.values()), default=1)
     with drawing(Path(output), 5.2 * max(len(shown), 1), 0.9 + 2.15 * rows) as figure:
@@ -54,48 +49,47 @@ def plot_gallery(
         add_legend(figure, 3 if len(shown) > 1 else 1)
 
 
-def read_cases(
-    manifest: Path, folds: Path, predictions: Path, masks: Sequence[Path], count: int
-) -> dict[str, list[Case]]:
+def read_cases(files: StageFiles, segmentation: Path, count: int) -> dict[str, list[Case]]:
     """The cases of each group; none where the stage has no masks."""
-    cohort = read_cohort(manifest, folds)
-    scored = [scan for scan in cohort if scan.nodules > 0]
-    table = read_predictions(predictions, cohort)
-    findings = read_findings(scored)
-    folders = [Path(folder) for folder in masks]
-    scores = score_segmentation(scored, findings, table, folders) if scored else None
-    if scores is None:
-        return {}
-    scans = {scan.series_uid: scan for scan in scored}
-    return {
-        name: [
-            read_case(scans[row["series_uid"]], row, findings, table, folders)
-            for row in rows.to_dict("records")
+    groups = choose(read_segmentation(segmentation), count)
+    cohort = {scan.series_uid: scan for scan in read_cohort(files.manifest, files.folds)}
+    table = read_stage(files.predictions, list(cohort.values()))
+    cases = {}
+    for name, rows in groups.items():
+        own = [scan for uid, scan in cohort.items() if uid in set(rows["series_uid"])]
+        findings = read_findings(own)
+        cases[name] = [
+            read_case(row, cohort[str(row.series_uid)], findings[str(row.series_uid)], table, files)
+            for row in rows.itertuples()
         ]
-        for name, rows in choose(scores.nodules, count).items()
-    }
+    return cases
 
 
 def read_case(
+    nodule: Any,
     scan: ScoredScan,
-    nodule: Mapping[Any, Any],
-    findings: dict[str, pd.DataFrame],
+    findings: pd.DataFrame,
     predictions: pd.DataFrame,
-    masks: Sequence[Path],
+    files: StageFiles,
 ) -> Case:
-    """One nodule's case; its detection's mask and probability where it was found."""
-    own = findings[scan.series_uid]
-    own = own[(own["kind"] == "nodule") & (own["label"] == nodule["label"])]
+    """The case of a row of segmentation.csv, with the mask and the probability of its detection.
+
+    Raises `CorruptArtefact` naming a file of masks that lacks the row's.
+    """
+    own = findings[(findings["kind"] == "nodule") & (findings["label"] == nodule.label)]
     centre = own[list(POSITION)].to_numpy(float)[0]
-    mask, said = None, "missed"
-    if nodule["found"]:
-        mask = read_masks(masks[scan.fold] / f"{scan.series_uid}.npz")[int(nodule["row"])]
-        here = (predictions["fold"] == scan.fold) & (predictions["row"] == nodule["row"])
+    mask, found = None, "missed"
+    if nodule.found:
+        path = files.masks[scan.fold] / f"{scan.series_uid}.npz"
+        mask = read_masks(path).get(nodule.row)
+        if mask is None:
+            raise CorruptArtefact(f"{path}: has no mask of row {nodule.row}", path.parent)
+        here = (predictions["fold"] == scan.fold) & (predictions["row"] == nodule.row)
         probability = float(predictions.loc[here, "probability"].iloc[0])
-        said = f"p {probability:.2f}  Dice {nodule['dice']:.2f}"
-    label, diameter = nodule["label"], nodule["diameter_mm"]
-    title = f"…{scan.series_uid[-10:]}  nodule {label}  {diameter:.0f} mm\n{said}"
-    return cut_case(scan, centre, 0.9 * diameter, label, mask, title)
+        found = f"p {probability:.2f}  Dice {nodule.dice:.2f}"
+    title = f"…{scan.series_uid[-10:]}  nodule {nodule.label}  {nodule.diameter_mm:.0f} mm\n{found}"
+    place = Place(scan, centre, 0.9 * nodule.diameter_mm, nodule.label, mask)
+    return cut_case(place, title)
 
 
 def draw_group(figure: SubFigure, cases: Sequence[Case], rows: int) -> None:
@@ -109,11 +103,11 @@ def draw_group(figure: SubFigure, cases: Sequence[Case], rows: int) -> None:
         for axes, name, (image, truth, prediction) in zip(
             line, PLANES, cuts(cases[i]), strict=True
         ):
-            draw_cut(axes, image, truth, prediction, name)
+            draw_plane(axes, image, truth, prediction, name)
         line[1].set_title(cases[i].title, fontsize=8)
 
 
-def draw_cut(axes: Axes, image: NDArray, truth: NDArray, prediction: NDArray, name: str) -> None:
+def draw_plane(axes: Axes, image: NDArray, truth: NDArray, prediction: NDArray, name: str) -> None:
     """Draw one cut: axial with the back below, the others with the head above; left is right."""
     axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     for mask, colour, width in ((truth, TRUTH, 2.0), (prediction, PREDICTION, 1.0)):

@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from nodulenet.evaluation.ablation import between_readers
-from nodulenet.files import InputError, own_artefact
+from nodulenet.evaluation.comparison import between_readers
+from nodulenet.evaluation.segmentation import read_segmentation
 from nodulenet.plots.style import BLACK, BLUE, GREY, VERMILION, drawing, note
 
 MISSED_AT = -0.18
@@ -25,8 +25,8 @@ def plot_segmentation(csvs: Mapping[str, Path], readers: Path, output: Path) -> 
     named in the figure. readers: reader_pairs.json, whose mean Dice of one reader against another
     is the bar. Raises `InputError` naming a file that is none of these.
     """
-    tables = {name: read_scores(Path(path)) for name, path in csvs.items()}
-    bar = between_readers(Path(readers))
+    tables = {name: read_segmentation(Path(path)) for name, path in csvs.items()}
+    bar, _ = between_readers(Path(readers))
     shown = {name: table for name, table in tables.items() if len(table)}
     without = [name for name in tables if name not in shown]
     width = 1 + 3.3 * max(len(shown), 1)
@@ -43,16 +43,6 @@ def plot_segmentation(csvs: Mapping[str, Path], readers: Path, output: Path) -> 
         )
         lines = textwrap.wrap(text, int(LETTERS_PER_INCH * width))
         figure.supxlabel("\n".join(lines), fontsize=8.5)
-
-
-def read_scores(path: Path) -> pd.DataFrame:
-    """Read segmentation.csv. Raises `CorruptArtefact` if it is missing or none."""
-    with own_artefact(path):
-        table = pd.read_csv(path)
-        missing = [column for column in ("dice", "found") if column not in table]
-        if missing:
-            raise InputError(f"{path}: no column {', '.join(missing)}")
-        return table
 
 
 def draw_histogram(axes: Axes, name: str, table: pd.DataFrame, bar: float | None) -> None:

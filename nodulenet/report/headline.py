@@ -1,16 +1,14 @@
-"""What a report says first: the score, what it was counted over, what it may be held against."""
+"""What a report says first: the score, what it is of, and published figures beside it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
-from nodulenet.evaluation.stamp import GIVEN
+from nodulenet.evaluation.results import ENSEMBLE, FrocFile
 from nodulenet.evaluation.truth import LUNA16
-from nodulenet.plots.froc import result_sets
-from nodulenet.report.sources import About, result
-from nodulenet.report.tables import Table, count, number, rate_text, with_interval
+from nodulenet.report.sources import About
+from nodulenet.report.tables import TextTable, counted, decimals, rate_text, with_interval
 
 PAPER = "NoduleNet (Tang, Zhang and Xie, MICCAI 2019), LIDC-IDRI in 6 folds"
 # Figures that were published, for orientation: CPM under the challenge's protocol.
@@ -32,90 +30,88 @@ class Headline:
     interval: str
     protocol: str
     facts: list[str]
-    published: Table
+    published: TextTable
     caveats: list[str]
 
 
-def headline(
-    about: About, frocs: Mapping[str, Mapping[str, Any]], ablation: pd.DataFrame
-) -> Headline:
-    """The headline of the first stage of `frocs`, stage -> content of its froc.json."""
+def headline(about: About, frocs: Mapping[str, FrocFile], ablation: pd.DataFrame) -> Headline:
+    """The headline of the first stage of `frocs`, stage -> its froc.json."""
     stage, froc = next(iter(frocs.items()))
-    scored = result(froc)
-    low, high = (number(end) for end in scored["interval"])
-    dice = (froc["segmentation"] or {}).get("dice_found")
-    at_one = dict(zip(scored["rates"], scored["sensitivity"], strict=True))[1]
+    scored = froc.headline
+    low, high = (decimals(end) for end in scored.interval)
+    dice = (froc.segmentation or {}).get("dice_found")
+    at_one = dict(zip(scored.rates, scored.sensitivity, strict=True))[1]
     facts = [
-        f"sensitivity at 1 false positive a scan: {number(at_one)}",
-        f"{scored['found']} of {count(scored['nodules'], 'nodule')} were hit by a mark",
+        f"sensitivity at 1 false positive per scan: {decimals(at_one)}",
+        f"{scored.found} of {counted(scored.nodules, 'nodule')} were hit by a mark",
     ]
     if dice is not None:
-        facts.append(f"mean Dice of the nodules found: {number(dice)}")
-    if "all_scans" in froc:
-        whole = froc["all_scans"]["ensemble"]
-        text = with_interval(whole["cpm"], *whole["interval"])
-        facts.append(f"over all {whole['scans']} scans, those without nodules too: CPM {text}")
+        facts.append(f"mean Dice of the nodules found: {decimals(dice)}")
+    if froc.all_scans:
+        whole = froc.all_scans[ENSEMBLE]
+        text = with_interval(whole.cpm, *whole.interval)
+        facts.append(f"over all {whole.scans} scans, those without nodules too: CPM {text}")
     return Headline(
         stage=stage,
-        cpm=number(scored["cpm"]),
-        interval="" if scored["interval"][0] is None else f"95 % interval {low} to {high}",
+        cpm=decimals(scored.cpm),
+        interval="" if scored.interval[0] is None else f"95 % interval {low} to {high}",
         protocol=protocol_text(froc),
         facts=facts,
-        published=published(about, froc, ablation[ablation["stage"] == stage].iloc[0].to_dict()),
+        published=published(about, froc, ablation[ablation["stage"] == stage].iloc[0]),
         caveats=caveats(about, frocs),
     )
 
 
-def protocol_text(froc: Mapping[str, Any]) -> str:
+def protocol_text(froc: FrocFile) -> str:
     """The protocol of a froc.json: whose nodules, over which scans."""
-    scored, stamp = result(froc), froc["stamp"]
-    over = f"{count(scored['scans'], 'scan')} with {count(scored['nodules'], 'nodule')}"
-    if froc["protocol"] == LUNA16:
+    scored, stamp = froc.headline, froc.stamp
+    over = f"{counted(scored.scans, 'scan')} with {counted(scored.nodules, 'nodule')}"
+    if froc.protocol == LUNA16:
         return (
             "Protocol luna16: the challenge's nodules and excluded findings, over the"
-            f" {scored['scans']} of its {froc['listed']} listed scans that were used"
+            f" {scored.scans} of its {froc.listed} listed scans that were used"
             f" ({over})."
         )
-    if stamp["consensus"] == GIVEN["consensus"]:
+    if stamp.given:
         nodules = "nodules as the annotations list them"
     else:
-        nodules = f"nodules of {stamp['level']} readers' marks or more ({stamp['consensus']})"
+        nodules = f"nodules of {stamp.level} readers' marks or more ({stamp.consensus})"
     return f"Protocol nodulenet: {nodules}, over the scans that have one ({over})."
 
 
-def published(about: About, froc: Mapping[str, Any], row: Mapping[Any, Any]) -> Table:
+def published(about: About, froc: FrocFile, row: pd.Series) -> TextTable:
     """Published figures beside those of the stage; row: the stage's of ablation.csv."""
-    scored = result(froc)
+    scored = froc.headline
     rows = []
     whole, alone = (list(about.branches[row[name]]) for name in ("stage", "reference"))
     if "sr" in whole and alone == ["ncs"] and pd.notna(row["difference"]):
         ends = (row["difference_low"], row["difference_high"])
         gain = with_interval(row["difference"], *ends, sign=True)
         rows.append(("CPM less that of detection alone", PAPER, PUBLISHED_GAIN, gain))
-    cpm = with_interval(scored["cpm"], *scored["interval"])
-    if froc["protocol"] != LUNA16:
-        cpm += f", protocol {froc['protocol']}"
+    cpm = with_interval(scored.cpm, *scored.interval)
+    if froc.protocol != LUNA16:
+        cpm += f", protocol {froc.protocol}"
     rows += [("CPM, protocol luna16", who, value, cpm) for who, value in CHALLENGE_CPM.items()]
-    dice = (froc["segmentation"] or {}).get("dice_found")
-    own = "no masks" if dice is None else number(dice)
+    dice = (froc.segmentation or {}).get("dice_found")
+    own = "no masks" if dice is None else decimals(dice)
     rows += [("Dice of nodules found", who, value, own) for who, value in PUBLISHED_DICE.items()]
     heads = ("figure", "published of", "published", "here")
-    return Table("Published figures, for orientation", heads, rows, labels=2)
+    return TextTable("Published figures, for orientation", heads, rows, labels=2)
 
 
-def caveats(about: About, frocs: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Why the numbers here may not be held against published ones, a sentence each."""
+def caveats(about: About, frocs: Mapping[str, FrocFile]) -> list[str]:
+    """Why the numbers here cannot be compared with published ones, one sentence each."""
     froc = next(iter(frocs.values()))
     lines = []
     if about.synthetic:
         lines.append(
             f"The published figures are of real CT, and {about.synthetic} of the scans here"
-            " synthetic: nothing here may be held against them."
+            " synthetic: no score here can be compared with them."
         )
-    if froc["protocol"] == LUNA16:
-        if result(froc)["scans"] < froc["listed"]:
+    if froc.protocol == LUNA16:
+        if froc.headline.scans < (froc.listed or 0):
             lines.append(
-                f"Only {result(froc)['scans']} of the challenge's {froc['listed']} scans were"
+                f"Only {froc.headline.scans} of the challenge's {froc.listed} scans were"
                 " scored: this is no result of the challenge."
             )
     else:
@@ -139,14 +135,14 @@ def caveats(about: About, frocs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def given_lines(frocs: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """A sentence for each stage with weights that the config gives."""
+def given_lines(frocs: Mapping[str, FrocFile]) -> list[str]:
+    """One sentence for each stage with weights given in the config."""
     lines = []
     for stage, one in frocs.items():
-        if one["given_folds"]:
+        if one.given_folds:
             names = ", ".join(
                 fold if origin == stage else f"{fold} (of stage {origin})"
-                for fold, origin in one["given_folds"].items()
+                for fold, origin in one.given_folds.items()
             )
             lines.append(
                 f"Stage {stage}: the weights of {names} were given in the config and not trained"
@@ -155,19 +151,19 @@ def given_lines(frocs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def sensitivity_table(frocs: Mapping[str, Mapping[str, Any]]) -> Table:
+def sensitivity_table(frocs: Mapping[str, FrocFile]) -> TextTable:
     """Sensitivity at the seven rates, CPM and counts of every stage and result set.
 
     Without a second branch the ensemble is the candidates' own.
     """
-    rates = result(next(iter(frocs.values())))["rates"]
+    rates = next(iter(frocs.values())).headline.rates
     rows = []
     for stage, froc in frocs.items():
-        for name, scored in result_sets(froc).items():
-            cpm = with_interval(scored["cpm"], *scored["interval"])
-            cells = (number(value) for value in scored["sensitivity"])
-            found = f"{scored['found']} of {scored['nodules']}"
-            rows.append((stage, name, *cells, cpm, found, str(scored["false_positives"])))
+        for name, scored in froc.shown.items():
+            cpm = with_interval(scored.cpm, *scored.interval)
+            cells = (decimals(value) for value in scored.sensitivity)
+            found = f"{scored.found} of {scored.nodules}"
+            rows.append((stage, name, *cells, cpm, found, str(scored.false_positives)))
     heads = ("stage", "set", *map(rate_text, rates), "CPM", "hit", "false positives")
-    text = "Sensitivity at false positives a scan; CPM is the mean of the seven"
-    return Table(text, heads, rows, labels=2)
+    text = "Sensitivity at false positives per scan; CPM is the mean of the seven"
+    return TextTable(text, heads, rows, labels=2)

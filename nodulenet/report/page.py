@@ -1,7 +1,7 @@
 """report.html: a cohort's run on one page that needs no server and no network."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,34 +10,36 @@ import pandas as pd
 from nodulenet import __version__
 from nodulenet.cohort.manifest import read_manifest
 from nodulenet.cohort.timings import read_timings
-from nodulenet.evaluation.inputs import read_cohort, read_findings, read_predictions
+from nodulenet.evaluation.results import FrocFile, read_froc
+from nodulenet.evaluation.truth import LUNA16, read_cohort, read_findings, read_stage
 from nodulenet.files import own_artefact, read_json, replacing
 from nodulenet.pages import data_uri, render
 from nodulenet.plots.ablation import read_ablation
-from nodulenet.plots.froc import read_froc
 from nodulenet.report.cards import (
     RATE,
     Card,
     Gallery,
     false_cards,
-    is_labelled,
     missed_cards,
 )
 from nodulenet.report.cohort import (
-    nodule_table,
+    count_lines,
+    left_out_table,
+    lost_table,
     read_facts,
-    scan_table,
     scanner_table,
+    size_table,
     spacing_table,
+    used_table,
+    warnings_table,
 )
 from nodulenet.report.headline import headline, sensitivity_table
-from nodulenet.report.ledger import count_lines, left_out_table, lost_table, warnings_table
 from nodulenet.report.scores import ablation_table, fold_table, segmentation_table, timing_table
 from nodulenet.report.sources import About, Sources
-from nodulenet.report.tables import Table, count
+from nodulenet.report.tables import TextTable, counted
 
 FIGURES = {
-    "froc": "FROC curves: sensitivity against false positives a scan, a panel for each stage",
+    "froc": "FROC curves: sensitivity against false positives per scan, one panel per stage",
     "ablation": "CPM of each stage with its interval, and the paired differences",
     "dice": "Histogram of the nodules' Dice for each stage that segments",
     "timings": "Time and peak memory by rule and by scan",
@@ -62,7 +64,7 @@ def write_report(sources: Sources, about: About, output: Path) -> None:
     manifest = read_manifest(sources.manifest)
     ablation = read_ablation(sources.ablation)
     readers = read_json(sources.readers)
-    figures = {name: drawing(name, path) for name, path in sources.figures.items()}
+    figures = {name: read_drawing(name, path) for name, path in sources.figures.items()}
     with own_artefact(sources.readers):
         segmentation = segmentation_table(frocs, readers)
     page = render(
@@ -71,7 +73,7 @@ def write_report(sources: Sources, about: About, output: Path) -> None:
         about=about,
         scans=len(manifest),
         headline=headline(about, frocs, ablation),
-        stamp=next(iter(frocs.values()))["stamp"] | {"version": __version__},
+        stamp=replace(next(iter(frocs.values())).stamp, version=__version__),
         sensitivity=sensitivity_table(frocs),
         ablation=ablation_table(ablation),
         segmentation=segmentation,
@@ -85,7 +87,7 @@ def write_report(sources: Sources, about: About, output: Path) -> None:
         temporary.write_text(page, encoding="utf-8", errors="replace")
 
 
-def drawing(name: str, path: Path) -> Drawing:
+def read_drawing(name: str, path: Path) -> Drawing:
     """An SVG file as a picture of the page."""
     words = FIGURES.get(name, "")
     if name.startswith(TRAINING):
@@ -96,10 +98,8 @@ def drawing(name: str, path: Path) -> Drawing:
         return Drawing(data_uri(path.read_bytes(), "svg+xml"), words)
 
 
-def about_scans(
-    sources: Sources, about: About, frocs: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
-    """What the page tells of single scans: cohort, ledger and gallery."""
+def about_scans(sources: Sources, about: About, frocs: Mapping[str, FrocFile]) -> dict[str, Any]:
+    """What the page says of single scans: cohort, scans left out and gallery."""
     froc = next(iter(frocs.values()))
     manifest = read_manifest(sources.manifest)
     cohort = read_cohort(sources.manifest, sources.folds)
@@ -110,9 +110,9 @@ def about_scans(
         scans={scan.series_uid: scan for scan in cohort},
         patients=patients,
         findings=findings,
-        predictions=read_predictions(sources.predictions, cohort),
-        masks=sources.masks if froc["segmentation"] else (),
-        labelled=is_labelled(froc),
+        predictions=read_stage(sources.predictions, cohort),
+        masks=sources.masks if froc.segmentation else (),
+        labelled=froc.protocol != LUNA16,
         outlined=about.outlined,
     )
     nodules = missed_cards(sources, froc, gallery)
@@ -122,36 +122,34 @@ def about_scans(
         "levels": sorted({card.level for card in nodules if card.level is not None}),
         "gallery_lines": gallery_lines(nodules, false, listed, froc),
         "cohort": [
-            nodule_table(findings, about.outlined),
+            size_table(findings, about.outlined),
             spacing_table(facts),
             scanner_table(facts),
         ],
-        "every_scan": scan_table(cohort, patients, facts),
+        "every_scan": used_table(cohort, patients, facts),
         "ledger_lines": count_lines(manifest, froc),
         "ledger": ledger(manifest),
     }
 
 
-def ledger(manifest: pd.DataFrame) -> list[Table]:
+def ledger(manifest: pd.DataFrame) -> list[TextTable]:
     """The tables of scans left out, nodules lost and scans in doubt, where there are any."""
     tables = (left_out_table(manifest), lost_table(manifest), warnings_table(manifest))
     return [table for table in tables if table]
 
 
-def gallery_lines(
-    nodules: list[Card], false: list[Card], listed: int, froc: Mapping[str, Any]
-) -> list[str]:
-    """What is in the gallery and what is not, a sentence each."""
-    total = froc["sets"]["ensemble"]["nodules"]
+def gallery_lines(nodules: list[Card], false: list[Card], listed: int, froc: FrocFile) -> list[str]:
+    """What is in the gallery and what is not, one sentence each."""
+    total = froc.headline.nodules
     unmarked = sum(card.kind == "unmarked" for card in nodules)
     lines = [
-        f"Missed with at most {RATE:g} false positive a scan: {len(nodules)} of"
-        f" {count(total, 'nodule')}, all shown. {unmarked} without any mark,"
+        f"Missed with at most {RATE:g} false positive per scan: {len(nodules)} of"
+        f" {counted(total, 'nodule')}, all shown. {unmarked} without any mark,"
         f" {len(nodules) - unmarked} found with more false positives.",
         f"False positives: the {len(false)} most probable of the {listed} in"
-        " false_positives.csv, which ends at 8 a scan.",
+        " false_positives.csv, which ends at 8 per scan.",
     ]
-    if "all_scans" in froc:
+    if froc.all_scans:
         lines.append(
             "They are of all scans, those without a nodule too, which the headline does not count."
         )

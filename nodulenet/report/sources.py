@@ -3,23 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from nodulenet.evaluation.results import ENSEMBLE
 from nodulenet.files import InputError, own_artefact
-
-SET = "ensemble"
 
 
 @dataclass(frozen=True)
 class Sources:
     """Files below results/{cohort}.
 
-    froc: evaluated stage -> froc.json, the stage that the headline and the gallery are of first.
-    Of that stage: predictions.csv, nodules.csv, false_positives.csv and the folders of masks in
-    the order of the folds. readers: reader_pairs.json. figures: name of the file without suffix
-    -> SVG, those that there are.
+    froc: evaluated stage -> froc.json; the headline and the gallery are of the first stage. Of that
+    stage: predictions.csv, nodules.csv, false_positives.csv and the folders of masks in the order
+    of the folds. readers: reader_pairs.json. figures: name of the file without suffix -> SVG.
     """
 
     manifest: Path
@@ -37,8 +34,8 @@ class Sources:
 
 @dataclass(frozen=True)
 class About:
-    """What the files do not tell. synthetic: how many scans of the table are rendered, not real;
-    outlined: whether nodules have outlines, or positions and diameters alone; branches: evaluated
+    """What the files do not say. synthetic: how many scans of the table are rendered, not real;
+    outlined: whether nodules have outlines, or only positions and diameters; branches: evaluated
     stage -> its branches.
     """
 
@@ -48,7 +45,7 @@ class About:
     branches: Mapping[str, Sequence[str]]
 
 
-def read_rows(path: Path, denominator: str, columns: Sequence[str]) -> pd.DataFrame:
+def read_set(path: Path, denominator: str, columns: Sequence[str]) -> pd.DataFrame:
     """The rows of nodules.csv or false_positives.csv of the set `ensemble` and a denominator.
 
     Raises `CorruptArtefact` naming the file that is missing, damaged or lacks a column.
@@ -58,10 +55,5 @@ def read_rows(path: Path, denominator: str, columns: Sequence[str]) -> pd.DataFr
         missing = [name for name in ("set", "denominator", *columns) if name not in table]
         if missing:
             raise InputError(f"{path}: no column {', '.join(missing)}")
-        chosen = (table["set"] == SET) & (table["denominator"] == denominator)
+        chosen = (table["set"] == ENSEMBLE) & (table["denominator"] == denominator)
         return table[chosen].reset_index(drop=True)
-
-
-def result(froc: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The result set of a froc.json that the report speaks of."""
-    return froc["sets"][SET]

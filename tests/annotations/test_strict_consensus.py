@@ -224,9 +224,9 @@ def test_marks_are_grouped_by_what_was_drawn():
 
 def test_unknown_rules_are_refused():
     one = sessions(mark(square(10, 18)))
-    with pytest.raises(ValueError, match="protocol is 'nodulenet' or 'strict', not 'pylidc'"):
+    with pytest.raises(ValueError, match="protocol\n  Input should be 'nodulenet' or 'strict'"):
         consensus(one, GEOMETRY, 1, protocol="pylidc")
-    with pytest.raises(ValueError, match="merge is 'union' or 'majority', not 'mean'"):
+    with pytest.raises(ValueError, match="merge\n  Input should be 'union' or 'majority'"):
         consensus(one, GEOMETRY, 1, merge="mean")
 
 

@@ -1,6 +1,7 @@
 """The challenge's excluded findings against the marks of the XML files."""
 
 import gzip
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,9 +27,10 @@ from nodulenet.audit.challenge import (
 )
 from nodulenet.cohort import read_scan_table
 from nodulenet.cohort.annotate import annotate_scan
-from nodulenet.cohort.steps import consensus_scan
+from nodulenet.cohort.steps import Scan, consensus_scan
 from nodulenet.files import InputError
 from nodulenet.imaging import blank, read_geometry
+from nodulenet.settings import ConsensusSettings, PreprocessSettings
 
 # Voxels of 2 x 1 x 1 mm, the first at (10, 20, 30).
 PLACE = blank(np.array([[0, 0, 1, 10], [0, 1, 0, 20], [2, 0, 0, 30], [0, 0, 0, 1.0]]), (9, 40, 40))
@@ -242,20 +244,14 @@ def test_the_annotations_are_the_means_of_interiors(real_scans, nodulenet_data):
 
 def test_real_nodules_lie_where_the_challenge_has_them(real_scans, nodulenet_data, tmp_path):
     truth = pd.read_csv(nodulenet_data / "luna16/annotations.csv", dtype={"seriesuid": str})
-    rules = {
-        "protocol": "strict",
-        "level": 3,
-        "iou_threshold": 0.4,
-        "merge": "majority",
-        "z": "nearest",
-    }
-    settings = {"consensus": rules, "preprocess": {"resample": True, "grid": "world"}}
+    rules = ConsensusSettings(protocol="strict", merge="majority")
     outputs = {name: tmp_path / name for name in ("nodules", "findings", "record")}
     seen = 0
     for scan in read_scan_table(real_scans).itertuples():
         uid = scan.series_uid
         annotate_scan(uid, scan.annotations, "xml", tmp_path / "reading.json")
-        consensus_scan(uid, tmp_path / "reading.json", scan.ct, settings, outputs)
+        place = Scan(uid, Path(scan.ct))
+        consensus_scan(place, tmp_path / "reading.json", rules, PreprocessSettings(), outputs)
         table = pd.read_csv(outputs["findings"])
         own = table[table["kind"] == "nodule"]
         rows = truth[truth["seriesuid"] == uid]

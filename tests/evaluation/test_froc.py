@@ -17,14 +17,14 @@ from nodulenet.files import InputError
 
 @given(cohorts(), st.sampled_from(["challenge", "next_vertex"]))
 def test_froc_equals_the_naive_one(cohort, readout):
-    result = froc(*cohort, readout)
-    events = result.outcomes
-    counts = (events.nodules.sum(), events.found, events.false_positives, events.on_excluded)
+    result, outcomes = froc(*cohort, readout), match_marks(*cohort)
+    events = result.events
+    counts = (events.nodules.sum(), events.found, events.false_positives, outcomes.on_excluded)
     expected_counts, sensitivity, cpm = naive_froc(*cohort, readout)
     assert counts == expected_counts
     np.testing.assert_allclose(result.sensitivity, sensitivity, rtol=0, atol=1e-12)
     assert result.cpm == pytest.approx(cpm, abs=1e-12)
-    assert (events.marks_cut, events.scans_cut) == naive_cut(cohort[2], cohort[3])
+    assert (outcomes.marks_cut, outcomes.scans_cut) == naive_cut(cohort[2], cohort[3])
 
 
 @given(cohorts())
@@ -56,40 +56,44 @@ def test_a_mark_hits_only_nearer_than_the_radius():
     nodule = findings(("a", 0, 0, 0, 10))
     for x, found in ((5.0, 0), (np.nextafter(5.0, 0), 1)):
         outcomes = match_marks(nodule, NONE, marked(("a", x, 0, 0, 0.5)), ["a"])
-        assert (outcomes.found, outcomes.false_positives) == (found, 1 - found)
+        assert (outcomes.events.found, outcomes.events.false_positives) == (found, 1 - found)
 
 
 def test_a_negative_diameter_is_ten_millimetres():
     marks = marked(("a", 4.9, 0, 0, 0.5), ("a", 5.0, 0, 0, 0.5))
     outcomes = match_marks(NONE, findings(("a", 0, 0, 0, -1)), marks, ["a"])
-    assert (outcomes.on_excluded, outcomes.false_positives) == (1, 1)
+    assert (outcomes.on_excluded, outcomes.events.false_positives) == (1, 1)
 
 
 def test_of_several_marks_the_best_counts_and_none_is_false():
     marks = marked(("a", 0, 0, 0, 0.2), ("a", 1, 0, 0, 0.7), ("a", 2, 0, 0, 0.4))
     outcomes = match_marks(findings(("a", 0, 0, 0, 10)), NONE, marks, ["a"])
     assert outcomes.best.tolist() == [0.7]
-    assert outcomes.false_positives == 0
+    assert outcomes.events.false_positives == 0
 
 
 def test_two_nodules_under_one_mark_are_both_found():
     nodules = findings(("a", -2, 0, 0, 10), ("a", 2, 0, 0, 10))
     outcomes = match_marks(nodules, NONE, marked(("a", 0, 0, 0, 0.5)), ["a"])
     assert outcomes.best.tolist() == [0.5, 0.5]
-    assert outcomes.false_positives == 0
+    assert outcomes.events.false_positives == 0
 
 
 def test_a_mark_on_a_nodule_and_an_excluded_finding_counts_for_the_nodule():
     both = findings(("a", 0, 0, 0, 10))
     outcomes = match_marks(both, both, marked(("a", 0, 0, 0, 0.5)), ["a"])
-    assert (outcomes.found, outcomes.false_positives, outcomes.on_excluded) == (1, 0, 0)
+    assert (outcomes.events.found, outcomes.events.false_positives, outcomes.on_excluded) == (
+        1,
+        0,
+        0,
+    )
 
 
 def test_marks_hit_only_findings_of_their_own_scan():
     outcomes = match_marks(
         findings(("a", 0, 0, 0, 10)), NONE, marked(("b", 0, 0, 0, 1)), ["a", "b"]
     )
-    assert (outcomes.found, outcomes.false_positives) == (0, 1)
+    assert (outcomes.events.found, outcomes.events.false_positives) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +110,7 @@ def test_of_more_than_100_marks_those_above_the_101st_count(probabilities, count
     marks = marked(*(("a", 500 + i, 0, 0, p) for i, p in enumerate(probabilities)))
     outcomes = match_marks(findings(("a", 0, 0, 0, 10)), NONE, marks, ["a"])
     expected = counted if counted != 51 else int((probabilities > 0).sum())
-    assert outcomes.false_positives == expected
+    assert outcomes.events.false_positives == expected
 
 
 def test_without_a_false_positive_the_sensitivity_is_that_of_all_marks():
@@ -129,7 +133,7 @@ def test_scans_without_marks_count_in_the_denominator():
 
 def test_equal_probabilities_make_one_point():
     marks = marked(("a", 0, 0, 0, 0.5), ("a", 90, 0, 0, 0.5), ("a", 91, 0, 0, 0.5))
-    rate, recall = froc_curve(match_marks(findings(("a", 0, 0, 0, 9)), NONE, marks, ["a"]))
+    rate, recall = froc_curve(match_marks(findings(("a", 0, 0, 0, 9)), NONE, marks, ["a"]).events)
     assert (rate.tolist(), recall.tolist()) == ([0, 2], [0, 1])
 
 
@@ -260,7 +264,7 @@ def test_without_nodules_everything_is_undefined():
 
 def test_operating_thresholds_by_hand():
     """Two scans: false positives at 0.9, 0.6, 0.6 and 0.2, a hit at 0.8. One false positive is
-    1/2 a scan, three are 3/2, four are 2.
+    1/2 per scan, three are 3/2, four are 2.
     """
     marks = marked(
         ("a", 50, 0, 0, 0.9),
@@ -270,18 +274,18 @@ def test_operating_thresholds_by_hand():
         ("b", 20, 0, 0, 0.2),
     )
     result = froc(findings(("a", 0, 0, 0, 6)), NONE, marks, ["a", "b"])
-    found = operating_thresholds(result.outcomes, result.rate, RATES)
+    found = operating_thresholds(result.events, result.rate, RATES)
     np.testing.assert_equal(found, [np.nan, np.nan, 0.8, 0.8, 0.2, 0.2, 0.2])
-    # what the threshold keeps has no more false positives a scan than asked for
+    # what the threshold keeps has no more false positives per scan than asked for
     for rate, threshold in zip(RATES, found, strict=True):
         false = ((marks["probability"] >= threshold) & (marks.index != 1)).sum()
         assert false / 2 <= rate
     empty = froc(findings(("a", 0, 0, 0, 6)), NONE, NO_MARKS, ["a", "b"])
-    assert np.isnan(operating_thresholds(empty.outcomes, empty.rate, RATES)).all()
+    assert np.isnan(operating_thresholds(empty.events, empty.rate, RATES)).all()
 
 
 def test_a_step_exactly_on_an_operating_point_is_read_at_its_top():
-    # 24 scans: 3 false positives are 1/8 a scan, then 12 of 24 nodules, then 184 more.
+    # 24 scans: 3 false positives are 1/8 per scan, then 12 of 24 nodules, then 184 more.
     scans = [f"s{number}" for number in range(24)]
     nodules = findings(*((scan, 0, 0, 0, 10) for scan in scans))
     kinds = np.repeat([500, 0, 900], [3, 12, 184])
@@ -292,13 +296,13 @@ def test_a_step_exactly_on_an_operating_point_is_read_at_its_top():
           for i, (s, x, p) in enumerate(zip(owners, kinds, probability, strict=True)))
     )  # fmt: skip
     result = froc(nodules, NONE, marks, scans)
-    assert (result.outcomes.found, result.outcomes.false_positives) == (12, 187)
+    assert (result.events.found, result.events.false_positives) == (12, 187)
     assert result.sensitivity.tolist() == [0.5] * 7
     assert result.cpm == 0.5
     # The challenge's script has the rate as (k / K) * K / N, here one step of float64 above 1/8.
-    share = np.cumsum(~result.outcomes.hit) / 187
+    share = np.cumsum(~result.events.hit) / 187
     rate = np.append(0, share * 187 / 24)
-    recall = np.append(0, np.cumsum(result.outcomes.hit) / 24)
+    recall = np.append(0, np.cumsum(result.events.hit) / 24)
     assert rate[3] == np.nextafter(0.125, 1)
     grid = np.linspace(0.125, 8, 10001)
     curve = np.interp(grid, rate, recall)

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from naive_froc import NO_MARKS, NONE, cohorts, findings, marked, naive_average_precision
 
+from nodulenet.evaluation.froc import average_precision
 from nodulenet.evaluation.matching import match_marks
-from nodulenet.evaluation.precision import average_precision
 
 
 @given(cohorts())
 def test_it_equals_the_naive_one(cohort):
     expected = naive_average_precision(*cohort)
-    assert average_precision(match_marks(*cohort)) == pytest.approx(expected, abs=1e-12)
+    assert average_precision(match_marks(*cohort).events) == pytest.approx(expected, abs=1e-12)
 
 
 def test_by_hand():
@@ -27,20 +27,22 @@ def test_by_hand():
     )  # fmt: skip
     # 1 of 3 found at precision 1, 2 of 3 at 2/3; the third is missed.
     outcomes = match_marks(nodules, excluded, marks, ["a", "b"])
-    assert average_precision(outcomes) == pytest.approx(1 / 3 + 1 / 3 * 2 / 3)
+    assert average_precision(outcomes.events) == pytest.approx(1 / 3 + 1 / 3 * 2 / 3)
 
 
 def test_equal_probabilities_are_one_step():
     nodules = findings(("a", 0, 0, 0, 10))
     marks = marked(("a", 40, 0, 0, 0.5), ("a", 0, 0, 0, 0.5), ("a", 60, 0, 0, 0.5))
-    assert average_precision(match_marks(nodules, NONE, marks, ["a"])) == pytest.approx(1 / 3)
+    assert average_precision(match_marks(nodules, NONE, marks, ["a"]).events) == pytest.approx(
+        1 / 3
+    )
 
 
 def test_without_marks_and_without_nodules():
     nodules = findings(("a", 0, 0, 0, 10))
-    assert average_precision(match_marks(nodules, NONE, NO_MARKS, ["a"])) == 0
+    assert average_precision(match_marks(nodules, NONE, NO_MARKS, ["a"]).events) == 0
     marks = marked(("a", 40, 0, 0, 0.5))
-    assert math.isnan(average_precision(match_marks(NONE, NONE, marks, ["a"])))
+    assert math.isnan(average_precision(match_marks(NONE, NONE, marks, ["a"]).events))
 
 
 @pytest.mark.parametrize("levels", [5, 1000])
@@ -54,4 +56,4 @@ def test_where_nothing_is_missed_it_is_that_of_scikit_learn(levels):
     nodules = findings(*(("a", x, 0, 0, 10) for x in at[hit]))
     outcomes = match_marks(nodules, NONE, marks, ["a"])
     expected = metrics.average_precision_score(hit, probability)
-    assert average_precision(outcomes) == pytest.approx(expected, abs=1e-12)
+    assert average_precision(outcomes.events) == pytest.approx(expected, abs=1e-12)

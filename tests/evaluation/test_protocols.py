@@ -1,6 +1,7 @@
 """Both protocols over one small cohort, and the tables of nodules and false positives, by hand."""
 
 import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -9,10 +10,11 @@ from small_cohort import build
 
 from nodulenet import __version__
 from nodulenet.evaluation import evaluate_stage
+from nodulenet.evaluation.tables import Origin
 from nodulenet.files import InputError
+from nodulenet.settings import FrocSettings
 
-SETTINGS = {"protocol": "nodulenet", "luna16": None, "readout": "challenge", "bootstrap": 20}
-ORIGIN = {"consensus": "nodulenet/union/nearest/0.4", "level": 3, "config": "0123456789ab"}
+ORIGIN = Origin("nodulenet/union/nearest/0.4", 3, "0123456789ab")
 # Nothing is in s8 and s9, which the cohort lacks, but a nodule; s2 is not listed. The mark of s1
 # that hits nothing of the cohort's own is on an excluded finding here.
 OFFICIAL = {
@@ -23,13 +25,8 @@ OFFICIAL = {
 
 
 def evaluate(folder, challenge=(), **settings):
-    evaluate_stage(
-        **vars(build(folder)),
-        settings=SETTINGS | settings,
-        origin=ORIGIN,
-        output=folder / "full",
-        challenge=challenge,
-    )
+    files = replace(build(folder), challenge=challenge)
+    evaluate_stage(files, FrocSettings(bootstrap=20, **settings), ORIGIN, folder / "full")
     return json.loads((folder / "full/froc.json").read_text())
 
 
@@ -66,7 +63,7 @@ def test_all_scans_are_the_second_denominator(scored):
     assert content["sets"]["ensemble"]["scans"] == 2
     for result in content["all_scans"].values():
         assert counts(result) == [3, 2, 2, 1, 3]
-    # The mark in s2 comes first and is a false positive here: 0 up to 1/3 a scan, then 2/3.
+    # The mark in s2 comes first and is a false positive here: 0 up to 1/3 per scan, then 2/3.
     ensemble = content["all_scans"]["ensemble"]
     assert ensemble["sensitivity"] == pytest.approx([0, 0, *[2 / 3] * 5])
     assert counts(ensemble["folds"]["1"]) == [1, 1, 2, 1, 2]
@@ -74,9 +71,9 @@ def test_all_scans_are_the_second_denominator(scored):
 
 def test_every_table_carries_its_stamp(scored):
     folder, content = scored
-    expected = {"protocol": "nodulenet", "version": __version__, **ORIGIN}
+    expected = {"version": __version__, **asdict(ORIGIN)}
     assert content["stamp"] == {"scans": 2, "nodules": 3, **expected}
-    for name in ("froc", "nodules", "false_positives", "segmentation"):
+    for name in ("froc", "nodules", "false_positives", "scans", "segmentation"):
         table = pd.read_csv(folder / f"full/{name}.csv")
         for column, value in expected.items():
             assert set(table[column]) == {value}

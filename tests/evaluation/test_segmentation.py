@@ -6,13 +6,10 @@ import pytest
 from small_cohort import ball, build
 
 from nodulenet.annotations import Group
-from nodulenet.evaluation.inputs import read_cohort
-from nodulenet.evaluation.mask_choice import check_masks, nodule_masks
-from nodulenet.evaluation.mask_scores import SCORES, compare_masks
-from nodulenet.evaluation.mask_summary import mean_by_nodule, summarize_masks, summarize_readers
-from nodulenet.evaluation.reader_pairs import pair_readers
-from nodulenet.evaluation.scan_masks import ScanMasks, read_scan_masks
-from nodulenet.evaluation.segmentation import score_masks
+from nodulenet.evaluation.masks import SCORES, compare_masks, mean_by_nodule, summarize_masks
+from nodulenet.evaluation.readers import ScanMasks, nodule_masks, pair_readers, read_scan_masks
+from nodulenet.evaluation.segmentation import check_masks, score_masks, summarize_readers
+from nodulenet.evaluation.truth import read_cohort
 from nodulenet.files import InputError
 from nodulenet.imaging import write_nodules
 from nodulenet.masks import CroppedMask

@@ -1,17 +1,18 @@
 """The columns that say what a table rests on."""
 
 import hashlib
+from dataclasses import asdict
 
 import pandas as pd
 
-from nodulenet.evaluation.stamp import Stamp, hash_files, stamped
+from nodulenet.evaluation.tables import Stamp, hash_files, stamped
 
 STAMP = Stamp("nodulenet", "nodulenet/union/nearest/0.4", 3, 888, 1186, "0.1.0", "0123456789ab")
 
 
 def test_every_row_gets_every_field_at_its_end():
     table = stamped(pd.DataFrame({"dice": [0.5, 0.7]}, index=[4, 2]), STAMP)
-    assert list(table) == ["dice", *STAMP.plain()]
+    assert list(table) == ["dice", *asdict(STAMP)]
     assert table["nodules"].tolist() == [1186, 1186]
     assert table.index.tolist() == [4, 2]
     assert list(stamped(pd.DataFrame(columns=["dice"]), STAMP)) == list(table)

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodulenet.evaluation.mask_scores import compare_masks
-from nodulenet.evaluation.surface import surface_distance
+from nodulenet.evaluation.masks import compare_masks, surface_distance
 from nodulenet.masks import NO_MASK, CroppedMask
 
 CUBE = CroppedMask(np.ones((3, 3, 3), bool), (4, 4, 4))

@@ -8,10 +8,11 @@ from pydicom import config
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import Tag
 
-from nodulenet.cohort.steps import preprocess_scan
+from nodulenet.cohort.steps import Scan, preprocess_scan
 from nodulenet.files import InputError, read_json, write_json
 from nodulenet.imaging import find_series, read_geometry, read_scanner, read_volume
 from nodulenet.imaging.dicom_header import numbers_of
+from nodulenet.settings import PreprocessSettings
 
 GEOMETRY = {
     "ImagePositionPatient": ("DS", 3),
@@ -204,7 +205,8 @@ def test_a_scan_of_impossible_geometry_can_be_skipped(tmp_path, tag, value, many
     nodules = {"record": tmp_path / "nodules.json"}
     ends = {"volume": "v.npy", "mask": "m.npy", "record": "v.json"}
     outputs = {name: tmp_path / end for name, end in ends.items()}
-    preprocess_scan("1.2.3", folder, None, nodules, {}, outputs, "skip")
+    scan = Scan("1.2.3", folder, on_bad_scan="skip")
+    preprocess_scan(scan, nodules, PreprocessSettings(), outputs)
     status = read_json(outputs["record"])["status"]
     assert tag in status
     assert ".dcm" in status

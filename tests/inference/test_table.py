@@ -6,9 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nodulenet.evaluation.luna16 import read_table
-from nodulenet.evaluation.own_tables import parse_together
-from nodulenet.evaluation.tables import MARK_COLUMNS
+from nodulenet.annotations.challenge_csv import MARK_COLUMNS, parse_together, read_table
 from nodulenet.files import InputError, write_json
 from nodulenet.imaging import Volume
 from nodulenet.inference.scan import ScanPrediction
@@ -184,7 +182,7 @@ def test_numbers_are_written_so_that_float32_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("reader", ["alone", "together"])
-def test_both_readers_of_the_evaluation_give_float32_back(tmp_path: Path, reader: str) -> None:
+def test_both_ways_of_reading_give_float32_back(tmp_path: Path, reader: str) -> None:
     path = tmp_path / "predictions.csv"
     rng = np.random.default_rng(0)
     values = np.concatenate([1 - 10 ** -rng.uniform(0, 8, 2000), rng.normal(0, 1000, 2000)])

@@ -122,7 +122,7 @@ def test_nothing_missed_and_no_false_positive(tmp_path):
 
 
 def test_the_challenge_s_protocol_and_no_bootstrap(tmp_path, monkeypatch):
-    monkeypatch.setitem(small_report.SETTINGS, "bootstrap", 0)
+    monkeypatch.setattr(small_report, "SAMPLES", 0)
     sources = small_report.build(tmp_path, "luna16", fold1="full")
     text = "".join(Elements(small_report.page(sources, tmp_path / "report.html")).text)
     assert "Protocol luna16: the challenge's nodules" in text

@@ -10,18 +10,22 @@ import small_report
 from small_report import ABOUT
 
 from nodulenet.cohort.manifest import read_manifest
+from nodulenet.evaluation.results import read_froc
 from nodulenet.plots.ablation import read_ablation
 from nodulenet.report.cohort import (
     ScanFacts,
-    nodule_table,
+    count_lines,
+    left_out_table,
+    lost_table,
     scanner_table,
     scanner_text,
+    size_table,
     spacing_table,
+    warnings_table,
 )
 from nodulenet.report.headline import caveats, headline, protocol_text, sensitivity_table
-from nodulenet.report.ledger import count_lines, left_out_table, lost_table, warnings_table
 from nodulenet.report.scores import ablation_table, fold_table, segmentation_table, timing_table
-from nodulenet.report.tables import count, number, rate_text, spread, with_interval
+from nodulenet.report.tables import counted, decimals, rate_text, spread, with_interval
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +35,7 @@ def sources(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def frocs(sources):
-    return {name: json.loads(path.read_text()) for name, path in sources.froc.items()}
+    return {name: read_froc(path) for name, path in sources.froc.items()}
 
 
 def rows(table):
@@ -40,13 +44,13 @@ def rows(table):
 
 
 def test_numbers_as_text():
-    assert number(0.12345) == "0.123"
-    assert number(0.5, 2, sign=True) == "+0.50"
-    assert number(None) == number(float("nan")) == "-"
+    assert decimals(0.12345) == "0.123"
+    assert decimals(0.5, 2, sign=True) == "+0.50"
+    assert decimals(None) == decimals(float("nan")) == "-"
     assert with_interval(0.5, 0.25, 1, 2) == "0.50 [0.25, 1.00]"
     assert with_interval(0.5, None, None) == with_interval(0.5, np.nan, np.nan) == "0.500"
     assert with_interval(None, None, None) == "-"
-    assert [count(n, "scan") for n in (0, 1, 2)] == ["0 scans", "1 scan", "2 scans"]
+    assert [counted(n, "scan") for n in (0, 1, 2)] == ["0 scans", "1 scan", "2 scans"]
     assert [rate_text(rate) for rate in (0.125, 0.5, 1, 8)] == ["1/8", "1/2", "1", "8"]
     assert spread([3, 1, np.nan, 2], 1) == ("1.0", "2.0", "3.0")
     assert spread([], 1) == ("-", "-", "-")
@@ -56,15 +60,15 @@ def test_headline_of_the_small_cohort(sources, frocs):
     # Two of three nodules are hit above every false positive: 2/3 at each rate.
     told = headline(ABOUT, frocs, read_ablation(sources.ablation))
     assert (told.stage, told.cpm) == ("full", "0.667")
-    low, high = frocs["full"]["sets"]["ensemble"]["interval"]
+    low, high = frocs["full"].headline.interval
     assert told.interval == f"95 % interval {low:.3f} to {high:.3f}"
     assert told.protocol == (
         "Protocol nodulenet: nodules of 3 readers' marks or more (nodulenet/union/nearest/0.4),"
         " over the scans that have one (2 scans with 3 nodules)."
     )
-    assert told.facts[0] == "sensitivity at 1 false positive a scan: 0.667"
+    assert told.facts[0] == "sensitivity at 1 false positive per scan: 0.667"
     assert told.facts[1] == "2 of 3 nodules were hit by a mark"
-    # One false positive comes first over three scans: nothing below 1/3 a scan, 2/3 above.
+    # One false positive comes first over three scans: nothing below 1/3 per scan, 2/3 above.
     assert told.facts[3].startswith("over all 3 scans, those without nodules too: CPM 0.476")
     published = rows(told.published)
     assert len(published) == 6
@@ -87,14 +91,14 @@ def test_caveats_name_what_does_not_compare(frocs):
     assert "synthetic" in told(synthetic=3)
     assert "positions and diameters alone" in told(outlined=False)
     assert "No evaluated stage segments" in told(branches={"full": ["ncs", "dfps"]})
-    given = frocs | {"full": frocs["full"] | {"given_folds": {"fold0": "full", "fold1": "ncs"}}}
+    given = frocs | {"full": replace(frocs["full"], given_folds={"fold0": "full", "fold1": "ncs"})}
     text = " ".join(caveats(ABOUT, given))
     assert "Stage full: the weights of fold0, fold1 (of stage ncs) were given" in text
 
 
 def test_the_challenge_s_protocol_is_said(tmp_path):
     sources = small_report.build(tmp_path, "luna16")
-    froc = json.loads(sources.froc["full"].read_text())
+    froc = read_froc(sources.froc["full"])
     assert "over the 2 of its 3 listed scans that were used" in protocol_text(froc)
     told = headline(ABOUT, {"full": froc}, read_ablation(sources.ablation))
     assert "Only 2 of the challenge's 3 scans were scored" in " ".join(told.caveats)
@@ -106,8 +110,8 @@ def test_the_challenge_s_protocol_is_said(tmp_path):
 
 def test_undefined_scores_are_dashes(frocs, sources):
     empty = {"cpm": None, "interval": [None, None], "sensitivity": [None] * 7, "nodules": 0}
-    sets = {name: held | empty for name, held in frocs["full"]["sets"].items()}
-    froc = frocs["full"] | {"sets": sets}
+    sets = {name: replace(held, **empty) for name, held in frocs["full"].sets.items()}
+    froc = replace(frocs["full"], sets=sets)
     told = headline(ABOUT, {"full": froc}, read_ablation(sources.ablation))
     assert (told.cpm, told.interval) == ("-", "")
     assert set(sensitivity_table({"full": froc}).rows[0][2:10]) == {"-"}
@@ -130,7 +134,7 @@ def test_stages_masks_and_folds(sources, frocs):
     readers = json.loads(sources.readers.read_text())
     table = segmentation_table(frocs, readers)
     masks = rows(table)
-    means = frocs["full"]["segmentation"]
+    means = frocs["full"].segmentation
     assert masks["full, nodules found",][:2] == ["2 of 3", f"{means['dice_found']:.3f}"]
     # The mask of s0 is exact and s1's is not, so that the mean is above a half; s0's second
     # nodule has none.
@@ -186,7 +190,7 @@ def test_nodules_by_size_and_level():
         "a": groups(("nodule", 3, 6.0), ("below_level", 1, 5.9), ("small", 0, -1.0)),
         "b": groups(("nodule", 4, 31.0), ("nodule", 4, 9.9)),
     }
-    table = nodule_table(findings, outlined=True)
+    table = size_table(findings, outlined=True)
     assert rows(table) == {
         ("under 6 mm",): ["1", "0", "0", "0", "0"],
         ("6 to 10 mm",): ["0", "0", "1", "1", "2"],
@@ -196,7 +200,7 @@ def test_nodules_by_size_and_level():
         ("all",): ["1", "0", "1", "2", "3"],
     }
     listed = {"a": groups(("nodule", 4, 10.0), ("nodule", 4, -1.0))}
-    assert rows(nodule_table(listed, outlined=False)) == {
+    assert rows(size_table(listed, outlined=False)) == {
         ("under 6 mm",): ["0"],
         ("6 to 10 mm",): ["0"],
         ("10 to 20 mm",): ["1"],
@@ -205,7 +209,7 @@ def test_nodules_by_size_and_level():
         ("size not given",): ["1"],
         ("all",): ["2"],
     }
-    assert rows(nodule_table({"a": groups()}, outlined=True))["all",] == ["0"] * 5
+    assert rows(size_table({"a": groups()}, outlined=True))["all",] == ["0"] * 5
 
 
 def test_scanners_and_spacing():
@@ -231,8 +235,8 @@ def test_what_was_cut_and_what_reached_no_scan_is_told_where_there_is_any(source
     assert not any("cut" in line or "row" in line or "annotations" in line for line in plain)
     told = manifest.assign(annotations=["a.csv", "a.csv", ""], rows_matched=[3, 3, 0])
     told["rows_unmatched"] = [1, 1, 0]
-    scored = froc["sets"]["ensemble"] | {"marks_cut": 130, "scans_cut": 2}
-    cut = froc | {"sets": froc["sets"] | {"ensemble": scored}}
+    scored = replace(froc.headline, marks_cut=130, scans_cut=2)
+    cut = replace(froc, sets={"ensemble": scored})
     assert [line for line in count_lines(told, cut) if line not in plain] == [
         "a.csv: 3 rows of scans of the table, 1 of other series, not used.",
         "1 scan without annotations, so without nodules.",

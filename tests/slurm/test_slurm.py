@@ -128,7 +128,7 @@ def test_a_cancelled_training_is_tried_again_with_more_memory(slurm_run: Run) ->
 def test_a_cancelled_training_ends_as_one_that_was_not(slurm_run: Run, tmp_path: Path) -> None:
     log = (slurm_run.clone / "logs/tiny/train/fold0_full.log").read_text()
     assert "resumed after" in log
-    alone = Path(shutil.copytree(slurm_run.clone, tmp_path / "clone"))
+    alone = Path(shutil.copytree(slurm_run.clone, tmp_path / "clone", symlinks=True))
     shutil.rmtree((alone / WEIGHTS).parent)
     running.run(alone, "--cores", "2", "--set-threads", "train=2", "--", WEIGHTS)
     assert "resumed" not in (alone / "logs/tiny/train/fold0_full.log").read_text()

@@ -11,7 +11,6 @@ import running
 import tiny
 
 RESULTS = "results/tiny"
-STAGES = tiny.CONFIG["train"]["stages"]
 
 
 def with_train(**changes: Any) -> dict[str, Any]:
@@ -26,64 +25,16 @@ def with_train(**changes: Any) -> dict[str, Any]:
             "config.yaml: train.batchh: there is no such key, did you mean batch?",
         ),
         (
-            with_train(stages={"full": {"epochs": 1, "branches": ["ncs", "sr"]}}),
-            "config.yaml: train.stages.full.branches: ['ncs', 'sr'] is not one of",
-        ),
-        (
-            {"inference": {"tile": 192, "halo": 96}},
-            "config.yaml: inference.tile: 192 is not above twice inference.halo, 96",
-        ),
-        (
-            {"preprocess": {"hu_window": [600, -1200]}},
-            "config.yaml: preprocess.hu_window: 600 is not below -1200",
-        ),
-        (
-            {"froc": {"protocol": "luna16"}},
-            "config.yaml: froc.protocol is luna16, which needs froc.luna16: the folder that holds",
-        ),
-        (
             {"froc": {"protocol": "luna16", "luna16": "data"}},
-            "config.yaml: froc.luna16: data/annotations.csv does not exist",
-        ),
-        (with_train(batch="4"), "config.yaml: train.batch: '4' is not of type 'integer'"),
-        (with_train(evaluate=["ful"]), "config.yaml: train.evaluate: there is no stage 'ful'"),
-        (
-            with_train(stages={**STAGES, "full": {**STAGES["full"], "after": "nsc"}}),
-            "config.yaml: train.stages.full.after: there is no stage 'nsc'",
-        ),
-        (
-            with_train(stages={**STAGES, "ncs": {**STAGES["ncs"], "after": "full"}}),
-            "train.stages.ncs.after: a circle, 'full' comes after 'ncs' already",
+            "config.yaml: froc.luna16: there is no data/annotations.csv, no data/annotations_excl",
         ),
         (
             {"annotations": "table"},
             "config.yaml: train.stages.full.branches: sr learns from outlines",
         ),
         (
-            {"weights": {"ful": {"fold0": "scans.tsv"}}},
-            "config.yaml: weights.ful: there is no stage 'ful'",
-        ),
-        (
-            {"weights": {"full": {"fold2": "scans.tsv"}}},
-            "config.yaml: weights.full.fold2: there is no such fold, folds.number is 2",
-        ),
-        (
             {"weights": {"full": {"fold0": "none.pt"}}},
             "config.yaml: weights.full.fold0: there is no file none.pt",
-        ),
-        (
-            {"weights": {"full": {"1": "scans.tsv"}}},
-            "config.yaml: weights.full: '1' does not match",
-        ),
-        (
-            with_train(stages={**STAGES, "ncs_only": STAGES["ncs"]})
-            | {"weights": {"ncs_only": {"fold0": "scans.tsv"}}},
-            "config.yaml: weights.ncs_only.fold0: no stage of train.evaluate needs it",
-        ),
-        (
-            with_train(evaluate=["full"])
-            | {"weights": {"full": {"fold0": "scans.tsv"}, "ncs": {"fold0": "scans.tsv"}}},
-            "config.yaml: weights.ncs.fold0: no stage of train.evaluate needs it",
         ),
     ],
 )
@@ -92,33 +43,28 @@ def test_faults_of_the_config(fresh: Path, changes: dict[str, Any], message: str
     assert message in running.fail(fresh, "--dry-run")
 
 
-@pytest.mark.parametrize("slip", ["1_0", "0x10", "010", ".nan", ".inf", "1:30"])
-def test_a_config_holds_plain_numbers(fresh: Path, slip: str) -> None:
+def test_a_stage_that_is_asked_for_by_name_needs_outlines_too(fresh: Path) -> None:
+    running.configure(fresh, annotations="table", **with_train(evaluate=["ncs"]))
+    target = f"{RESULTS}/fold0/full/weights.pt"
+    message = "config.yaml: train.stages.full.branches: sr learns from outlines"
+    assert message in running.fail(fresh, "--dry-run", target)
+
+
+def test_a_config_holds_plain_numbers(fresh: Path) -> None:
     config = fresh / "config.yaml"
-    text, replaced = re.subn(r"\blr: \S+", f"lr: {slip}", config.read_text())
+    text, replaced = re.subn(r"\blr: \S+", "lr: 1_0", config.read_text())
     assert replaced
     config.write_text(text)
-    line = next(k for k, line in enumerate(text.splitlines(), 1) if slip in line)
+    line = next(k for k, line in enumerate(text.splitlines(), 1) if "1_0" in line)
     printed = running.fail(fresh, "--dry-run")
-    assert f"config.yaml: line {line}: {slip} is not a plain number" in printed
+    assert f"config.yaml: line {line}: 1_0 is not a plain number" in printed
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("lung_mask", "lungs", "scans.tsv: line 2: lung"),
-        (
-            "lungs.mhd\n1.2.826.3",
-            "lungs.mhd\tP9\n1.2.826.3",
-            "scans.tsv: line 3: not as many cells",
-        ),
-        (
-            tiny.SERIES[1] + "\t",
-            tiny.SERIES[0] + "\t",
-            "scans.tsv: scan 1.2.826.1 is listed more than once",
-        ),
         ("data/1.2.826.2.mhd", "data/none.mhd", "scans.tsv: data/none.mhd does not exist"),
-        (tiny.SERIES[2] + "\t", "../up\t", "scans.tsv: line 4: series_uid: '../up' does not match"),
+        (tiny.SERIES[2] + "\t", "../up\t", "scans.tsv: line 4: series_uid '../up' is not a UID"),
     ],
 )
 def test_faults_of_the_scan_table(fresh: Path, old: str, new: str, message: str) -> None:
@@ -127,6 +73,7 @@ def test_faults_of_the_scan_table(fresh: Path, old: str, new: str, message: str)
     assert message in running.fail(fresh, "--dry-run")
 
 
+@pytest.mark.slow
 def test_a_bad_scan_fails_or_is_left_out(fresh: Path) -> None:
     bad = tiny.SERIES[2]
     raw = fresh / f"data/{bad}.raw"
@@ -153,6 +100,7 @@ def test_a_bad_scan_fails_or_is_left_out(fresh: Path) -> None:
     assert kept.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_corrupt_checkpoint_is_set_aside(first_run: Path, finished: Path) -> None:
     stage = finished / RESULTS / "fold0/full"
     (stage / "weights.pt").unlink()
@@ -166,6 +114,7 @@ def test_a_corrupt_checkpoint_is_set_aside(first_run: Path, finished: Path) -> N
     assert running.same_weights(first_run / weights, finished / weights)
 
 
+@pytest.mark.slow
 def test_the_shipped_configs_plan_a_run(fresh: Path) -> None:
     root = Path(__file__).parents[2]
     for name in ("config.yaml", "lidc.yaml", "luna16.yaml", "released.yaml"):

@@ -4,14 +4,16 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pytest
 import running
 import tiny
 
 
+@pytest.mark.slow
 def test_a_cohort_without_outlines(finished: Path) -> None:
     # A copy of the finished run, because its loops are compiled.
     tiny.write_boxes(finished)
-    running.run(finished, "--configfile", "boxes.yaml")
+    running.run(finished, "--configfile", "config.yaml", "boxes.yaml")
     results = finished / "results/boxes"
     manifest = pd.read_csv(results / "manifest.tsv", sep="\t")
     assert manifest["n_nodules"].tolist() == manifest["n_kept"].tolist() == [2, 1]

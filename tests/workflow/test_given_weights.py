@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
+import pytest
 import running
 import tiny
 
@@ -36,6 +37,7 @@ def give(clone: Path, stage: str) -> None:
     tiny.write_config(clone, tiny.CONFIG | {"train": train, "weights": weights})
 
 
+@pytest.mark.slow
 def test_a_given_fold_is_predicted_and_not_trained(first_run: Path, finished: Path) -> None:
     give(finished, "full")
     assert running.plan(finished) == USED | {

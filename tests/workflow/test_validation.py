@@ -34,6 +34,7 @@ def test_the_cpm_of_scans_is_what_the_evaluation_says_of_them(
     assert cpm == pytest.approx(froc["sets"]["ensemble"]["folds"][str(fold)]["cpm"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_training_that_is_watched(fresh: Path) -> None:
     over = {
         "folds": {"validation": 0.5},

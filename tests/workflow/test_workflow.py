@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import psutil
+import pytest
 import running
 import tiny
 
@@ -107,9 +108,12 @@ def test_a_deleted_fold_alone_is_made_again(first_run: Path, finished: Path) -> 
     assert not any("scan 1." in job for job in jobs)
 
 
+@pytest.mark.slow
 def test_an_edit_reruns_the_rules_it_decides(finished: Path) -> None:
+    package = running.own_package(finished)
+
     def edited(module: str) -> set[str]:
-        path = finished / "nodulenet" / module
+        path = package / module
         source = path.read_text()
         path.write_text(source + "\nEDITED = True\n")
         jobs = running.plan(finished)
@@ -122,10 +126,13 @@ def test_an_edit_reruns_the_rules_it_decides(finished: Path) -> None:
     jobs = edited("training/engine.py")
     assert {f"train stage ncs without fold {k}" for k in (0, 1)} <= jobs
     assert not any("scan 1." in job for job in jobs)
-    assert {f"preprocess scan {series}" for series in tiny.SERIES} <= edited("imaging/hull.py")
+    assert {f"preprocess scan {series}" for series in tiny.SERIES} <= edited(
+        "imaging/preprocess.py"
+    )
     assert running.plan(finished) == set()
 
 
+@pytest.mark.slow
 def test_the_challenge_s_protocol_scores_the_same_predictions(finished: Path) -> None:
     head = "seriesuid,coordX,coordY,coordZ,diameter_mm\n"
     official = {
@@ -164,6 +171,7 @@ def test_another_stage_leaves_the_trained_ones_alone(finished: Path) -> None:
     assert jobs == {f"train stage ncs_only without fold {k}" for k in (0, 1)}
 
 
+@pytest.mark.slow
 def test_a_killed_training_resumes_to_the_same_weights(first_run: Path, finished: Path) -> None:
     stage = finished / RESULTS / "fold0/full"
     shutil.rmtree(stage)
@@ -188,6 +196,7 @@ def test_a_killed_training_resumes_to_the_same_weights(first_run: Path, finished
     assert epochs == pd.read_csv(uninterrupted.parent / "history.csv")["epoch"].tolist()
 
 
+@pytest.mark.slow
 def test_a_stage_trained_beside_the_workflow_counts_as_made(finished: Path) -> None:
     stage = f"{RESULTS}/fold0/full"
     shutil.rmtree(finished / stage)
@@ -201,6 +210,7 @@ def test_a_stage_trained_beside_the_workflow_counts_as_made(finished: Path) -> N
     assert not any(job.startswith("train") for job in jobs)
 
 
+@pytest.mark.slow
 def test_the_report_holds_the_figures(finished: Path, tmp_path: Path) -> None:
     running.run(finished, "--report", str(tmp_path / "report.zip"))
     held = {}

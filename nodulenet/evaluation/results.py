@@ -1,0 +1,237 @@
+"""A FROC as it is written down: froc.json, typed, and the rows of froc.csv."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nodulenet.evaluation.bootstrap import CURVE_RATES, Difference, Interval
+from nodulenet.evaluation.froc import (
+    RATES,
+    Froc,
+    Readout,
+    average_precision,
+    operating_thresholds,
+    read_curve,
+)
+from nodulenet.evaluation.matching import MARKS_PER_SCAN, Outcomes
+from nodulenet.evaluation.tables import Stamp, json_values
+from nodulenet.files import InputError, own_artefact, read_json
+
+ENSEMBLE = "ensemble"
+SHOWN = (ENSEMBLE, "dfps", "ncs", "submission", "against")
+Number = float | None
+Span = tuple[Number, Number]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The scores of one result set, as plain values; what is undefined without nodules is None.
+
+    interval: of the CPM; sensitivity_interval: of the seven operating points. thresholds: the
+    lowest probabilities with at most the rates' false positives per scan. curve: rate, sensitivity,
+    low and high at 97 rates from 1/8 to 8, for a figure. folds: the same of each fold by itself,
+    None where there are none.
+    """
+
+    cpm: Number
+    interval: Span
+    average_precision: Number
+    rates: Sequence[float]
+    sensitivity: Sequence[Number]
+    thresholds: Sequence[Number]
+    sensitivity_interval: Sequence[Sequence[Number]]
+    nodules: int
+    found: int
+    false_positives: int
+    on_excluded: int
+    marks_cut: int
+    scans_cut: int
+    scans: int
+    curve: Mapping[str, Sequence[Number]]
+    folds: "Mapping[str, Summary] | None" = None
+
+    def plain(self) -> dict[str, Any]:
+        """The values as they are written into JSON."""
+        content = asdict(replace(self, folds=None))
+        del content["folds"]
+        if self.folds is not None:
+            content["folds"] = {name: fold.plain() for name, fold in self.folds.items()}
+        return content
+
+    @property
+    def cut_text(self) -> str:
+        """What the limit of marks per scan removed; "" if nothing."""
+        if not self.marks_cut:
+            return ""
+        return (
+            f"{self.marks_cut} marks cut in {self.scans_cut} scans: of more than"
+            f" {MARKS_PER_SCAN} in a scan only those above the {MARKS_PER_SCAN + 1}st count"
+        )
+
+    def detail_lines(self) -> list[str]:
+        """Average precision with its hit rule, and the marks that were cut."""
+        value = "undefined" if self.average_precision is None else f"{self.average_precision:.4f}"
+        rule = (
+            "hits as for the CPM; further marks on a nodule and marks on excluded findings left out"
+        )
+        return [f"average precision {value} ({rule})", *([self.cut_text] if self.cut_text else [])]
+
+
+@dataclass(frozen=True)
+class FrocFile:
+    """The content of a froc.json.
+
+    sets: name -> scores, over the headline's scans; all_scans: the same over all scans under the
+    protocol nodulenet. listed: scans of the challenge's list, not_listed: scans of the cohort that
+    are not on it; without_nodules: scans without a nodule (each None where it does not apply).
+    left_out: bad scans of the manifest. given_folds: fold -> stage whose weights were given.
+    segmentation: means of the masks' scores, None without masks. From `nodulenet froc`, the sets
+    are `submission` and `against`, files their names, unmarked their numbers of scans without a
+    mark, and difference the CPM of the first less that of the second, with its interval.
+    """
+
+    protocol: str
+    denominator: str
+    readout: Readout
+    bootstrap: int
+    stamp: Stamp
+    sets: Mapping[str, Summary]
+    all_scans: Mapping[str, Summary] = field(default_factory=dict)
+    listed: int | None = None
+    not_listed: int | None = None
+    without_nodules: int | None = None
+    left_out: int = 0
+    given_folds: Mapping[str, str] = field(default_factory=dict)
+    segmentation: Mapping[str, Any] | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    unmarked: Mapping[str, int] = field(default_factory=dict)
+    difference: tuple[Number, Span] | None = None
+
+    @property
+    def headline(self) -> Summary:
+        """The scores of the set `ensemble`."""
+        return self.sets[ENSEMBLE]
+
+    @property
+    def shown(self) -> dict[str, Summary]:
+        """The sets to show; without a second branch the ensemble is the candidates' own."""
+        if ENSEMBLE in self.sets and "dfps" not in self.sets:
+            return {"ncs": self.sets["ncs"]}
+        return {name: self.sets[name] for name in SHOWN if name in self.sets}
+
+
+def read_froc(path: Path) -> FrocFile:
+    """Read froc.json of a stage or of `nodulenet froc`.
+
+    Raises `CorruptArtefact` naming a file that is missing, damaged or no froc.json.
+    """
+    content = read_json(path)
+    with own_artefact(path):
+        if content.get("protocol") not in ("nodulenet", "luna16"):
+            raise InputError(f"{path}: no froc.json: protocol is missing or unknown")
+        common = {
+            "protocol": content["protocol"],
+            "denominator": content["denominator"],
+            "readout": content["readout"],
+            "bootstrap": content["bootstrap"],
+            "stamp": Stamp(**content["stamp"]),
+        }
+        if "sets" not in content:
+            return FrocFile(**common, **_submissions(content, path))
+        return FrocFile(
+            **common,
+            sets=_summaries(content["sets"], path),
+            all_scans=_summaries(content.get("all_scans", {}), path),
+            listed=content.get("listed"),
+            not_listed=content.get("scans_not_listed"),
+            without_nodules=content.get("scans_without_nodules"),
+            left_out=content["scans_left_out"],
+            given_folds=content["given_folds"],
+            segmentation=content["segmentation"],
+        )
+
+
+def _submissions(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    """What a froc.json of `nodulenet froc` holds beside what every froc.json does."""
+    parts = {"submission": content}
+    if "against" in content:
+        parts["against"] = content["against"]
+    difference = content.get("against", {}).get("difference")
+    return {
+        "sets": _summaries(parts, path),
+        "files": {name: part["predictions"] for name, part in parts.items()},
+        "unmarked": {name: part["scans_without_marks"] for name, part in parts.items()},
+        "difference": difference and (difference["cpm"], tuple(difference["interval"])),
+    }
+
+
+def _summaries(sets: dict[str, dict[str, Any]], path: Path) -> dict[str, Summary]:
+    return {name: _summary(values, path, name) for name, values in sets.items()}
+
+
+def _summary(values: dict[str, Any], path: Path, name: str) -> Summary:
+    needed = [one.name for one in fields(Summary) if one.name != "folds"]
+    if missing := sorted(set(needed) - set(values)):
+        raise InputError(f"{path}: result set {name} lacks {', '.join(missing)}")
+    parts = values.get("folds")
+    folds = None if parts is None else _summaries(parts, path)
+    own = {key: values[key] for key in needed} | {"interval": tuple(values["interval"])}
+    return Summary(**own, folds=folds)
+
+
+def summarize(result: Froc, outcomes: Outcomes, interval: Interval) -> Summary:
+    """The scores of a FROC as plain values."""
+    events = result.events
+    curve = read_curve(result.rate, result.recall, CURVE_RATES, result.readout)
+    return Summary(
+        cpm=json_values(result.cpm),
+        interval=span(interval.cpm),
+        average_precision=json_values(average_precision(events)),
+        rates=RATES.tolist(),
+        sensitivity=json_values(result.sensitivity),
+        thresholds=json_values(operating_thresholds(events, result.rate, RATES)),
+        sensitivity_interval=json_values(interval.sensitivity),
+        nodules=int(events.nodules.sum()),
+        found=events.found,
+        false_positives=events.false_positives,
+        on_excluded=outcomes.on_excluded,
+        marks_cut=outcomes.marks_cut,
+        scans_cut=outcomes.scans_cut,
+        scans=len(events.nodules),
+        curve={
+            "rate": CURVE_RATES.tolist(),
+            "sensitivity": json_values(curve),
+            "low": json_values(interval.curve[:, 0]),
+            "high": json_values(interval.curve[:, 1]),
+        },
+    )
+
+
+def span(ends: NDArray[np.float64]) -> Span:
+    """The ends (2,) of an interval as plain values."""
+    low, high = json_values(ends)
+    return low, high
+
+
+def summarize_difference(difference: Difference) -> dict[str, Any]:
+    """Plain values for JSON of a paired difference; what is undefined is None."""
+    return {
+        "cpm": json_values(difference.cpm),
+        "interval": json_values(difference.interval),
+        "rates": RATES.tolist(),
+        "sensitivity": json_values(difference.sensitivity),
+        "sensitivity_interval": json_values(difference.sensitivity_interval),
+    }
+
+
+def cpm_text(cpm: Number, interval: Span, digits: int = 3) -> str:
+    """A CPM, or a difference of CPMs, with its interval."""
+    if cpm is None:
+        return "undefined"
+    low, high = interval
+    known = "" if low is None else f" [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{cpm:.{digits}f}{known}"

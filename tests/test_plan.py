@@ -1,0 +1,108 @@
+"""What a run needs beside its scans, what the stamp's hash covers, how given weights are named."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nodulenet.files import InputError
+from nodulenet.plan import (
+    CHALLENGE,
+    challenge_files,
+    given_folds,
+    missing_weights,
+    origin,
+    training_of,
+)
+from nodulenet.settings import FrocSettings, Settings
+
+
+def settings(**changes: Any) -> Settings:
+    return Settings.model_validate({"cohort": "a", "scans": "a.tsv", **changes})
+
+
+def luna16(folder: Path) -> FrocSettings:
+    return FrocSettings(protocol="luna16", luna16=str(folder))
+
+
+def digest(own: Settings) -> str:
+    return str(origin(own, challenge_files(own.froc))["config"])
+
+
+@pytest.fixture
+def lists(tmp_path: Path) -> Path:
+    for folder in ("one", "same"):
+        (tmp_path / folder).mkdir()
+        for name in CHALLENGE:
+            (tmp_path / folder / name).write_text(name)
+    return tmp_path
+
+
+def test_the_challenge_s_tables_may_be_packed(lists: Path) -> None:
+    (lists / "one" / CHALLENGE[1]).rename(lists / "one" / f"{CHALLENGE[1]}.gz")
+    found = challenge_files(luna16(lists / "one"))
+    assert [path.name for path in found] == [CHALLENGE[0], f"{CHALLENGE[1]}.gz", CHALLENGE[2]]
+    assert challenge_files(FrocSettings(luna16="nowhere")) == []
+
+
+def test_missing_tables_are_named(lists: Path) -> None:
+    for name in CHALLENGE[1:]:
+        (lists / "one" / name).unlink()
+    with pytest.raises(InputError) as error:
+        challenge_files(luna16(lists / "one"))
+    gone = [lists / "one" / name for name in CHALLENGE[1:]]
+    assert str(error.value) == f"froc.luna16: there is no {gone[0]}, no {gone[1]}"
+    with pytest.raises(InputError, match=r"^froc.luna16: is needed by protocol luna16: the folder"):
+        challenge_files(FrocSettings(protocol="luna16"))
+
+
+def test_the_hash_covers_the_content_of_the_lists_and_not_their_path(lists: Path) -> None:
+    first = digest(settings(froc=luna16(lists / "one")))
+    own = settings(froc=luna16(lists / "same"))
+    assert digest(own) == first
+    seen = {first}
+    for name in CHALLENGE:
+        (lists / "same" / name).write_text("another")
+        seen.add(digest(own))
+    assert len(seen) == 4
+
+
+def test_the_hash_covers_the_normalised_path_of_given_weights() -> None:
+    def of(path: str, fold: str = "fold0") -> str:
+        return digest(settings(weights={"full": {fold: path}}))
+
+    first = of("w/a.pt")
+    assert of("./w//a.pt") == first
+    assert len({first, of("w/b.pt"), of("w/a.pt", "fold1"), digest(settings())}) == 4
+
+
+def test_the_hash_covers_what_can_change_a_result_alone() -> None:
+    first = digest(settings())
+    same = {"cohort": "b", "on_bad_scan": "skip", "train": {"device": "cpu", "gpus": 4}}
+    assert digest(settings(**same)) == first
+    assert digest(settings(train={"seed": 1})) != first
+    assert digest(settings(consensus={"level": 2})) != first
+
+
+def test_the_stamp_names_the_consensus() -> None:
+    told = origin(settings(consensus={"level": 2, "protocol": "strict"}), [])
+    assert (told["consensus"], told["level"]) == ("strict/union/nearest/0.4", 2)
+    boxes = {"annotations": "table", "train": {"evaluate": ["dfps_only"]}}
+    given = origin(settings(**boxes), [])
+    assert (given["consensus"], given["level"]) == ("given", None)
+    # Nobody's outlines are counted.
+    assert origin(settings(**boxes, consensus={"level": 1}), []) == given
+
+
+def test_given_folds_are_named(tmp_path: Path) -> None:
+    weights = {"full": {"fold0": "a.pt"}, "ncs": {"fold2": "b.pt", "fold0": str(tmp_path)}}
+    own = settings(weights=weights)
+    assert given_folds(own, "full") == {"fold0": "full", "fold2": "ncs"}
+    assert training_of(own, "full") == "ncs > dfps > full; given: fold0, fold2 (ncs)"
+    assert training_of(own, "ncs") == "ncs; given: fold0, fold2"
+    assert training_of(settings(), "dfps") == "ncs > dfps"
+    assert missing_weights(own) == [
+        ("weights.full.fold0", "a.pt"),
+        ("weights.ncs.fold2", "b.pt"),
+        ("weights.ncs.fold0", str(tmp_path)),  # a folder
+    ]
