@@ -23,8 +23,8 @@ import numpy as np
 
 from benchmarks.timing import print_machine
 from nodulenet.imaging import Volume, write_scan
-from nodulenet.training.crops import Augmentation
-from nodulenet.training.dataset import Sample, TrainingScan, draw_sample, load_scan
+from nodulenet.settings import TrainingSettings
+from nodulenet.training.dataset import Sample, TrainingScan, cut_sample, load_scan
 
 NODULE = 12
 """Side of the cube in every scan, voxels."""
@@ -134,7 +134,7 @@ def timed_cut(scans: list[TrainingScan]) -> float:
     """Cut the augmented crop of every scan's nodule, the same ones at every call."""
     rng = np.random.default_rng(0)
     samples = [Sample(number, 0) for number in range(len(scans))]
-    cuts = [partial(draw_sample, scans, k, 128, Augmentation(), 170, rng) for k in samples]
+    cuts = [partial(cut_sample, scans, k, TrainingSettings(), rng) for k in samples]
     return in_turn(cuts)[0]
 
 

@@ -178,3 +178,17 @@ def sha256(path: Path | str) -> str:
     """SHA-256 of a file as a hexadecimal string."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def workflow_folder(package: Path = Path(__file__).parent) -> Path:
+    """The folder that holds Snakefile, rules and config files: the wheel's, else the clone's root.
+
+    Raises `InputError` where there is neither.
+    """
+    for folder in (package / "workflow", package.parent):
+        if (folder / "Snakefile").is_file() and (folder / "rules").is_dir():
+            return folder
+    raise InputError(
+        f"{package}: the workflow is neither in it nor beside it: install the wheel, or a clone"
+        " with pip install -e"
+    )

@@ -7,17 +7,17 @@ import pytest
 
 from nodulenet.files import InputError, read_json, sha256
 from nodulenet.model import NoduleNet
-from nodulenet.model.given import check_given
+from nodulenet.model.compatibility import Use, check_given_weights
 from nodulenet.model.weights import Provenance, save_weights
+from nodulenet.settings import ModelSettings, PreprocessSettings, TrainingSettings
 
-PREPROCESS = {"grid": "world", "hu_window": [-1200, 600], "pad_value": 170}
+SMALL = ModelSettings(width=0.1)
 BRANCHES = ["ncs", "dfps"]
 
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
-    preprocess = PREPROCESS | {"hu_window": (-1200.0, 600.0)}
-    provenance = Provenance({"width": 0.1}, ("ncs", "dfps"), preprocess, "small", 2, 9, {})
+    provenance = Provenance(TrainingSettings(model=SMALL), ("ncs", "dfps"), "small", 2, 9)
     save_weights(NoduleNet(width=0.1), provenance, tmp_path / "a.pt")
     return tmp_path / "a.pt"
 
@@ -26,11 +26,14 @@ def check(
     weights: Path, branches: Any = BRANCHES, fold: int = 2, model: Any = None, **changes: Any
 ) -> Any:
     output = weights.with_name("given.json")
-    check_given(weights, branches, fold, PREPROCESS | changes, model, output)
+    use = Use(branches, fold, PreprocessSettings.model_validate(changes), model)
+    check_given_weights(weights, use, output)
     return read_json(output)
 
 
-def test_what_was_given_is_noted(weights: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_record_of_given_weights_is_written(
+    weights: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     assert check(weights) == {
         "file": str(weights),
         "sha256": sha256(weights),
@@ -38,11 +41,11 @@ def test_what_was_given_is_noted(weights: Path, caplog: pytest.LogCaptureFixture
         "fold": 2,
         "epochs": 9,
         "branches": BRANCHES,
-        "model": {"width": 0.1},
+        "model": {"width": 0.1, "dfps_features": "enc2"},
         "imported_from": None,
     }
     assert not caplog.text
-    assert check(weights, model={"width": 0.1})["model"] == {"width": 0.1}
+    assert check(weights, model=SMALL)["model"]["width"] == 0.1
     assert check(weights, branches=["ncs"])["branches"] == BRANCHES  # a stage may use a part
 
 
@@ -51,14 +54,15 @@ def test_what_was_given_is_noted(weights: Path, caplog: pytest.LogCaptureFixture
     [
         ({"grid": "corners"}, "preprocess.grid: world, but this cohort is prepared with corners"),
         ({"hu_window": [-1000, 600]}, "preprocess.hu_window: [-1200.0, 600.0], but"),
-        ({"resample": False}, "preprocess.resample: None, but this cohort is prepared with False"),
+        ({"resample": False}, "preprocess.resample: True, but this cohort is prepared with False"),
         (
             {"branches": ["ncs", "dfps", "sr"]},
             "has the branches ncs, dfps, but the stage that it is given for has sr too",
         ),
         (
-            {"model": {"width": 0.2}},
-            "is a network of {'width': 0.1}, but the config's section model says {'width': 0.2}",
+            {"model": ModelSettings(width=0.2)},
+            "is a network of {'width': 0.1, 'dfps_features': 'enc2'}, but the config's section"
+            " model says {'width': 0.2, ",
         ),
     ],
 )
@@ -72,6 +76,8 @@ def test_another_preparation_or_stage_is_refused(
     assert not weights.with_name("given.json").exists()
 
 
-def test_weights_of_another_fold_are_told(weights: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_weights_of_another_fold_are_warned_of(
+    weights: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     check(weights, fold=1)
     assert f"{weights}: trained without fold 2, used for fold 1" in caplog.text

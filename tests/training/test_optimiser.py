@@ -11,8 +11,7 @@ import torch
 from nodulenet.model import NoduleNet
 from nodulenet.training import train as train_module
 from nodulenet.training import train_stage
-from nodulenet.training.settings import Optimisation
-from nodulenet.training.warmup import parameter_groups, set_rate, warm_up
+from nodulenet.training.optimiser import parameter_groups, set_rate, warm_up
 
 ALL = ["ncs", "dfps", "sr"]
 
@@ -59,7 +58,7 @@ def rates(warmup: int, done: int, steps: int) -> list[tuple[float, float]]:
     old, new = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
     groups = [{"params": [old], "new": False}, {"params": [new], "new": True}]
     optimiser = torch.optim.SGD(groups, 0.5)
-    warm_up(optimiser, Optimisation(warmup=warmup), done)
+    warm_up(optimiser, warmup, done)
     seen = []
     for step in range(steps):
         set_rate(optimiser, 0.8 if step < 4 else 0.08)
@@ -91,7 +90,7 @@ def test_a_killed_stage_goes_on_with_the_same_rates(
     cohort = small_training.write_cohort(tmp_path)
     settings = copy.deepcopy(small_training.SETTINGS)
     settings["train"]["warmup"] = 4  # an epoch has two steps
-    train_stage(*cohort, 1, "ncs", settings, {}, tmp_path / "whole", threads=1)
+    train_stage(small_training.job(cohort, "ncs", tmp_path / "whole", settings), threads=1)
     real, seen = train_module.one_epoch, []
 
     def killed(*args: Any) -> Any:
@@ -102,8 +101,8 @@ def test_a_killed_stage_goes_on_with_the_same_rates(
 
     monkeypatch.setattr(train_module, "one_epoch", killed)
     with pytest.raises(KeyboardInterrupt):
-        train_stage(*cohort, 1, "ncs", settings, {}, tmp_path / "killed", threads=1)
-    train_stage(*cohort, 1, "ncs", settings, {}, tmp_path / "killed", threads=1)
+        train_stage(small_training.job(cohort, "ncs", tmp_path / "killed", settings), threads=1)
+    train_stage(small_training.job(cohort, "ncs", tmp_path / "killed", settings), threads=1)
     whole, resumed = (small_training.tensors(tmp_path / name) for name in ("whole", "killed"))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
@@ -111,8 +110,8 @@ def test_a_killed_stage_goes_on_with_the_same_rates(
 def test_a_warm_up_changes_what_is_learnt(tmp_path: Path) -> None:
     cohort = small_training.write_cohort(tmp_path)
     settings = copy.deepcopy(small_training.SETTINGS)
-    train_stage(*cohort, 1, "ncs", settings, {}, tmp_path / "without", threads=1)
+    train_stage(small_training.job(cohort, "ncs", tmp_path / "without", settings), threads=1)
     settings["train"]["warmup"] = 4
-    train_stage(*cohort, 1, "ncs", settings, {}, tmp_path / "with", threads=1)
+    train_stage(small_training.job(cohort, "ncs", tmp_path / "with", settings), threads=1)
     first, second = (small_training.tensors(tmp_path / name) for name in ("without", "with"))
     assert not torch.equal(first["ncs.logits.weight"], second["ncs.logits.weight"])

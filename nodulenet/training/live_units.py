@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from nodulenet.training.averaging import summed
+from nodulenet.training.accumulation import summed
 from nodulenet.training.distributed import Rank
 
 LAYERS = {"ncs_live": "ncs.body.1", "dfps_live_1": "dfps.body.1", "dfps_live_2": "dfps.body.3"}
 """Column of history.csv -> the ReLU whose units are counted."""
 
 CHANCE = math.log(2)
-"""Loss of a classifier of two classes, both counted alike, that tells nothing apart."""
+"""Loss of a classifier of two equally weighted classes that cannot tell them apart."""
 
 NEAR, FEWEST = 0.02, 5
-"""So near to `CHANCE` every step of an epoch must lie, and so many there must be, for a warning."""
+"""How near to `CHANCE` every step of an epoch must be, and how many steps, for a warning."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What a step sums over the parts of a batch, in one process or several.
+"""The sums over the parts of a batch, computed one after the other or by several processes.
 
 Gradients are summed by hand and not by DistributedDataParallel: a stage trains some of the
 branches, a micro-batch may have no crop to segment and a process no micro-batch at all, so which
@@ -6,15 +6,45 @@ parameters have a gradient is known only after the step. They are sent after the
 and not during it: the published network has 17 million parameters, 69 MB a step of 16 crops.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from nodulenet.model.objective import TERMS
 from nodulenet.training.distributed import Rank
+from nodulenet.training.feed import Part
 
 Sums = list[Tensor | None]
 """Sum of the gradients of each parameter of a network; None where there was no gradient."""
+
+
+def accumulate(
+    net: nn.Module,
+    parts: Sequence[Part],
+    backward: Callable[[Part], Mapping[str, Tensor]],
+    rank: Rank,
+) -> tuple[list[float], int]:
+    """Give a network the gradients of a batch; the batch's loss terms and crops.
+
+    parts: those of the batch that this process computes; backward: adds the gradients of one part
+    to the network's. Each part is normalised by its own statistics; the running ones become the
+    weighted mean of what each part alone would make of those before the step.
+    """
+    before = statistics_of(net)
+    after, sums = torch.zeros_like(before), Sums()
+    terms = dict.fromkeys(TERMS, 0.0)
+    for part in parts:
+        set_statistics(net, before)
+        for name, term in backward(part).items():
+            terms[name] += float(term)
+        sums = take_gradients(net, sums)
+        after += part.weight * statistics_of(net)
+    count = float(sum(len(part.images) for part in parts))
+    sums, after, totals = sum_over_ranks(net, sums, after, [*terms.values(), count], rank)
+    give_gradients(net, sums)
+    set_statistics(net, after)
+    return totals[:-1], round(totals[-1])
 
 
 def statistics_of(net: nn.Module) -> Tensor:
@@ -33,8 +63,8 @@ def set_statistics(net: nn.Module, values: Tensor) -> None:
 def take_gradients(net: nn.Module, sums: Sums) -> Sums:
     """Move the gradients of a network into sums, which may be empty.
 
-    On the CPU they are summed in double precision: a training on several processes rounds as
-    one that does it all. On a GPU, whose sums are not repeatable anyway, it would cost memory.
+    On the CPU they are summed in double precision, so that several processes round as one that
+    computes all parts. On a GPU, whose sums are not repeatable anyway, it would cost memory.
     """
     added: Sums = []
     parameters = list(net.parameters())

@@ -2,19 +2,19 @@
 
 import logging
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import small_training
 import torch
 
 from nodulenet.model import NoduleNet
 from nodulenet.training.distributed import Rank
 from nodulenet.training.engine import EpochResult
-from nodulenet.training.history import history_row, validation_columns
-from nodulenet.training.run import Run
-from nodulenet.training.stages import Stage
-from nodulenet.training.train import tell
-from nodulenet.training.units import live_share, mean_shares, stays_at_chance, watched
+from nodulenet.training.history import history_row, log_epoch
+from nodulenet.training.live_units import live_share, mean_shares, stays_at_chance, watched
+from nodulenet.training.stages import Run, Stage
 
 LN2 = math.log(2)
 
@@ -61,12 +61,13 @@ def test_dfps_learns_nothing_while_every_step_is_near_ln_2() -> None:
 
 def test_the_log_warns_of_it(caplog: pytest.LogCaptureFixture) -> None:
     stage = Stage("dfps", ["ncs", "dfps"], 15, 65, 200)
-    run = Run(stage, 2, {}, "", Path(), Rank(), None)
+    job = replace(small_training.job((Path(), Path()), "dfps", Path(), {}), fold=2)
+    run = Run(job, stage, Rank())
     for stuck in (False, True):
         result = EpochResult(1.0, {}, 9, 9, 1.0, 0.0, {"dfps_live_1": 0.04}, stuck)
-        row = history_row(stage, 3, 0.01, result, 1, 1) | validation_columns({})
+        row = history_row(run, 3, result, {})
         with caplog.at_level(logging.WARNING):
-            tell(run, 3, result, row)
+            log_epoch(run, 3, result, row)
         assert len(caplog.records) == stuck
     assert "fold 2 dfps epoch 3: dfps_class stayed near ln 2" in caplog.text
     assert "4 % of the units of its first layer live" in caplog.text

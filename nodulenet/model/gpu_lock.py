@@ -1,4 +1,4 @@
-"""GPUs of one machine, each for one training or prediction at a time."""
+"""Locks on the GPUs of one machine: each serves one training or prediction at a time."""
 
 import fcntl
 import logging
@@ -16,12 +16,12 @@ from nodulenet.files import InputError
 log = logging.getLogger(__name__)
 
 PAUSE = 2.0
-"""Seconds between two looks for a free device."""
+"""Seconds between two attempts to lock free devices."""
 
 
 @contextmanager
 def hold_devices(kind: str, number: int) -> Iterator[list[torch.device]]:
-    """As many devices of a kind (cpu, cuda) as asked for; GPUs are held, the CPU is shared.
+    """Yield `number` devices of a kind (cpu, cuda); GPUs are locked, the CPU is shared.
 
     Raises `InputError` where the machine has fewer GPUs.
     """
@@ -33,27 +33,27 @@ def hold_devices(kind: str, number: int) -> Iterator[list[torch.device]]:
     ]
     if number > len(uuids):
         raise InputError(f"train.gpus: {number} asked for, but torch finds {len(uuids)}")
-    with claim_devices(uuids, number) as held:
+    with lock_devices(uuids, number) as held:
         yield [torch.device("cuda", k) for k in held]
 
 
 @contextmanager
-def claim_devices(
+def lock_devices(
     names: Sequence[str], number: int, folder: Path | None = None
 ) -> Iterator[list[int]]:
-    """Hold `number` of the devices called `names` that nobody else holds; yields their positions.
+    """Lock `number` free devices among those called `names`; yields their positions in `names`.
 
     Each device has a lock file in `folder` (default: nodulenet-gpus in the temporary folder of
-    the machine), which the system releases when its holder ends, however it ends. All are taken
-    at once or none, under one more lock, so two that want several do not block each other. Waits,
-    with a note in the log, while there are too few.
+    the machine), which the system releases when its holder ends, however it ends. Either all
+    devices are locked at once or none, under a further lock, so that two processes that want
+    several devices cannot block each other. Waits, with a note in the log, while too few are free.
     """
     folder = folder or Path(tempfile.gettempdir()) / "nodulenet-gpus"
     make_shared(folder)
     noted = False
     while True:
         with ExitStack() as held:
-            free = take_free(names, number, folder, held)
+            free = lock_free(names, number, folder, held)
             if len(free) == number:
                 yield free
                 return
@@ -63,8 +63,8 @@ def claim_devices(
         time.sleep(PAUSE)
 
 
-def take_free(names: Sequence[str], number: int, folder: Path, held: ExitStack) -> list[int]:
-    """Lock at most `number` free devices until `held` closes; their positions."""
+def lock_free(names: Sequence[str], number: int, folder: Path, held: ExitStack) -> list[int]:
+    """Lock `number` free devices until `held` closes, or none; the positions of those free."""
     free: list[int] = []
     with ExitStack() as choosing:
         lock(folder / "choose.lock", choosing, wait=True)
@@ -77,11 +77,11 @@ def take_free(names: Sequence[str], number: int, folder: Path, held: ExitStack) 
 
 
 def lock(path: Path, until: ExitStack, wait: bool) -> bool:
-    """Lock a file, made where it is missing, until the stack closes; False if another has it.
+    """Lock a file, created where it is missing, until the stack closes; False if it is locked.
 
-    It is opened for reading alone, so that one user can wait for another's lock.
+    The file is opened read-only, so that one user can wait for the lock of another.
     """
-    with suppress(PermissionError):  # another user made it just now
+    with suppress(PermissionError):  # another user has just created it
         if not path.exists():
             path.touch()
     file = os.open(path, os.O_RDONLY)
@@ -95,7 +95,7 @@ def lock(path: Path, until: ExitStack, wait: bool) -> bool:
 
 
 def make_shared(folder: Path) -> None:
-    """Make a folder that every user of the machine may put lock files in."""
+    """Create a folder in which every user of the machine may put lock files."""
     with suppress(FileExistsError):
         folder.mkdir(parents=True)
         folder.chmod(0o1777)

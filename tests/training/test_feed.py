@@ -6,8 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodulenet.training.dataset import cut_ahead
-from nodulenet.training.sharing import MicroBatch, own_share, share_epoch
+from nodulenet.training.feed import MicroBatch, cut_ahead, share_epoch
 
 small = st.integers(1, 9)
 
@@ -39,12 +38,9 @@ def test_synchronised_micro_batches_come_in_whole_rounds(
         assert sum(m.stop - m.first for m in step) < batch + together
 
 
-def test_the_published_batch_on_three_devices() -> None:
+def test_the_published_batch_in_four_parts() -> None:
     (step,) = share_epoch(16, 16, 4)
     assert step == [MicroBatch(k, k + 4, 0.25) for k in (0, 4, 8, 12)]
-    assert own_share([step], 0, 3) == [[step[0], step[3]]]
-    assert own_share([step], 1, 3) == [[step[1]]]
-    assert own_share([step], 2, 3) == [[step[2]]]
 
 
 def test_an_uneven_batch_is_weighted_by_its_crops() -> None:
@@ -54,7 +50,7 @@ def test_an_uneven_batch_is_weighted_by_its_crops() -> None:
 
 
 def test_crops_are_cut_a_step_ahead_and_in_order() -> None:
-    steps = own_share(share_epoch(10, 4, 2), 0, 1)
+    steps = share_epoch(10, 4, 2)
     cut, ahead = [], threading.Event()
 
     def make(number: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,14 +9,14 @@ from threading import Thread
 import pytest
 import torch
 
-from nodulenet.model import claim
-from nodulenet.model.claim import claim_devices, hold_devices, lock, take_free
+from nodulenet.model import gpu_lock
+from nodulenet.model.gpu_lock import hold_devices, lock, lock_devices, lock_free
 
 HOLD = """
 import sys
 from pathlib import Path
-from nodulenet.model.claim import claim_devices
-with claim_devices(["a", "b"], 1, Path(sys.argv[1])) as held:
+from nodulenet.model.gpu_lock import lock_devices
+with lock_devices(["a", "b"], 1, Path(sys.argv[1])) as held:
     print(*held, flush=True)
     sys.stdin.read()
 """
@@ -31,7 +31,7 @@ def test_two_processes_get_different_devices_and_a_kill_frees_one(tmp_path: Path
         assert sorted(held) == [0, 1]
         holders[0].kill()
         holders[0].wait()
-        with claim_devices(["a", "b"], 1, tmp_path) as freed:
+        with lock_devices(["a", "b"], 1, tmp_path) as freed:
             assert freed == [held[0]]
     finally:
         for holder in holders:
@@ -43,13 +43,13 @@ def test_too_few_devices_are_not_held_while_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = ExitStack()
-    with claim_devices(["a"], 1, tmp_path), ExitStack() as held:
-        assert len(take_free(["a", "b"], 2, tmp_path, held)) == 1
-        with claim_devices(["a", "b"], 1, tmp_path) as free:  # b was given back
+    with lock_devices(["a"], 1, tmp_path), ExitStack() as held:
+        assert len(lock_free(["a", "b"], 2, tmp_path, held)) == 1
+        with lock_devices(["a", "b"], 1, tmp_path) as free:  # b was given back
             assert free == [1]
-    other.enter_context(claim_devices(["a"], 1, tmp_path))
-    monkeypatch.setattr(claim.time, "sleep", lambda _: other.close())
-    with claim_devices(["a", "b"], 2, tmp_path) as both:
+    other.enter_context(lock_devices(["a"], 1, tmp_path))
+    monkeypatch.setattr(gpu_lock.time, "sleep", lambda _: other.close())
+    with lock_devices(["a", "b"], 2, tmp_path) as both:
         assert both == [0, 1]
 
 
@@ -57,7 +57,7 @@ def test_nobody_chooses_while_another_does(tmp_path: Path) -> None:
     taken: list[int] = []
     with ExitStack() as held, ExitStack() as choosing:
         assert lock(tmp_path / "choose.lock", choosing, wait=False)
-        second = Thread(target=lambda: taken.extend(take_free(["a"], 1, tmp_path, held)))
+        second = Thread(target=lambda: taken.extend(lock_free(["a"], 1, tmp_path, held)))
         second.start()
         second.join(0.2)
         assert taken == []
