@@ -72,8 +72,14 @@ def write_scans(folder: Path, scans: int, shape: tuple[int, int, int]) -> None:
         start = [int(rng.integers(20, side - 20 - NODULE)) for side in shape]
         labels[tuple(slice(a, a + NODULE) for a in start)] = 1
         volume = Volume(rng.integers(0, 255, shape, np.uint8), np.eye(4))
-        names = (f"{number}.npy", f"{number}.json", f"{number}_mask.npy")
-        write_scan(*(folder / name for name in names), volume, labels, {"status": "ok"})
+        names = {
+            "volume": f"{number}.npy",
+            "record": f"{number}.json",
+            "mask": f"{number}_mask.npy",
+        }
+        write_scan(
+            {kind: folder / name for kind, name in names.items()}, volume, labels, {"status": "ok"}
+        )
     os.sync()
 
 

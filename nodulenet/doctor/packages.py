@@ -13,11 +13,11 @@ OWN_LINES = ("snakemake", "torch")
 
 def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
     """Whether the interpreter is recent enough."""
-    told = ".".join(map(str, version))
+    found = ".".join(map(str, version))
     if version >= PYTHON:
-        return Finding("ok", "Python", told)
+        return Finding("ok", "Python", found)
     wanted = ".".join(map(str, PYTHON))
-    return Finding("missing", "Python", f"{told}, too old: make the environment with {wanted}")
+    return Finding("missing", "Python", f"{found}, too old: make the environment with {wanted}")
 
 
 def check_snakemake() -> Finding:
@@ -33,7 +33,7 @@ def check_snakemake() -> Finding:
 
 
 def check_packages() -> list[Finding]:
-    """One finding for each other package at fault, or one that all are there."""
+    """One finding per other package that is missing or too old, or one that all are installed."""
     wanted = required()
     if not wanted:
         return [Finding("missing", "nodulenet", f"not installed: {install()}")]
@@ -46,7 +46,7 @@ def check_packages() -> list[Finding]:
 
 
 def required() -> dict[str, str]:
-    """Package -> least version that nodulenet requires; empty where it is not installed."""
+    """Package -> minimum version that nodulenet requires; empty if nodulenet is not installed."""
     try:
         lines = metadata.requires("nodulenet") or []
     except metadata.PackageNotFoundError:
@@ -59,7 +59,7 @@ def required() -> dict[str, str]:
 
 
 def package_fault(name: str, minimum: str) -> str:
-    """What is wrong with an installed package; empty if nothing is."""
+    """What is wrong with an installed package, or ""."""
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -70,5 +70,5 @@ def package_fault(name: str, minimum: str) -> str:
 
 
 def numbers(version: str) -> list[int]:
-    """The leading numbers of a version, which compare as versions do."""
+    """The leading numbers of a version, which sort as versions do."""
     return [int(part) for part in re.split(r"[^0-9.]", version)[0].split(".") if part]

@@ -17,7 +17,7 @@ from nodulenet.annotations.challenge_csv import (
     FINDING_COLUMNS,
     check_nodules,
     read_cells,
-    read_rows,
+    read_lines,
     with_numbers,
 )
 from nodulenet.files import EXAMPLES, InputError, examples, replacing, sha256
@@ -56,7 +56,7 @@ def read_luna16(annotations: Path, excluded: Path, scans: Path) -> Luna16:
 def read_scan_list(path: Path) -> list[str]:
     """Read a list of series, one per line, without header. Raises `InputError`."""
     scans = []
-    for line, cells in read_rows(path):
+    for line, cells in read_lines(path):
         if len(cells) != 1:
             raise InputError(
                 f"{path}: line {line}: {len(cells)} columns in what should be a list of series"
@@ -169,14 +169,14 @@ def hash_files(paths: Iterable[Path], options: Mapping[str, object]) -> str:
     return hashlib.sha256(digests.encode()).hexdigest()[:HASH_LETTERS]
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
+def write_scores(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV with nine digits, which distinguish any two numbers of float32."""
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.9g")
 
 
-def plain(values: NDArray[np.float64] | float) -> Any:
+def json_values(values: NDArray[np.float64] | float) -> Any:
     """Nested lists of floats, None for NaN, which JSON lacks."""
     if isinstance(values, np.ndarray) and values.ndim:
-        return [plain(value) for value in values]
+        return [json_values(value) for value in values]
     return None if np.isnan(values) else float(values)

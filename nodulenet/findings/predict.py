@@ -35,6 +35,7 @@ from nodulenet.imaging import (
     write_volume,
 )
 from nodulenet.imaging.orientation import to_standard
+from nodulenet.settings import PreprocessSettings
 
 OUTPUTS = (
     *("findings.csv", "findings.json", "masks.nii.gz", "seg.dcm", "sr.dcm"),
@@ -114,7 +115,7 @@ def _predict(
     except (NoLungs, NotHU) as error:
         raise InputError(f"{scan.path}: series {scan.series_uid}: {error}") from error
     advance("preprocessing")
-    grid = preprocess(turned, lungs, **detector.preprocess)
+    grid = preprocess(turned, lungs, PreprocessSettings(**detector.preprocess))
     prediction = detector.predict(grid.array, lambda: advance("network"))
     advance("masks")
     findings, notes = find_findings(

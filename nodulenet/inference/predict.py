@@ -25,7 +25,7 @@ from nodulenet.model.given import check_preprocess
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.settings import Branch, DfpsSettings, SrSettings
 from nodulenet.model.weights import Provenance, load_weights
-from nodulenet.progress import track
+from nodulenet.progress import track_logged
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def predict_on(
     name = f"fold {fold} {provenance.stage}"
     tables: list[pd.DataFrame] = []
     done = 0
-    for row in track(rows, name, "scans", every=None):
+    for row in track_logged(rows, name, "scans"):
         uid = str(row["series_uid"])
         volume, affine, record = open_scan(
             manifest.parent / row["volume"], manifest.parent / row["record"]

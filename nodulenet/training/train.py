@@ -12,7 +12,7 @@ from nodulenet.files import InputError
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.objective import Diverged
 from nodulenet.model.weights import Provenance, save_tensors, save_weights
-from nodulenet.progress import track
+from nodulenet.progress import track_logged
 from nodulenet.training.checkpoint import (
     History,
     fingerprint,
@@ -159,7 +159,7 @@ def run_epochs(
     epochs: Iterable[int] = range(len(history), stage.epochs)
     if first:
         name, done = f"fold {run.fold} {stage.name}", len(history)
-        epochs = track(epochs, name, "epochs", stage.epochs, done=done, every=None)
+        epochs = track_logged(epochs, name, "epochs", stage.epochs, done)
     warm_up(optimiser, optimisation, done=sum(row["steps"] for row in history))
     for epoch in epochs:
         lr = learning_rate(optimisation.lr, stage, epoch)

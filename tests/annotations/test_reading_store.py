@@ -60,7 +60,7 @@ def test_nothing_but_the_file_is_left(stored):
     [
         ('"series_uid":"1.2"', '"series":"1.2"', "'series_uid' is missing"),
         ('"series_uid":"1.2"', '"series_uid":12', "12 is not text"),
-        ('"kind":"nodule"', '"kind":"lump"', "'lump' is no kind of mark"),
+        ('"kind":"nodule"', '"kind":"lump"', "'lump' is not a kind of mark"),
         ("[[1.0,2.0]]", "[[1.0,2.0,3.0]]", "too many values"),
         ("[[1.0,2.0]]", "[]", "an ROI without vertices"),
         ("[[1.0,2.0]]", "[[1.0,NaN]]", "not a finite number"),

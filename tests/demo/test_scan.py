@@ -20,7 +20,7 @@ from nodulenet.annotations.records import SliceGeometry
 from nodulenet.demo import (
     DemoScan,
     demo_reading,
-    read_cohort,
+    demo_scans,
     render_demo_scan,
     window_geometry,
 )
@@ -45,7 +45,7 @@ def render(scan: DemoScan, folder: Path) -> Rendered:
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
     """A scan of few slices with nodules and findings below the level."""
-    scan = next(scan for scan in read_cohort() if scan.patient_id == "LIDC-IDRI-0049")
+    scan = next(scan for scan in demo_scans() if scan.patient_id == "LIDC-IDRI-0049")
     return render(scan, tmp_path_factory.mktemp("demo"))
 
 

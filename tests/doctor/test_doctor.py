@@ -179,7 +179,7 @@ def test_a_package_missing_or_old(healthy, monkeypatch):
     [
         ("yaml", "config", "read"),
         ("pydantic", "config", "read"),
-        ("nodulenet.imaging.volume_data", "scan table", "examined"),
+        ("nodulenet.imaging.readers", "scan table", "examined"),
     ],
 )
 def test_what_cannot_be_imported_is_a_line(healthy, monkeypatch, module, name, verb):
@@ -443,4 +443,4 @@ def test_outside_a_clone_there_is_no_config_to_check(healthy):
     assert found["config"].state == "optional"
     assert "scan table" not in found
     assert found["disk"].state == "ok"
-    assert found["disk"].text.endswith("what is needed is not known without a scan table")
+    assert found["disk"].text.endswith("the need is unknown without a scan table")

@@ -5,7 +5,7 @@ import pytest
 from turning import FLIPS
 
 from nodulenet.imaging import Volume, misfit
-from nodulenet.imaging.fit import contrast, one_contrast
+from nodulenet.imaging.checks import contrast, one_contrast
 from nodulenet.imaging.orientation import turned_mask
 from nodulenet.masks import CroppedMask
 

@@ -34,8 +34,8 @@ def write(folder: Path, nodules: dict | None) -> None:
     labels = np.zeros((20, 24, 28), np.uint8)
     labels[4:9, 10:14, 11:14] = 2
     record = {"status": "ok"} | ({} if nodules is None else {"nodules": nodules})
-    files = [folder / ROW[name] for name in ("volume", "record", "mask")]
-    write_scan(*files, Volume(labels * 50, np.eye(4)), labels, record)
+    files = {name: folder / ROW[name] for name in ("volume", "record", "mask")}
+    write_scan(files, Volume(labels * 50, np.eye(4)), labels, record)
 
 
 def test_nodules_are_the_boxes_of_their_labels(tmp_path: Path) -> None:
