@@ -62,6 +62,12 @@ def test_a_crop_is_the_least_box_within_the_volume(mask, offset, shape):
     assert [side.stop + 6 for side in cropped.box] == [side.stop for side in boxes[0]]
 
 
+def test_a_crop_that_starts_before_the_volume_by_hand() -> None:
+    mask, offset = crop(np.ones((4, 4, 4), bool), (-2, 0, 1), (9, 9, 3))
+    assert offset == (0, 0, 1)
+    assert mask.shape == (2, 4, 2)
+
+
 def test_a_union_holds_the_voxels_of_all() -> None:
     rng = np.random.default_rng(3)
     for count in (1, 2, 4):
