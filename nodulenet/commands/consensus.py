@@ -55,8 +55,8 @@ def add_rules(parser: argparse.ArgumentParser) -> None:
         "--protocol",
         choices=("nodulenet", "strict"),
         default="nodulenet",
-        help="outlines filled and drawn, one vote a mark; or strict: inside of the outlines, "
-        "holes left out, one vote a reader (default: nodulenet)",
+        help="outlines filled and drawn, one vote per mark; or strict: inside of the outlines, "
+        "holes left out, one vote per reader (default: nodulenet)",
     )
     parser.add_argument(
         "--merge",
