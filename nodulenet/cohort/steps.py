@@ -150,7 +150,7 @@ def tabulate(
     grid_affine, _ = target_grid(
         place.affine, place.array.shape, resample=grid.resample, grid=grid.grid
     )
-    return findings_table(reading, groups, place.affine, place.array.shape, level, grid_affine)
+    return findings_table(reading, groups, place, level, grid_affine)
 
 
 def preprocess_scan(

@@ -8,7 +8,7 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
-from nodulenet.commands.numbers import count
+from nodulenet.commands.options import count
 from nodulenet.files import InputError
 
 

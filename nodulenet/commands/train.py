@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from nodulenet.commands.numbers import count
+from nodulenet.commands.options import count
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:

@@ -52,7 +52,9 @@ def required() -> dict[str, str]:
     except metadata.PackageNotFoundError:
         return {}
     plain = (line.split(";")[0].strip() for line in lines if "extra ==" not in line)
-    parts = (re.match(r"([A-Za-z0-9._-]+)\s*(?:>=\s*([0-9.]+))?", line) for line in plain)
+    parts = (
+        re.match(r"([A-Za-z0-9._-]+)(?:\[.*\])?\s*(?:>=\s*([0-9.]+))?", line) for line in plain
+    )
     return {part.group(1): part.group(2) or "" for part in parts if part}
 
 

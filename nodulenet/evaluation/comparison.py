@@ -11,7 +11,7 @@ from nodulenet.evaluation.bootstrap import paired_bootstrap
 from nodulenet.evaluation.froc import Froc, score_events
 from nodulenet.evaluation.nodules import read_events
 from nodulenet.evaluation.results import ENSEMBLE, FrocFile, read_froc
-from nodulenet.evaluation.tables import Stamp, stamped, write_table
+from nodulenet.evaluation.tables import Stamp, stamped, write_scores
 from nodulenet.files import CorruptArtefact, InputError, own_artefact, read_json
 
 MASK_SCORES = ("dice_found", "dice_all", "surface_mean_mm_found", "surface_p95_mm_found")
@@ -56,7 +56,7 @@ def compare_stages(
         row |= {f"sensitivity_{rate:g}": value for rate, value in points}
         rows.append(row | mask_means(stage.froc, froc) | bar)
     table = pd.DataFrame(rows)
-    write_table(stamped(table, frocs[stages[0].name].stamp), output)
+    write_scores(stamped(table, frocs[stages[0].name].stamp), output)
 
 
 def read_curve_of(stage: EvaluatedStage, froc: FrocFile) -> tuple[list[str], Froc]:

@@ -20,7 +20,7 @@ from nodulenet.evaluation.masks import (
     mean_by_nodule,
     mean_of,
 )
-from nodulenet.evaluation.tables import Origin, stamp_of, stamped, write_table
+from nodulenet.evaluation.tables import Origin, stamp_of, stamped, write_scores
 from nodulenet.evaluation.truth import ScoredScan, read_cohort, read_findings
 from nodulenet.files import InputError, write_json
 from nodulenet.imaging.findings import OUTLINED
@@ -103,7 +103,7 @@ def score_readers(manifest: Path, folds: Path, origin: Origin, output: Path) -> 
     scored = [scan for scan in read_cohort(manifest, folds) if scan.nodules > 0]
     table = compare_readers(scored, read_findings(scored))
     stamp = stamp_of(origin, len(scored), sum(scan.nodules for scan in scored))
-    write_table(stamped(table, stamp), output / "reader_pairs.csv")
+    write_scores(stamped(table, stamp), output / "reader_pairs.csv")
     write_json(output / "reader_pairs.json", summarize_pairs(table) | {"stamp": asdict(stamp)})
 
 

@@ -18,17 +18,13 @@ from nodulenet.evaluation.froc import (
     read_curve,
 )
 from nodulenet.evaluation.matching import MARKS_PER_SCAN, Outcomes
-from nodulenet.evaluation.tables import Stamp, plain
+from nodulenet.evaluation.tables import Stamp, json_values
 from nodulenet.files import InputError, own_artefact, read_json
 
 ENSEMBLE = "ensemble"
 SHOWN = (ENSEMBLE, "dfps", "ncs", "submission", "against")
 Number = float | None
 Span = tuple[Number, Number]
-COUNTS = (
-    *("nodules", "found", "false_positives", "on_excluded"),
-    *("marks_cut", "scans_cut", "scans"),
-)
 
 
 @dataclass(frozen=True)
@@ -192,13 +188,13 @@ def summarize(result: Froc, outcomes: Outcomes, interval: Interval) -> Summary:
     events = result.events
     curve = read_curve(result.rate, result.recall, CURVE_RATES, result.readout)
     return Summary(
-        cpm=plain(result.cpm),
+        cpm=json_values(result.cpm),
         interval=span(interval.cpm),
-        average_precision=plain(average_precision(events)),
+        average_precision=json_values(average_precision(events)),
         rates=RATES.tolist(),
-        sensitivity=plain(result.sensitivity),
-        thresholds=plain(operating_thresholds(events, result.rate, RATES)),
-        sensitivity_interval=plain(interval.sensitivity),
+        sensitivity=json_values(result.sensitivity),
+        thresholds=json_values(operating_thresholds(events, result.rate, RATES)),
+        sensitivity_interval=json_values(interval.sensitivity),
         nodules=int(events.nodules.sum()),
         found=events.found,
         false_positives=events.false_positives,
@@ -208,27 +204,27 @@ def summarize(result: Froc, outcomes: Outcomes, interval: Interval) -> Summary:
         scans=len(events.nodules),
         curve={
             "rate": CURVE_RATES.tolist(),
-            "sensitivity": plain(curve),
-            "low": plain(interval.curve[:, 0]),
-            "high": plain(interval.curve[:, 1]),
+            "sensitivity": json_values(curve),
+            "low": json_values(interval.curve[:, 0]),
+            "high": json_values(interval.curve[:, 1]),
         },
     )
 
 
 def span(ends: NDArray[np.float64]) -> Span:
     """The ends (2,) of an interval as plain values."""
-    low, high = plain(ends)
+    low, high = json_values(ends)
     return low, high
 
 
 def summarize_difference(difference: Difference) -> dict[str, Any]:
     """Plain values for JSON of a paired difference; what is undefined is None."""
     return {
-        "cpm": plain(difference.cpm),
-        "interval": plain(difference.interval),
+        "cpm": json_values(difference.cpm),
+        "interval": json_values(difference.interval),
         "rates": RATES.tolist(),
-        "sensitivity": plain(difference.sensitivity),
-        "sensitivity_interval": plain(difference.sensitivity_interval),
+        "sensitivity": json_values(difference.sensitivity),
+        "sensitivity_interval": json_values(difference.sensitivity_interval),
     }
 
 
@@ -239,23 +235,3 @@ def cpm_text(cpm: Number, interval: Span, digits: int = 3) -> str:
     low, high = interval
     known = "" if low is None else f" [{low:.{digits}f}, {high:.{digits}f}]"
     return f"{cpm:.{digits}f}{known}"
-
-
-def froc_rows(parts: Mapping[str, Summary]) -> list[dict[str, Any]]:
-    """Rows of froc.csv for one result set: `parts` maps `pooled` or a fold to its scores."""
-    rows = []
-    for part, summary in parts.items():
-        low, high = summary.interval
-        whole: dict[str, Any] = {"cpm": summary.cpm, "cpm_low": low, "cpm_high": high}
-        whole["average_precision"] = summary.average_precision
-        whole |= {name: getattr(summary, name) for name in COUNTS}
-        points = zip(summary.rates, summary.sensitivity, summary.sensitivity_interval, strict=True)
-        for rate, sensitivity, (low, high) in points:
-            point: dict[str, Any] = {
-                "rate": rate,
-                "sensitivity": sensitivity,
-                "low": low,
-                "high": high,
-            }
-            rows.append({"fold": part, **point, **whole})
-    return rows

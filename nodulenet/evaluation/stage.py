@@ -13,7 +13,7 @@ from nodulenet.evaluation.bootstrap import bootstrap
 from nodulenet.evaluation.froc import Froc, score_events
 from nodulenet.evaluation.matching import Outcomes, match_marks
 from nodulenet.evaluation.nodules import false_positive_table, nodule_table, scan_table
-from nodulenet.evaluation.results import Summary, froc_rows, summarize
+from nodulenet.evaluation.results import Summary, summarize
 from nodulenet.evaluation.segmentation import (
     score_segmentation,
     segmentation_tables,
@@ -26,7 +26,7 @@ from nodulenet.evaluation.tables import (
     stamp_of,
     stamped,
     within,
-    write_table,
+    write_scores,
 )
 from nodulenet.evaluation.truth import (
     NODULENET,
@@ -41,6 +41,10 @@ from nodulenet.evaluation.truth import (
 from nodulenet.files import write_json
 from nodulenet.settings import FrocSettings
 
+COUNTS = (
+    *("nodules", "found", "false_positives", "on_excluded"),
+    *("marks_cut", "scans_cut", "scans"),
+)
 log = logging.getLogger(__name__)
 
 
@@ -104,30 +108,30 @@ def evaluate_stage(
     positive = [scan for scan in cohort if scan.nodules > 0]
     segmentation = score_segmentation(positive, findings, table, files.masks)
     about = origin if protocol == NODULENET else given_origin(origin.config, protocol)
-    content = _content(scored, about, settings) | counts | {"given_folds": dict(given_folds)}
+    content = _froc_content(scored, about, settings) | counts | {"given_folds": dict(given_folds)}
     content["scans_left_out"] = count_left_out(files.manifest)
     content["segmentation"] = None if segmentation is None else summarize_segmentation(segmentation)
     write_scored(scored, about, output)
     write_json(output / "froc.json", content)
     stamp = stamp_of(origin, len(positive), sum(scan.nodules for scan in positive))
     for name, masked in segmentation_tables(segmentation).items():
-        write_table(stamped(masked, stamp), output / name)
+        write_scores(stamped(masked, stamp), output / name)
 
 
 def score(name: str, truth: Truth, marks: pd.DataFrame, settings: FrocSettings) -> Scored:
     """Score the marks in the truth's scans, together and by fold. Raises as `match_marks`."""
-    whole = _score(name, truth, marks, settings)
+    whole = _score_scans(name, truth, marks, settings)
     if truth.folds is None:
         return whole
     folds = {}
     for fold in sorted({truth.folds[scan] for scan in truth.scans}):
         scans = [scan for scan in truth.scans if truth.folds[scan] == fold]
         part = truth.part(scans, truth.denominator)
-        folds[str(fold)] = _score(name, part, marks, settings).summary
+        folds[str(fold)] = _score_scans(name, part, marks, settings).summary
     return replace(whole, summary=replace(whole.summary, folds=folds))
 
 
-def _score(name: str, truth: Truth, marks: pd.DataFrame, settings: FrocSettings) -> Scored:
+def _score_scans(name: str, truth: Truth, marks: pd.DataFrame, settings: FrocSettings) -> Scored:
     own = within(marks, truth.scans)
     outcomes = match_marks(truth.nodules, truth.excluded, own, truth.scans)
     result = score_events(outcomes.events, settings.readout)
@@ -152,17 +156,39 @@ def write_scored(sets: Sequence[Scored], origin: Origin, output: Path) -> None:
             table.insert(0, "denominator", one.truth.denominator)
             table.insert(0, "set", one.name)
             tables.append(stamped(table, one.stamp(origin)))
-        write_table(pd.concat(tables, ignore_index=True), output / name)
+        write_scores(pd.concat(tables, ignore_index=True), output / name)
 
 
 def _froc_table(scored: Scored) -> pd.DataFrame:
     summary = scored.summary
-    table = pd.DataFrame(froc_rows({"pooled": summary} | dict(summary.folds or {})))
+    table = pd.DataFrame(_froc_rows({"pooled": summary} | dict(summary.folds or {})))
     table.insert(1, "readout", scored.froc.readout)
     return table
 
 
-def _content(scored: Sequence[Scored], origin: Origin, settings: FrocSettings) -> dict[str, Any]:
+def _froc_rows(parts: Mapping[str, Summary]) -> list[dict[str, Any]]:
+    """Rows of froc.csv for one result set: `parts` maps `pooled` or a fold to its scores."""
+    rows = []
+    for part, summary in parts.items():
+        low, high = summary.interval
+        whole: dict[str, Any] = {"cpm": summary.cpm, "cpm_low": low, "cpm_high": high}
+        whole["average_precision"] = summary.average_precision
+        whole |= {name: getattr(summary, name) for name in COUNTS}
+        points = zip(summary.rates, summary.sensitivity, summary.sensitivity_interval, strict=True)
+        for rate, sensitivity, (low, high) in points:
+            point: dict[str, Any] = {
+                "rate": rate,
+                "sensitivity": sensitivity,
+                "low": low,
+                "high": high,
+            }
+            rows.append({"fold": part, **point, **whole})
+    return rows
+
+
+def _froc_content(
+    scored: Sequence[Scored], origin: Origin, settings: FrocSettings
+) -> dict[str, Any]:
     """The entries of froc.json on the curves; the first truth's sets are the headline."""
     headline = scored[0].truth
     content: dict[str, Any] = {

@@ -169,14 +169,14 @@ def hash_files(paths: Iterable[Path], options: Mapping[str, object]) -> str:
     return hashlib.sha256(digests.encode()).hexdigest()[:HASH_LETTERS]
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
+def write_scores(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV with nine digits, which distinguish any two numbers of float32."""
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.9g")
 
 
-def plain(values: NDArray[np.float64] | float) -> Any:
+def json_values(values: NDArray[np.float64] | float) -> Any:
     """Nested lists of floats, None for NaN, which JSON lacks."""
     if isinstance(values, np.ndarray) and values.ndim:
-        return [plain(value) for value in values]
+        return [json_values(value) for value in values]
     return None if np.isnan(values) else float(values)

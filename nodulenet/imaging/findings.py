@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from nodulenet.annotations import Group, Reading, SliceGeometry, point_index
 from nodulenet.annotations.challenge_csv import POSITION
-from nodulenet.imaging.grid import Shape
 from nodulenet.imaging.masks import resample_mask
-from nodulenet.imaging.volume import Volume, blank
+from nodulenet.imaging.volume import Volume
 
 COLUMNS = [
     *("series_uid", "finding", "kind", "label", "marks", "readers", "level"),
@@ -27,30 +26,28 @@ UNKNOWN = -1.0
 def findings_table(
     reading: Reading,
     groups: Sequence[Group],
-    volume_affine: NDArray[np.float64],
-    volume_shape: Shape,
+    place: Volume,
     level: int,
     grid_affine: NDArray[np.float64],
 ) -> pd.DataFrame:
-    """One row a finding of a scan: all groups in order, then small nodules, then non-nodules.
+    """One row per finding of a scan: all groups in order, then small nodules, then non-nodules.
 
-    Groups of at least `level` are of kind "nodule", labelled 1, 2, ...; the others
-    "below_level". coord and diameter_mm (mm, LPS): centre and largest side of the mask's box in
-    the grid of `grid_affine`, or in the scan's own where the mask vanishes there. The scan's grid
-    is that of reading and groups, in standard orientation. centroid, volume and volume-equivalent
-    diameter: of the mask in the scan's grid, as is the box z, y, x, d, h, w (voxel; first index
-    and size). A point has its own position, rounded to a
-    voxel in z, y, x, no size, and -1 for its diameters.
+    place: the scan's grid, which is that of reading and groups, in standard orientation. Groups of
+    at least `level` are of kind "nodule", labelled 1, 2, ...; the others "below_level". coord and
+    diameter_mm (mm, LPS): centre and largest side of the mask's box in the grid of `grid_affine`,
+    or in the scan's own where the mask vanishes there. centroid, volume and volume-equivalent
+    diameter: of the mask in the scan's grid, as is the box z, y, x, d, h, w (voxel; first index and
+    size). A point has its own position, rounded to a voxel in z, y, x, no size, and -1 for its
+    diameters.
     """
     rows, label = [], 0
     for group in groups:
         wanted = group.level >= level
         label += wanted
-        row = _group_row(group, volume_affine, grid_affine)
+        row = _group_row(group, place.affine, grid_affine)
         kind = "nodule" if wanted else "below_level"
         rows.append({"kind": kind, "label": label if wanted else 0, **row})
-    place = blank(volume_affine, volume_shape)
-    geometry = SliceGeometry(place.slice_z(), (volume_shape[1], volume_shape[2]))
+    geometry = SliceGeometry(place.slice_z(), (place.array.shape[1], place.array.shape[2]))
     for kind in ("small", "non_nodule"):
         for session in reading.sessions:
             for mark in session.marks:

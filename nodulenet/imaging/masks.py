@@ -1,4 +1,4 @@
-"""Nodule masks on another grid: each by itself, at its own box."""
+"""Nodule masks moved to another grid, each separately and at its own box."""
 
 from collections.abc import Sequence
 from typing import TypedDict

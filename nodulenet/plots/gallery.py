@@ -103,11 +103,11 @@ def draw_group(figure: SubFigure, cases: Sequence[Case], rows: int) -> None:
         for axes, name, (image, truth, prediction) in zip(
             line, PLANES, cuts(cases[i]), strict=True
         ):
-            draw_cut(axes, image, truth, prediction, name)
+            draw_plane(axes, image, truth, prediction, name)
         line[1].set_title(cases[i].title, fontsize=8)
 
 
-def draw_cut(axes: Axes, image: NDArray, truth: NDArray, prediction: NDArray, name: str) -> None:
+def draw_plane(axes: Axes, image: NDArray, truth: NDArray, prediction: NDArray, name: str) -> None:
     """Draw one cut: axial with the back below, the others with the head above; left is right."""
     axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     for mask, colour, width in ((truth, TRUTH, 2.0), (prediction, PREDICTION, 1.0)):

@@ -1,7 +1,7 @@
 """The look that all figures share, and how they are written.
 
 Figures are made without pyplot: no window, no state between them. Colours are those of Okabe and
-Ito (Color universal design, 2008), told apart with any colour vision.
+Ito (Color universal design, 2008), distinguishable with any colour vision.
 """
 
 from collections.abc import Iterator

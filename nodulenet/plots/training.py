@@ -24,7 +24,7 @@ TITLES = {
     "lr": "learning rate",
 }
 HELD_OUT = "val_"
-"""What a column's name begins with that tells of the patients held out: a dashed line."""
+"""Start of the names of columns on the patients held out, which are drawn dashed."""
 
 FEW_EPOCHS = 6
 COLUMNS_OF_PANELS = 4
@@ -65,7 +65,7 @@ def read_history(path: Path) -> pd.DataFrame:
 
 
 def held_out(table: pd.DataFrame, column: str) -> bool:
-    """Whether a history tells of the patients held out what it tells in a column of training."""
+    """Whether a history has the values of a column for the patients held out."""
     return HELD_OUT + column in table and bool(table[HELD_OUT + column].notna().any())
 
 
@@ -88,6 +88,6 @@ def draw_column(axes: Axes, column: str, tables: Mapping[str, pd.DataFrame]) -> 
 
 def draw_line(axes: Axes, table: pd.DataFrame, column: str, **style: Any) -> None:
     """Draw a column over the epochs that have it, with a mark for each where they are few."""
-    told = table[table[column].notna()]
-    marker = "." if len(told) <= FEW_EPOCHS else ""
-    axes.plot(told["epoch"], told[column], marker=marker, lw=1.2, **style)
+    known = table[table[column].notna()]
+    marker = "." if len(known) <= FEW_EPOCHS else ""
+    axes.plot(known["epoch"], known[column], marker=marker, lw=1.2, **style)

@@ -1,4 +1,4 @@
-"""One page that tells a researcher how a cohort's run went."""
+"""One page that shows a researcher how the run of a cohort went."""
 
 from nodulenet.report.page import write_report
 from nodulenet.report.sources import About, Sources

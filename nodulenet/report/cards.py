@@ -16,7 +16,7 @@ from nodulenet.masks import CroppedMask, read_masks
 from nodulenet.plots.cases import Place, cut_case
 from nodulenet.report.pictures import Picture, picture
 from nodulenet.report.sources import Sources, read_set
-from nodulenet.report.tables import number
+from nodulenet.report.tables import decimals
 
 RATE = 1.0
 MOST_FALSE = 100
@@ -33,7 +33,7 @@ class Card:
     """A place in a scan with its picture.
 
     kind: `unmarked` (a nodule that no mark hits), `below` (one whose marks come after RATE false
-    positives a scan) or `false`. position: LPS mm; diameter_mm, level, probability: None where
+    positives per scan) or `false`. position: LPS mm; diameter_mm, level, probability: None where
     there is none; notes: further lines.
     """
 
@@ -95,13 +95,13 @@ def nodule_card(row: Any, gallery: Gallery) -> Card:
     notes = [] if level is None else [f"consensus level {level}"]
     mask = None
     if row.found:
-        price = number(row.false_positives_per_scan, 2)
-        notes.append(f"found only at {price} false positives a scan")
+        price = decimals(row.false_positives_per_scan, 2)
+        notes.append(f"found only at {price} false positives per scan")
         mask = mask_of(int(row.mark), row.seriesuid, gallery)
     elif pd.isna(row.nearest_mark_mm):
         notes.append("no mark in the scan")
     else:
-        away = number(row.nearest_mark_mm, 1)
+        away = decimals(row.nearest_mark_mm, 1)
         notes.append(f"no mark hits it; the nearest is {away} mm away")
     kind, what = (BELOW, "found late") if row.found else (UNMARKED, "no mark")
     diameter = known_diameter(row.diameter_mm)
@@ -122,11 +122,11 @@ def nodule_card(row: Any, gallery: Gallery) -> Card:
 
 def false_card(row: Any, rank: int, gallery: Gallery) -> Card:
     """The card of a row of false_positives.csv, the `rank`-th."""
-    notes = [f"{number(row.false_positives_per_scan, 2)} false positives a scan down to here"]
+    notes = [f"{decimals(row.false_positives_per_scan, 2)} false positives per scan down to here"]
     if pd.isna(row.nearest_nodule_mm):
         notes.append("no nodule in the scan")
     else:
-        notes.append(f"the nearest nodule is {number(row.nearest_nodule_mm, 1)} mm away")
+        notes.append(f"the nearest nodule is {decimals(row.nearest_nodule_mm, 1)} mm away")
     diameter = known_diameter(gallery.predictions["diameter_mm"].iloc[int(row.mark) - 1])
     mask = mask_of(int(row.mark), row.seriesuid, gallery)
     place = place_of(row, gallery, diameter, None, mask)

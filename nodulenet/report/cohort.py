@@ -12,7 +12,7 @@ from nodulenet.evaluation.results import ENSEMBLE, FrocFile
 from nodulenet.evaluation.truth import LUNA16, ScoredScan
 from nodulenet.files import InputError, own_artefact, read_json
 from nodulenet.imaging.findings import OUTLINED
-from nodulenet.report.tables import NONE, Table, count, number, spread
+from nodulenet.report.tables import NONE, TextTable, counted, decimals, spread
 
 EDGES_MM = (0.0, 6.0, 10.0, 20.0, 30.0, np.inf)
 SIZES = ("under 6 mm", "6 to 10 mm", "10 to 20 mm", "20 to 30 mm", "30 mm or more")
@@ -57,27 +57,27 @@ def scanner_text(scanner: Mapping[str, object]) -> str:
     return " ".join(str(name) for name in names if name) or "not in the file"
 
 
-def scanner_table(facts: Sequence[ScanFacts]) -> Table:
+def scanner_table(facts: Sequence[ScanFacts]) -> TextTable:
     """How many scans are of each scanner, the most frequent first."""
     scans = Counter(one.scanner for one in facts)
     rows = [(name, str(number_of)) for name, number_of in scans.most_common()]
-    return Table("Scanners, as the headers name them", ("scanner", "scans"), rows)
+    return TextTable("Scanners, as the headers name them", ("scanner", "scans"), rows)
 
 
-def spacing_table(facts: Sequence[ScanFacts]) -> Table:
+def spacing_table(facts: Sequence[ScanFacts]) -> TextTable:
     """Least, median and greatest pixel, slice step, slice thickness and number of slices."""
     thickness = [one.thickness_mm for one in facts if one.thickness_mm is not None]
     lines = {
         "pixel, mm": spread([max(one.spacing_mm[1:]) for one in facts], 3),
         "step between slices, mm": spread([one.spacing_mm[0] for one in facts], 2),
-        f"slice thickness, mm (of {count(len(thickness), 'scan')})": spread(thickness, 2),
+        f"slice thickness, mm (of {counted(len(thickness), 'scan')})": spread(thickness, 2),
         "slices": spread([one.slices for one in facts if one.slices is not None], 0),
     }
     rows = [(name, *values) for name, values in lines.items()]
-    return Table("The CT before preparation", ("", "least", "median", "greatest"), rows)
+    return TextTable("The CT before preparation", ("", "least", "median", "greatest"), rows)
 
 
-def size_table(findings: Mapping[str, pd.DataFrame], outlined: bool) -> Table:
+def size_table(findings: Mapping[str, pd.DataFrame], outlined: bool) -> TextTable:
     """Consensus groups by size and level, or listed nodules by size where nothing is outlined."""
     tables = [table[table["kind"].isin(OUTLINED)] for table in findings.values()]
     groups = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["kind"])
@@ -88,7 +88,7 @@ def size_table(findings: Mapping[str, pd.DataFrame], outlined: bool) -> Table:
     return _by_level(groups, size, names) if outlined else _by_size(size, names)
 
 
-def _by_level(groups: pd.DataFrame, size: pd.Series, names: Sequence[str]) -> Table:
+def _by_level(groups: pd.DataFrame, size: pd.Series, names: Sequence[str]) -> TextTable:
     rows = []
     for name in (*names, "all"):
         here = groups if name == "all" else groups[size == name]
@@ -97,18 +97,18 @@ def _by_level(groups: pd.DataFrame, size: pd.Series, names: Sequence[str]) -> Ta
         rows.append((name, *cells, str(counted)))
     heads = ("largest side", *(f"level {level}" for level in LEVELS), "nodules")
     text = "What readers outlined, by size and consensus level; nodules are those that count"
-    return Table(text, heads, rows)
+    return TextTable(text, heads, rows)
 
 
-def _by_size(size: pd.Series, names: Sequence[str]) -> Table:
+def _by_size(size: pd.Series, names: Sequence[str]) -> TextTable:
     rows = [(name, str(int((size == name).sum()))) for name in names]
     rows.append(("all", str(len(size))))
-    return Table("Nodules by their listed diameter", ("diameter", "nodules"), rows)
+    return TextTable("Nodules by their listed diameter", ("diameter", "nodules"), rows)
 
 
 def used_table(
     cohort: Sequence[ScoredScan], patients: Mapping[str, str], facts: Sequence[ScanFacts]
-) -> Table:
+) -> TextTable:
     """One row per scan."""
     rows = [
         (
@@ -118,38 +118,38 @@ def used_table(
             str(scan.fold),
             str(scan.nodules),
             NONE if one.slices is None else str(one.slices),
-            " x ".join(number(step, 2) for step in one.spacing_mm),
+            " x ".join(decimals(step, 2) for step in one.spacing_mm),
         )
         for scan, one in zip(cohort, facts, strict=True)
     ]
     heads = ("series", "patient", "scanner", "fold", "nodules", "slices", "spacing z x y x x, mm")
-    return Table("Every scan that was used", heads, rows, labels=3)
+    return TextTable("Every scan that was used", heads, rows, labels=3)
 
 
-def left_out_table(manifest: pd.DataFrame) -> Table | None:
+def left_out_table(manifest: pd.DataFrame) -> TextTable | None:
     """The scans that could not be used, in the manifest's order; None where there is none."""
     bad = manifest[manifest["status"] != "ok"]
     rows = [(row["series_uid"], row["patient_id"], row["status"]) for row in bad.to_dict("records")]
     heads = ("series", "patient", "reason")
-    return Table("Scans left out of everything", heads, rows, labels=3) if rows else None
+    return TextTable("Scans left out of everything", heads, rows, labels=3) if rows else None
 
 
-def lost_table(manifest: pd.DataFrame) -> Table | None:
+def lost_table(manifest: pd.DataFrame) -> TextTable | None:
     """The nodules that are not, or not whole, in the prepared volume; None where there is none."""
     lost = manifest[manifest["lost"] != ""]
     rows = [(row["series_uid"], row["patient_id"], row["lost"]) for row in lost.to_dict("records")]
-    heads = ("series", "patient", "what became of it")
+    heads = ("series", "patient", "what happened to it")
     text = "Nodules cut by the preparation: they count in the scores and cannot be learned whole"
-    return Table(text, heads, rows, labels=3) if rows else None
+    return TextTable(text, heads, rows, labels=3) if rows else None
 
 
-def warnings_table(manifest: pd.DataFrame) -> Table | None:
+def warnings_table(manifest: pd.DataFrame) -> TextTable | None:
     """What is doubtful about scans that were used all the same; None where nothing is."""
     doubtful = manifest[manifest["warnings"] != ""].to_dict("records")
     rows = [(row["series_uid"], row["patient_id"], row["warnings"]) for row in doubtful]
     heads = ("series", "patient", "warning")
     return (
-        Table("Scans that were used and should be looked at", heads, rows, labels=3)
+        TextTable("Scans that were used and should be looked at", heads, rows, labels=3)
         if rows
         else None
     )
@@ -159,26 +159,26 @@ def count_lines(manifest: pd.DataFrame, froc: FrocFile) -> list[str]:
     """How the scans of the table become those of the headline, one sentence each."""
     ok, left_out = count_scans(manifest)
     lines = [
-        f"The scan table has {count(len(manifest), 'scan')} of"
-        f" {count(manifest['patient_id'].nunique(), 'patient')}: {ok} used, {left_out} left out.",
+        f"The scan table has {counted(len(manifest), 'scan')} of"
+        f" {counted(manifest['patient_id'].nunique(), 'patient')}: {ok} used, {left_out} left out.",
         *source_lines(manifest),
     ]
     if froc.protocol == LUNA16:
         missing = (froc.listed or 0) - froc.headline.scans
         lines += [
-            f"{count(froc.not_listed or 0, 'used scan')} not on the challenge's list: predicted"
+            f"{counted(froc.not_listed or 0, 'used scan')} not on the challenge's list: predicted"
             " and not scored.",
-            f"{count(missing, 'scan')} of the challenge's list not among the used scans.",
+            f"{counted(missing, 'scan')} of the challenge's list not among the used scans.",
         ]
     else:
         lines.append(
-            f"{count(froc.without_nodules or 0, 'used scan')} without a nodule: not in the"
+            f"{counted(froc.without_nodules or 0, 'used scan')} without a nodule: not in the"
             " headline, whose scans all have one; in the CPM over all scans."
         )
     scored = froc.headline
     lines.append(
-        f"{count(scored.on_excluded, 'mark')} on findings that count neither way (set {ENSEMBLE}):"
-        " dropped."
+        f"{counted(scored.on_excluded, 'mark')} on findings that count neither way (set"
+        f" {ENSEMBLE}): dropped."
     )
     if text := scored.cut_text:
         lines.append(f"Set {ENSEMBLE}: {text}.")
@@ -192,10 +192,10 @@ def source_lines(manifest: pd.DataFrame) -> list[str]:
         matched, unmatched = (row[name] for name in ROWS)
         if matched or unmatched:
             lines.append(
-                f"{row['annotations']}: {count(matched, 'row')} of scans of the table,"
+                f"{row['annotations']}: {counted(matched, 'row')} of scans of the table,"
                 f" {unmatched} of other series, not used."
             )
     bare = int((manifest["annotations"] == "").sum())
     if bare:
-        lines.append(f"{count(bare, 'scan')} without annotations, so without nodules.")
+        lines.append(f"{counted(bare, 'scan')} without annotations, so without nodules.")
     return lines

@@ -1,4 +1,4 @@
-"""What a report says first: the score, what it was counted over, what it may be held against."""
+"""What a report says first: the score, what it is of, and published figures beside it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import pandas as pd
 from nodulenet.evaluation.results import ENSEMBLE, FrocFile
 from nodulenet.evaluation.truth import LUNA16
 from nodulenet.report.sources import About
-from nodulenet.report.tables import Table, count, number, rate_text, with_interval
+from nodulenet.report.tables import TextTable, counted, decimals, rate_text, with_interval
 
 PAPER = "NoduleNet (Tang, Zhang and Xie, MICCAI 2019), LIDC-IDRI in 6 folds"
 # Figures that were published, for orientation: CPM under the challenge's protocol.
@@ -30,7 +30,7 @@ class Headline:
     interval: str
     protocol: str
     facts: list[str]
-    published: Table
+    published: TextTable
     caveats: list[str]
 
 
@@ -38,22 +38,22 @@ def headline(about: About, frocs: Mapping[str, FrocFile], ablation: pd.DataFrame
     """The headline of the first stage of `frocs`, stage -> its froc.json."""
     stage, froc = next(iter(frocs.items()))
     scored = froc.headline
-    low, high = (number(end) for end in scored.interval)
+    low, high = (decimals(end) for end in scored.interval)
     dice = (froc.segmentation or {}).get("dice_found")
     at_one = dict(zip(scored.rates, scored.sensitivity, strict=True))[1]
     facts = [
-        f"sensitivity at 1 false positive a scan: {number(at_one)}",
-        f"{scored.found} of {count(scored.nodules, 'nodule')} were hit by a mark",
+        f"sensitivity at 1 false positive per scan: {decimals(at_one)}",
+        f"{scored.found} of {counted(scored.nodules, 'nodule')} were hit by a mark",
     ]
     if dice is not None:
-        facts.append(f"mean Dice of the nodules found: {number(dice)}")
+        facts.append(f"mean Dice of the nodules found: {decimals(dice)}")
     if froc.all_scans:
         whole = froc.all_scans[ENSEMBLE]
         text = with_interval(whole.cpm, *whole.interval)
         facts.append(f"over all {whole.scans} scans, those without nodules too: CPM {text}")
     return Headline(
         stage=stage,
-        cpm=number(scored.cpm),
+        cpm=decimals(scored.cpm),
         interval="" if scored.interval[0] is None else f"95 % interval {low} to {high}",
         protocol=protocol_text(froc),
         facts=facts,
@@ -65,7 +65,7 @@ def headline(about: About, frocs: Mapping[str, FrocFile], ablation: pd.DataFrame
 def protocol_text(froc: FrocFile) -> str:
     """The protocol of a froc.json: whose nodules, over which scans."""
     scored, stamp = froc.headline, froc.stamp
-    over = f"{count(scored.scans, 'scan')} with {count(scored.nodules, 'nodule')}"
+    over = f"{counted(scored.scans, 'scan')} with {counted(scored.nodules, 'nodule')}"
     if froc.protocol == LUNA16:
         return (
             "Protocol luna16: the challenge's nodules and excluded findings, over the"
@@ -79,7 +79,7 @@ def protocol_text(froc: FrocFile) -> str:
     return f"Protocol nodulenet: {nodules}, over the scans that have one ({over})."
 
 
-def published(about: About, froc: FrocFile, row: pd.Series) -> Table:
+def published(about: About, froc: FrocFile, row: pd.Series) -> TextTable:
     """Published figures beside those of the stage; row: the stage's of ablation.csv."""
     scored = froc.headline
     rows = []
@@ -93,20 +93,20 @@ def published(about: About, froc: FrocFile, row: pd.Series) -> Table:
         cpm += f", protocol {froc.protocol}"
     rows += [("CPM, protocol luna16", who, value, cpm) for who, value in CHALLENGE_CPM.items()]
     dice = (froc.segmentation or {}).get("dice_found")
-    own = "no masks" if dice is None else number(dice)
+    own = "no masks" if dice is None else decimals(dice)
     rows += [("Dice of nodules found", who, value, own) for who, value in PUBLISHED_DICE.items()]
     heads = ("figure", "published of", "published", "here")
-    return Table("Published figures, for orientation", heads, rows, labels=2)
+    return TextTable("Published figures, for orientation", heads, rows, labels=2)
 
 
 def caveats(about: About, frocs: Mapping[str, FrocFile]) -> list[str]:
-    """Why the numbers here may not be held against published ones, a sentence each."""
+    """Why the numbers here cannot be compared with published ones, one sentence each."""
     froc = next(iter(frocs.values()))
     lines = []
     if about.synthetic:
         lines.append(
             f"The published figures are of real CT, and {about.synthetic} of the scans here"
-            " synthetic: nothing here may be held against them."
+            " synthetic: no score here can be compared with them."
         )
     if froc.protocol == LUNA16:
         if froc.headline.scans < (froc.listed or 0):
@@ -136,7 +136,7 @@ def caveats(about: About, frocs: Mapping[str, FrocFile]) -> list[str]:
 
 
 def given_lines(frocs: Mapping[str, FrocFile]) -> list[str]:
-    """A sentence for each stage with weights that the config gives."""
+    """One sentence for each stage with weights given in the config."""
     lines = []
     for stage, one in frocs.items():
         if one.given_folds:
@@ -151,7 +151,7 @@ def given_lines(frocs: Mapping[str, FrocFile]) -> list[str]:
     return lines
 
 
-def sensitivity_table(frocs: Mapping[str, FrocFile]) -> Table:
+def sensitivity_table(frocs: Mapping[str, FrocFile]) -> TextTable:
     """Sensitivity at the seven rates, CPM and counts of every stage and result set.
 
     Without a second branch the ensemble is the candidates' own.
@@ -161,9 +161,9 @@ def sensitivity_table(frocs: Mapping[str, FrocFile]) -> Table:
     for stage, froc in frocs.items():
         for name, scored in froc.shown.items():
             cpm = with_interval(scored.cpm, *scored.interval)
-            cells = (number(value) for value in scored.sensitivity)
+            cells = (decimals(value) for value in scored.sensitivity)
             found = f"{scored.found} of {scored.nodules}"
             rows.append((stage, name, *cells, cpm, found, str(scored.false_positives)))
     heads = ("stage", "set", *map(rate_text, rates), "CPM", "hit", "false positives")
-    text = "Sensitivity at false positives a scan; CPM is the mean of the seven"
-    return Table(text, heads, rows, labels=2)
+    text = "Sensitivity at false positives per scan; CPM is the mean of the seven"
+    return TextTable(text, heads, rows, labels=2)

@@ -36,10 +36,10 @@ from nodulenet.report.cohort import (
 from nodulenet.report.headline import headline, sensitivity_table
 from nodulenet.report.scores import ablation_table, fold_table, segmentation_table, timing_table
 from nodulenet.report.sources import About, Sources
-from nodulenet.report.tables import Table, count
+from nodulenet.report.tables import TextTable, counted
 
 FIGURES = {
-    "froc": "FROC curves: sensitivity against false positives a scan, a panel for each stage",
+    "froc": "FROC curves: sensitivity against false positives per scan, one panel per stage",
     "ablation": "CPM of each stage with its interval, and the paired differences",
     "dice": "Histogram of the nodules' Dice for each stage that segments",
     "timings": "Time and peak memory by rule and by scan",
@@ -99,7 +99,7 @@ def read_drawing(name: str, path: Path) -> Drawing:
 
 
 def about_scans(sources: Sources, about: About, frocs: Mapping[str, FrocFile]) -> dict[str, Any]:
-    """What the page tells of single scans: cohort, ledger and gallery."""
+    """What the page says of single scans: cohort, scans left out and gallery."""
     froc = next(iter(frocs.values()))
     manifest = read_manifest(sources.manifest)
     cohort = read_cohort(sources.manifest, sources.folds)
@@ -132,22 +132,22 @@ def about_scans(sources: Sources, about: About, frocs: Mapping[str, FrocFile]) -
     }
 
 
-def ledger(manifest: pd.DataFrame) -> list[Table]:
+def ledger(manifest: pd.DataFrame) -> list[TextTable]:
     """The tables of scans left out, nodules lost and scans in doubt, where there are any."""
     tables = (left_out_table(manifest), lost_table(manifest), warnings_table(manifest))
     return [table for table in tables if table]
 
 
 def gallery_lines(nodules: list[Card], false: list[Card], listed: int, froc: FrocFile) -> list[str]:
-    """What is in the gallery and what is not, a sentence each."""
+    """What is in the gallery and what is not, one sentence each."""
     total = froc.headline.nodules
     unmarked = sum(card.kind == "unmarked" for card in nodules)
     lines = [
-        f"Missed with at most {RATE:g} false positive a scan: {len(nodules)} of"
-        f" {count(total, 'nodule')}, all shown. {unmarked} without any mark,"
+        f"Missed with at most {RATE:g} false positive per scan: {len(nodules)} of"
+        f" {counted(total, 'nodule')}, all shown. {unmarked} without any mark,"
         f" {len(nodules) - unmarked} found with more false positives.",
         f"False positives: the {len(false)} most probable of the {listed} in"
-        " false_positives.csv, which ends at 8 a scan.",
+        " false_positives.csv, which ends at 8 per scan.",
     ]
     if froc.all_scans:
         lines.append(

@@ -6,7 +6,7 @@ import pandas as pd
 
 from nodulenet.evaluation.readers import CONSENSUS
 from nodulenet.evaluation.results import FrocFile
-from nodulenet.report.tables import NONE, Table, number, with_interval
+from nodulenet.report.tables import NONE, TextTable, decimals, with_interval
 
 MASK_COLUMNS = {
     "Dice": "dice",
@@ -18,7 +18,7 @@ MASK_COLUMNS = {
 AVERAGED = "Means; surface distances and volume errors are of the nodules found"
 
 
-def ablation_table(ablation: pd.DataFrame) -> Table:
+def ablation_table(ablation: pd.DataFrame) -> TextTable:
     """The stages of ablation.csv with CPM, paired difference and Dice."""
     rows = []
     for row in ablation.to_dict("records"):
@@ -26,16 +26,16 @@ def ablation_table(ablation: pd.DataFrame) -> Table:
             with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"], sign=name != "cpm")
             for name in ("cpm", "difference")
         )
-        dice = (number(row[f"dice_{part}"]) for part in ("found", "all"))
+        dice = (decimals(row[f"dice_{part}"]) for part in ("found", "all"))
         rows.append((str(row["stage"]), str(row["trained"]), cpm, gain, *dice))
     less = f"less {ablation['reference'].iloc[0]}, paired"
     heads = ("stage", "trained through", "CPM", less, "Dice, found", "Dice, all")
-    return Table("The evaluated stages, over the same scans and nodules", heads, rows, labels=2)
+    return TextTable("The evaluated stages, over the same scans and nodules", heads, rows, labels=2)
 
 
 def segmentation_table(
     frocs: Mapping[str, FrocFile], readers: Mapping[str, Mapping[str, float]]
-) -> Table | None:
+) -> TextTable | None:
     """Scores of the masks of each stage that has them, and of the readers among themselves; None
     where no stage has masks.
     """
@@ -43,14 +43,14 @@ def segmentation_table(
     for stage, froc in frocs.items():
         held = froc.segmentation
         if held:
-            found = (number(held[f"{name}_found"]) for name in MASK_COLUMNS.values())
+            found = (decimals(held[f"{name}_found"]) for name in MASK_COLUMNS.values())
             nodules = f"{held['found']} of {held['nodules']}"
             rows.append((f"{stage}, nodules found", nodules, *found))
-            whole = (number(held.get(f"{name}_all")) for name in ("dice", "iou"))
+            whole = (decimals(held.get(f"{name}_all")) for name in ("dice", "iou"))
             missed_as_0 = f"{stage}, missed as 0"
             rows.append((missed_as_0, str(held["nodules"]), *whole, NONE, NONE, NONE))
             single = held["readers"]
-            means = (number(single[f"{name}_found"]) for name in MASK_COLUMNS.values())
+            means = (decimals(single[f"{name}_found"]) for name in MASK_COLUMNS.values())
             rows.append((f"{stage} against single readers", str(single["found"]), *means))
     if not rows:
         return None
@@ -59,12 +59,12 @@ def segmentation_table(
         (CONSENSUS, "reader against consensus"),
     ):
         own = readers[name]
-        means = (number(own.get(column)) for column in MASK_COLUMNS.values())
+        means = (decimals(own.get(column)) for column in MASK_COLUMNS.values())
         rows.append((what, str(own["nodules"]), *means))
-    return Table(AVERAGED, ("masks", "nodules", *MASK_COLUMNS), rows)
+    return TextTable(AVERAGED, ("masks", "nodules", *MASK_COLUMNS), rows)
 
 
-def fold_table(frocs: Mapping[str, FrocFile]) -> Table:
+def fold_table(frocs: Mapping[str, FrocFile]) -> TextTable:
     """The CPM of every stage on each fold by itself, and the Dice of the stages with masks."""
     parts = {stage: froc.headline.folds or {} for stage, froc in frocs.items()}
     masks = {stage: froc.segmentation["folds"] for stage, froc in frocs.items()
@@ -72,7 +72,7 @@ def fold_table(frocs: Mapping[str, FrocFile]) -> Table:
     rows = []
     for fold, first in next(iter(parts.values())).items():
         scores = (with_interval(part[fold].cpm, *part[fold].interval) for part in parts.values())
-        dice = (number(held.get(fold, {}).get("dice_found")) for held in masks.values())
+        dice = (decimals(held.get(fold, {}).get("dice_found")) for held in masks.values())
         rows.append((fold, str(first.scans), str(first.nodules), *scores, *dice))
     heads = (
         "fold",
@@ -81,10 +81,10 @@ def fold_table(frocs: Mapping[str, FrocFile]) -> Table:
         *(f"CPM {s}" for s in parts),
         *(f"Dice {s}" for s in masks),
     )
-    return Table("Each fold's scans by themselves; Dice of the nodules found", heads, rows)
+    return TextTable("Each fold's scans by themselves; Dice of the nodules found", heads, rows)
 
 
-def timing_table(timings: pd.DataFrame) -> Table:
+def timing_table(timings: pd.DataFrame) -> TextTable:
     """Time and peak memory by rule, the longest first; timings: as `read_timings`."""
     sums = timings.groupby("rule").agg(
         jobs=("rule", "size"),
@@ -94,12 +94,12 @@ def timing_table(timings: pd.DataFrame) -> Table:
     )
     sums = sums.sort_values("seconds", ascending=False)
     rows = [
-        (str(rule), str(row["jobs"]), *(number(row[k], 1) for k in ("seconds", "cpu")),
-         number(row["peak"], 0))
+        (str(rule), str(row["jobs"]), *(decimals(row[k], 1) for k in ("seconds", "cpu")),
+         decimals(row["peak"], 0))
         for rule, row in zip(sums.index, sums.to_dict("records"), strict=True)
     ]  # fmt: skip
     whole = timings[["seconds", "cpu_seconds"]].sum()
-    ends = (number(whole["seconds"], 1), number(whole["cpu_seconds"], 1))
-    rows.append(("all", str(len(timings)), *ends, number(timings["peak_mb"].max(), 0)))
+    ends = (decimals(whole["seconds"], 1), decimals(whole["cpu_seconds"], 1))
+    rows.append(("all", str(len(timings)), *ends, decimals(timings["peak_mb"].max(), 0)))
     heads = ("rule", "jobs", "wall, s", "CPU, s", "peak of a job, MiB")
-    return Table("Sums over the jobs of a rule, each job's last run", heads, rows)
+    return TextTable("Sums over the jobs of a rule, each job's last run", heads, rows)

@@ -10,7 +10,7 @@ NONE = "-"
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """A table of text. labels: how many columns at the left are words; the others are numbers."""
 
     caption: str
@@ -19,7 +19,7 @@ class Table:
     labels: int = 1
 
 
-def number(value: Any, digits: int = 3, sign: bool = False) -> str:
+def decimals(value: Any, digits: int = 3, sign: bool = False) -> str:
     """A number with so many decimals, a dash where there is none."""
     if value is None or pd.isna(value):
         return NONE
@@ -29,18 +29,18 @@ def number(value: Any, digits: int = 3, sign: bool = False) -> str:
 def with_interval(value: Any, low: Any, high: Any, digits: int = 3, sign: bool = False) -> str:
     """A number and, where it is known, its 95 % interval."""
     if low is None or pd.isna(low):
-        return number(value, digits, sign)
-    ends = f"[{number(low, digits, sign)}, {number(high, digits, sign)}]"
-    return f"{number(value, digits, sign)} {ends}"
+        return decimals(value, digits, sign)
+    ends = f"[{decimals(low, digits, sign)}, {decimals(high, digits, sign)}]"
+    return f"{decimals(value, digits, sign)} {ends}"
 
 
-def count(number_of: int, one: str, many: str = "") -> str:
+def counted(number_of: int, one: str, many: str = "") -> str:
     """A number with its noun: `1 scan`, `2 scans`."""
     return f"{number_of} {one if number_of == 1 else many or one + 's'}"
 
 
 def rate_text(rate: float) -> str:
-    """1/8, 1/4, 1/2, 1, ...: false positives a scan as the field writes them."""
+    """1/8, 1/4, 1/2, 1, ...: false positives per scan as the field writes them."""
     return f"1/{round(1 / rate)}" if rate < 1 else f"{rate:g}"
 
 
@@ -48,7 +48,7 @@ def spread(values: Sequence[float], digits: int) -> tuple[str, str, str]:
     """Least, median and greatest of some numbers; dashes where there is none."""
     series = pd.Series(values, dtype=float).dropna()
     return (
-        number(series.min(), digits),
-        number(series.median(), digits),
-        number(series.max(), digits),
+        decimals(series.min(), digits),
+        decimals(series.median(), digits),
+        decimals(series.max(), digits),
     )

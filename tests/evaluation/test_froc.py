@@ -264,7 +264,7 @@ def test_without_nodules_everything_is_undefined():
 
 def test_operating_thresholds_by_hand():
     """Two scans: false positives at 0.9, 0.6, 0.6 and 0.2, a hit at 0.8. One false positive is
-    1/2 a scan, three are 3/2, four are 2.
+    1/2 per scan, three are 3/2, four are 2.
     """
     marks = marked(
         ("a", 50, 0, 0, 0.9),
@@ -276,7 +276,7 @@ def test_operating_thresholds_by_hand():
     result = froc(findings(("a", 0, 0, 0, 6)), NONE, marks, ["a", "b"])
     found = operating_thresholds(result.events, result.rate, RATES)
     np.testing.assert_equal(found, [np.nan, np.nan, 0.8, 0.8, 0.2, 0.2, 0.2])
-    # what the threshold keeps has no more false positives a scan than asked for
+    # what the threshold keeps has no more false positives per scan than asked for
     for rate, threshold in zip(RATES, found, strict=True):
         false = ((marks["probability"] >= threshold) & (marks.index != 1)).sum()
         assert false / 2 <= rate
@@ -285,7 +285,7 @@ def test_operating_thresholds_by_hand():
 
 
 def test_a_step_exactly_on_an_operating_point_is_read_at_its_top():
-    # 24 scans: 3 false positives are 1/8 a scan, then 12 of 24 nodules, then 184 more.
+    # 24 scans: 3 false positives are 1/8 per scan, then 12 of 24 nodules, then 184 more.
     scans = [f"s{number}" for number in range(24)]
     nodules = findings(*((scan, 0, 0, 0, 10) for scan in scans))
     kinds = np.repeat([500, 0, 900], [3, 12, 184])

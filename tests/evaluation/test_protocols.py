@@ -63,7 +63,7 @@ def test_all_scans_are_the_second_denominator(scored):
     assert content["sets"]["ensemble"]["scans"] == 2
     for result in content["all_scans"].values():
         assert counts(result) == [3, 2, 2, 1, 3]
-    # The mark in s2 comes first and is a false positive here: 0 up to 1/3 a scan, then 2/3.
+    # The mark in s2 comes first and is a false positive here: 0 up to 1/3 per scan, then 2/3.
     ensemble = content["all_scans"]["ensemble"]
     assert ensemble["sensitivity"] == pytest.approx([0, 0, *[2 / 3] * 5])
     assert counts(ensemble["folds"]["1"]) == [1, 1, 2, 1, 2]

@@ -53,7 +53,7 @@ def test_given_folds_are_noted(scored, tmp_path):
 def test_operating_points_by_hand(scored):
     _, content = scored
     # ensemble, dfps: both nodules before the false positive, so 2/3 throughout. ncs: the false
-    # positive (0.9) comes first; the curve is 0 up to 1/2 a scan and there rises to 2/3.
+    # positive (0.9) comes first; the curve is 0 up to 1/2 per scan and there rises to 2/3.
     assert content["sets"]["ensemble"]["sensitivity"] == pytest.approx([2 / 3] * 7)
     assert content["sets"]["dfps"]["cpm"] == pytest.approx(2 / 3)
     assert content["sets"]["ncs"]["sensitivity"] == pytest.approx([0, 0, 0, *[2 / 3] * 4])

@@ -20,7 +20,7 @@ from nodulenet.annotations.consensus import Group
 from nodulenet.cohort import read_folds, read_manifest
 from nodulenet.cohort.annotate import leave_out
 from nodulenet.files import CorruptArtefact, read_json, set_aside
-from nodulenet.imaging import findings_table, read_nodules, write_nodules
+from nodulenet.imaging import blank, findings_table, read_nodules, write_nodules
 from nodulenet.imaging.store import open_scan
 from nodulenet.inference.table import read_predictions
 from nodulenet.masks import CroppedMask, read_masks
@@ -110,7 +110,7 @@ def write_all(folder: Path) -> dict[str, Callable[[Path], Any]]:
     write_reading(reading, folder / "reading.json")
     mask = CroppedMask(np.ones((2, 3, 4), bool), (5, 6, 7))
     group = Group(((0, 0),), *mask, (mask,))
-    table = findings_table(reading, [group], np.eye(4), (20, 30, 40), 1, np.eye(4))
+    table = findings_table(reading, [group], blank(np.eye(4), (20, 30, 40)), 1, np.eye(4))
     write_nodules(folder / "n.npz", folder / "n.csv", [group], table)
     net = NoduleNet(width=0.05)
     save_weights(net, Provenance({"width": 0.05}, ("ncs",), {}, "ncs", 0, 1, {}), folder / "w.pt")

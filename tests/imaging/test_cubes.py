@@ -41,7 +41,7 @@ def table_of(listed, place=PLACE):
     reading = Reading("1.2.3", (), "t.csv", "0", (), tuple(listed))
     groups = cube_groups(listed, place)
     grid, _ = target_grid(place.affine, place.array.shape)
-    measured = findings_table(reading, groups, place.affine, place.array.shape, 1, grid)
+    measured = findings_table(reading, groups, place, 1, grid)
     return groups, listed_findings(measured, groups, listed)
 
 

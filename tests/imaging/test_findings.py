@@ -6,6 +6,7 @@ import pytest
 from nodulenet.annotations import Group, Mark, Reading, Roi, Session
 from nodulenet.files import InputError
 from nodulenet.imaging import (
+    blank,
     findings_table,
     read_nodules,
     read_readers,
@@ -46,7 +47,7 @@ def groups():
 
 def table_of(reading, groups, level=3, **options):
     grid, _ = target_grid(AFFINE, SHAPE, **options)
-    return findings_table(reading, groups, AFFINE, SHAPE, level, grid)
+    return findings_table(reading, groups, blank(AFFINE, SHAPE), level, grid)
 
 
 def test_rows_by_hand(reading, groups):
@@ -93,7 +94,7 @@ def test_a_mask_that_vanishes_keeps_its_own_box(reading):
 
 
 def test_no_finding(tmp_path):
-    empty = findings_table(Reading("1.2.3", (), "", ""), [], AFFINE, (0, 0, 0), 3, AFFINE)
+    empty = findings_table(Reading("1.2.3", (), "", ""), [], blank(AFFINE, (0, 0, 0)), 3, AFFINE)
     assert len(empty) == 0
     write_nodules(tmp_path / "n.npz", tmp_path / "n.csv", [], empty)
     nodules, table = read_nodules(tmp_path / "n.npz", tmp_path / "n.csv")

@@ -62,7 +62,7 @@ def test_the_missed_nodule_and_both_false_positives(sources):
     assert [(card.scan.series_uid, card.probability, card.scan.fold) for card in false] == [
         ("s2", 0.95, 1), ("s1", 0.6, 1)
     ]  # fmt: skip
-    assert false[0].notes == ["0.33 false positives a scan down to here", "no nodule in the scan"]
+    assert false[0].notes == ["0.33 false positives per scan down to here", "no nodule in the scan"]
     assert false[1].notes[1] == "the nearest nodule is 50.2 mm away"
     # Neither has a mask: a ball of the predicted 10 mm in the middle.
     assert [card.picture.prediction for card in false] == ["", ""]
@@ -80,7 +80,7 @@ def test_a_nodule_found_late_has_its_mark_s_mask(sources, tmp_path):
     first, second = missed_cards(sources, froc, gallery)
     assert (first.kind, second.kind) == ("unmarked", "below")
     assert (second.title, second.probability) == ("Nodule 1: found late", 0.8)
-    assert second.notes[1] == "found only at 1.50 false positives a scan"
+    assert second.notes[1] == "found only at 1.50 false positives per scan"
     assert pixels(second.picture.prediction) == int(ball((30, 42, 46), 8)[30].sum())
     assert pixels(second.picture.truth) == int(ball((30, 40, 45), 9)[30].sum())
 

@@ -25,7 +25,7 @@ from nodulenet.report.cohort import (
 )
 from nodulenet.report.headline import caveats, headline, protocol_text, sensitivity_table
 from nodulenet.report.scores import ablation_table, fold_table, segmentation_table, timing_table
-from nodulenet.report.tables import count, number, rate_text, spread, with_interval
+from nodulenet.report.tables import counted, decimals, rate_text, spread, with_interval
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +44,13 @@ def rows(table):
 
 
 def test_numbers_as_text():
-    assert number(0.12345) == "0.123"
-    assert number(0.5, 2, sign=True) == "+0.50"
-    assert number(None) == number(float("nan")) == "-"
+    assert decimals(0.12345) == "0.123"
+    assert decimals(0.5, 2, sign=True) == "+0.50"
+    assert decimals(None) == decimals(float("nan")) == "-"
     assert with_interval(0.5, 0.25, 1, 2) == "0.50 [0.25, 1.00]"
     assert with_interval(0.5, None, None) == with_interval(0.5, np.nan, np.nan) == "0.500"
     assert with_interval(None, None, None) == "-"
-    assert [count(n, "scan") for n in (0, 1, 2)] == ["0 scans", "1 scan", "2 scans"]
+    assert [counted(n, "scan") for n in (0, 1, 2)] == ["0 scans", "1 scan", "2 scans"]
     assert [rate_text(rate) for rate in (0.125, 0.5, 1, 8)] == ["1/8", "1/2", "1", "8"]
     assert spread([3, 1, np.nan, 2], 1) == ("1.0", "2.0", "3.0")
     assert spread([], 1) == ("-", "-", "-")
@@ -66,9 +66,9 @@ def test_headline_of_the_small_cohort(sources, frocs):
         "Protocol nodulenet: nodules of 3 readers' marks or more (nodulenet/union/nearest/0.4),"
         " over the scans that have one (2 scans with 3 nodules)."
     )
-    assert told.facts[0] == "sensitivity at 1 false positive a scan: 0.667"
+    assert told.facts[0] == "sensitivity at 1 false positive per scan: 0.667"
     assert told.facts[1] == "2 of 3 nodules were hit by a mark"
-    # One false positive comes first over three scans: nothing below 1/3 a scan, 2/3 above.
+    # One false positive comes first over three scans: nothing below 1/3 per scan, 2/3 above.
     assert told.facts[3].startswith("over all 3 scans, those without nodules too: CPM 0.476")
     published = rows(told.published)
     assert len(published) == 6

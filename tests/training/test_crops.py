@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from nodulenet.training.crops import Augmentation, CropPlan, cut_crop, draw_angle, plan_crop
 
@@ -59,6 +60,30 @@ def test_magnification_is_linear_interpolation() -> None:
     ramp = np.broadcast_to(np.arange(0, 200, 10, np.uint8), (20, 20, 20)).copy()
     image = cut(ramp, CropPlan((2, 2, 2), 16, scale=2.0))
     np.testing.assert_array_equal(image[0, 0], 20 + 5 * np.arange(16))
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        CropPlan((2, 3, 4), 16, scale=0.8),
+        CropPlan((3, 4, 5), 12, scale=1.3, angle=0.4),
+        CropPlan((-3, 9, 12), 16, scale=1.1, angle=2.5, flips=(True, False)),
+    ],
+)
+def test_a_crop_is_what_scipy_interpolates(volume: np.ndarray, plan: CropPlan) -> None:
+    middle = (plan.size - 1) / 2
+    z, v, u = np.indices((plan.size,) * 3) - np.reshape([0, middle, middle], (3, 1, 1, 1))
+    v, u = (-c if flip else c for c, flip in zip((v, u), plan.flips, strict=True))
+    y = middle + math.cos(plan.angle) * v + math.sin(plan.angle) * u
+    x = middle - math.sin(plan.angle) * v + math.cos(plan.angle) * u
+    source = np.stack([z, y, x]) / plan.scale + np.reshape(plan.start, (3, 1, 1, 1))
+    expected = ndimage.map_coordinates(
+        volume.astype(float), source, order=1, mode="grid-constant", cval=PAD
+    )
+    covered = np.maximum(abs(y - middle), abs(x - middle)) <= plan.size / 2
+    image = cut(volume, plan)
+    np.testing.assert_allclose(image[covered], expected[covered], atol=0.51)
+    assert (image[~covered] == FILL).all()
 
 
 def test_labels_are_never_mixed() -> None:
