@@ -10,7 +10,7 @@ WORKFLOW = Path(__file__).parents[1] / "workflow"
 
 
 @dataclass(frozen=True)
-class Finding:
+class Check:
     """One line of the doctor.
 
     state: `ok`; `missing`: a run needs it; `optional`: a run works without it. text: what was found

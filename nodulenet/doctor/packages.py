@@ -5,44 +5,44 @@ import shutil
 import sys
 from importlib import metadata
 
-from nodulenet.doctor.finding import Finding, install
+from nodulenet.doctor.finding import Check, install
 
 PYTHON = (3, 11)
 OWN_LINES = ("snakemake", "torch")
 
 
-def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
+def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Check:
     """Whether the interpreter is recent enough."""
     found = ".".join(map(str, version))
     if version >= PYTHON:
-        return Finding("ok", "Python", found)
+        return Check("ok", "Python", found)
     wanted = ".".join(map(str, PYTHON))
-    return Finding("missing", "Python", f"{found}, too old: make the environment with {wanted}")
+    return Check("missing", "Python", f"{found}, too old: make the environment with {wanted}")
 
 
-def check_snakemake() -> Finding:
+def check_snakemake() -> Check:
     """Whether Snakemake is installed in the version required, and its command is found."""
     minimum = required().get("snakemake", "")
     if fault := package_fault("snakemake", minimum):
-        return Finding("missing", "Snakemake", f"{fault}: {install()}")
+        return Check("missing", "Snakemake", f"{fault}: {install()}")
     command = shutil.which("snakemake")
     if command is None:
         text = "its command is not on the PATH: activate the environment that it is installed in"
-        return Finding("missing", "Snakemake", text)
-    return Finding("ok", "Snakemake", f"{metadata.version('snakemake')}, {command}")
+        return Check("missing", "Snakemake", text)
+    return Check("ok", "Snakemake", f"{metadata.version('snakemake')}, {command}")
 
 
-def check_packages() -> list[Finding]:
+def check_packages() -> list[Check]:
     """One finding per other package that is missing or too old, or one that all are installed."""
     wanted = required()
     if not wanted:
-        return [Finding("missing", "nodulenet", f"not installed: {install()}")]
+        return [Check("missing", "nodulenet", f"not installed: {install()}")]
     others = {name: minimum for name, minimum in wanted.items() if name not in OWN_LINES}
     faults = {name: package_fault(name, minimum) for name, minimum in others.items()}
     found = [
-        Finding("missing", name, f"{fault}: {install()}") for name, fault in faults.items() if fault
+        Check("missing", name, f"{fault}: {install()}") for name, fault in faults.items() if fault
     ]
-    return found or [Finding("ok", "packages", f"{len(others)} others as required")]
+    return found or [Check("ok", "packages", f"{len(others)} others as required")]
 
 
 def required() -> dict[str, str]:

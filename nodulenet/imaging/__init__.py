@@ -7,7 +7,6 @@ from nodulenet.imaging.grid import crop_offset, target_grid
 from nodulenet.imaging.lungs import NoLungs, segment_lungs
 from nodulenet.imaging.masks import label_volume, resample_mask, restore_mask
 from nodulenet.imaging.nodule_store import (
-    ReaderMask,
     read_nodules,
     read_readers,
     write_nodules,
@@ -24,14 +23,13 @@ from nodulenet.imaging.placement import (
 from nodulenet.imaging.preprocess import preprocess
 from nodulenet.imaging.readers import read_geometry, read_volume
 from nodulenet.imaging.series import FoundSeries, find_series
-from nodulenet.imaging.store import open_scan, write_scan, write_volume
+from nodulenet.imaging.store import write_scan, write_volume
 from nodulenet.imaging.volume import Volume, blank
 
 __all__ = [
     "FoundSeries",
     "NoLungs",
     "NotHU",
-    "ReaderMask",
     "Volume",
     "blank",
     "check_hu",
@@ -44,7 +42,6 @@ __all__ = [
     "lidc_grid",
     "listed_findings",
     "misfit",
-    "open_scan",
     "preprocess",
     "read_geometry",
     "read_lidc_grid",

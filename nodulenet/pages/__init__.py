@@ -18,7 +18,7 @@ def render(package: str, name: str, **content: Any) -> str:
 
     Every string of the content is escaped; the page's own style and script are `{name}.css` and
     `{name}.js` beside the template. Its content security policy allows only that script and no
-    requests. Raises `jinja2.UndefinedError` for a value that the template needs and `content` lacks.
+    requests. Raises `jinja2.UndefinedError` for a value that `content` lacks.
     """
     environment = Environment(
         loader=PrefixLoader({"own": PackageLoader(package, "."), "pages": PackageLoader(OWN, ".")}),
@@ -44,6 +44,6 @@ def data_uri(content: bytes, kind: str) -> str:
 
 
 def png(image: NDArray[np.uint8]) -> str:
-    """An image (rows, columns) or (rows, columns, blue green red alpha) as the data URI of a PNG."""
+    """An image (rows, columns) or (rows, columns, blue green red alpha) as a PNG's data URI."""
     _, data = cv2.imencode(".png", image)
     return data_uri(data.tobytes(), "png")

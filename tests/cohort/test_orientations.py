@@ -16,13 +16,8 @@ from nodulenet.cohort import gather_manifest
 from nodulenet.cohort.annotate import annotate_scan
 from nodulenet.cohort.steps import Scan, consensus_scan
 from nodulenet.files import InputError
-from nodulenet.imaging import (
-    Volume,
-    find_series,
-    open_scan,
-    read_volume,
-    write_volume,
-)
+from nodulenet.imaging import Volume, find_series, read_volume, write_volume
+from nodulenet.imaging.store import open_scan
 from nodulenet.inference.predict import write_scan_masks
 from nodulenet.masks import CroppedMask
 

@@ -14,7 +14,7 @@ from nodulenet.cohort import gather_manifest, read_manifest, write_manifest
 from nodulenet.cohort.annotate import annotate_scan
 from nodulenet.cohort.steps import Scan, consensus_scan
 from nodulenet.files import InputError
-from nodulenet.imaging import open_scan
+from nodulenet.imaging.store import open_scan
 
 SCANS = pd.DataFrame(
     {"series_uid": tiny.SERIES, "patient_id": ["A", "B", "C", "D"], "annotations": "a.xml"}

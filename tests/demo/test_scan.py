@@ -17,13 +17,8 @@ from nodulenet.annotations import (
     read_lidc_xml,
 )
 from nodulenet.annotations.records import SliceGeometry
-from nodulenet.demo import (
-    DemoScan,
-    demo_reading,
-    demo_scans,
-    render_demo_scan,
-    window_geometry,
-)
+from nodulenet.demo import render_demo_scan
+from nodulenet.demo.cohort import DemoScan, demo_reading, demo_scans, window_geometry
 from nodulenet.files import InputError
 from nodulenet.imaging import Volume, find_series, read_volume
 

