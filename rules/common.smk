@@ -1,4 +1,4 @@
-"""The settings and the scans of the run, and what most rules ask of them."""
+"""The settings and the scans of the run, and helper functions for the rules."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ RAW_SUFFIXES = (".raw", ".zraw", ".RAW", ".ZRAW")
 
 
 def checked(function, *arguments, of=""):
-    """What a function of the package gives; a fault of the input in one line, `of` which file."""
+    """Call a function of the package; report an input error in one line that begins with `of`."""
     try:
         return function(*arguments)
     except (InputError, ValueError) as error:
@@ -23,14 +23,14 @@ def checked(function, *arguments, of=""):
 
 
 if not os.access(".snakemake" if os.path.isdir(".snakemake") else ".", os.W_OK):
-    raise WorkflowError(f"{os.getcwd()}: cannot be written to, and the records of the run go there")
+    raise WorkflowError(f"{os.getcwd()}: is not writable, but Snakemake keeps its records there")
 
 CONFIG = ", ".join(map(str, dict.fromkeys(workflow.configfiles))) or "config"
-checked(read_config, [Path(path) for path in workflow.configfiles])  # numbers as they are written
+checked(read_config, [Path(path) for path in workflow.configfiles])  # as numbers are written
 SETTINGS = checked(check_settings, config, CONFIG)
-config.update(SETTINGS.plain())  # the captions of the report read it
+config.update(SETTINGS.plain())  # for the captions of the report
 for key, path in missing_weights(SETTINGS):
-    raise WorkflowError(f"{CONFIG}: {key}: there is no file {path}")
+    raise WorkflowError(f"{CONFIG}: {key}: {path} does not exist")
 CHALLENGE = checked(challenge_files, SETTINGS.froc, of=f"{CONFIG}: ")
 ORIGIN = origin(SETTINGS, CHALLENGE)
 SCANS = {scan["series_uid"]: scan for scan in checked(read_scans, SETTINGS.scans)}
@@ -50,7 +50,7 @@ TRAIN_THREADS = min(8 * RANKS, CORES) if GPU else max(RANKS, CORES // len(FOLDS)
 
 
 def image(column):
-    """Input function: an image of a scan, with the raw file beside a MetaImage header."""
+    """Input function: an image of a scan, with the raw file of a MetaImage header."""
 
     def files(wildcards):
         path = SCANS[wildcards.series][column]
@@ -63,13 +63,13 @@ def image(column):
 
 
 def code(script, without=()):
-    """Digest of the code that decides a rule's result, as a param: an edit reruns the rule."""
-    # As inputs the modules would be looked at again for every job of a large cohort.
+    """Digest of the code that a rule's result depends on, as a param: an edit reruns the rule."""
+    # As inputs, the modules would be checked for every job of a large cohort.
     return code_digest(Path(workflow.basedir, "workflow_scripts", f"{script}.py"), without)
 
 
 def weights_of(stage, fold):
-    """The files that a job takes in to use a stage's weights: its own, or given ones checked."""
+    """The input files of a job that uses a stage's weights: trained here, or given and checked."""
     folder = f"<results>/fold{fold}/{stage}"
     if given := SETTINGS.given(stage, int(fold)):
         return {"weights": given, "checked": f"{folder}/given.json"}
@@ -77,7 +77,7 @@ def weights_of(stage, fold):
 
 
 def parent(wildcards):
-    """Input function: the stage before, if there is one; a given one has no momentum."""
+    """Input function: files of the previous stage, if any; given weights have no momentum."""
     checked(SETTINGS.require_outlines, wildcards.stage, of=f"{CONFIG}: ")
     files = {}
     for stage in SETTINGS.train.ancestors(wildcards.stage)[:1]:
@@ -88,7 +88,7 @@ def parent(wildcards):
 
 
 def model_of_children(wildcards):
-    """The section model if a stage is trained from the given weights of this one, else None."""
+    """The section model if another stage starts from this one's given weights, else None."""
     parents = [STAGES[name].after for name in TRAINED[int(wildcards.fold)]]
     return SETTINGS.model.plain() if wildcards.stage in parents else None
 

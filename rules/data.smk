@@ -1,4 +1,4 @@
-# on_bad_scan is a resource and no param: changing it must not make the good scans again.
+# on_bad_scan is a resource, not a param: changing it must not rerun the good scans.
 rule demo_scan:
     input:
         cohort=PACKAGE / "demo/cohort.tsv",
