@@ -67,7 +67,7 @@ def index_folders(ct: Path, annotations: Path | None, lung_masks: Path | None = 
     return Index(table, passed, remarks)
 
 
-def told_by_reason(passed: Sequence[tuple[Path, str]]) -> list[str]:
+def counted_by_reason(passed: Sequence[tuple[Path, str]]) -> list[str]:
     """Lines for files that did not get into a table: each file of a few, else how many.
 
     A reason is what stands before its first colon.
@@ -95,13 +95,13 @@ def fix_folds(
     """
     chosen = folds_of(folds, table["series_uid"].tolist(), path)
     fixed = table.assign(fold=list(chosen.values()))
-    told = []
+    notes = []
     for patient, own in fixed.groupby("patient_id")["fold"]:
         if own.nunique() > 1:
             named = ", ".join(map(str, sorted(own.unique())))
-            told.append(f"patient {patient} is in folds {named}: all scans go to fold {own.min()}")
+            notes.append(f"patient {patient} is in folds {named}: all scans go to fold {own.min()}")
     fixed["fold"] = fixed.groupby("patient_id")["fold"].transform("min")
-    return fixed, told
+    return fixed, notes
 
 
 def _readings(
@@ -155,7 +155,7 @@ def write_scan_table(table: pd.DataFrame, path: Path) -> None:
 def _images(folder: Path, without: Path | None = None) -> tuple[dict[str, FoundSeries], Passed]:
     """Images of a folder by series UID, those below `without` left to their own walk.
 
-    A refused series goes to the files that are passed over.
+    The files of a refused series are skipped.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")

@@ -46,7 +46,7 @@ class Source:
 
 
 def find_scans(path: Path, series_uid: str | None = None) -> tuple[list[Scan], list[str]]:
-    """The CT series of a file or folder, and a line for everything that was passed over.
+    """The CT series of a file or folder, and a line for everything that was skipped.
 
     series_uid: take this series alone. A series is found and refused by the rule of
     `find_series`. Raises `InputError` where there is no CT.
@@ -70,7 +70,7 @@ def find_scans(path: Path, series_uid: str | None = None) -> tuple[list[Scan], l
     if not scans:
         what = f"no series {series_uid}" if series_uid else "no CT series"
         reasons = "; ".join(passed[:3]) + ("; ..." if len(passed) > 3 else "")
-        raise InputError(f"{path}: {what}" + (f" (passed over: {reasons})" if passed else ""))
+        raise InputError(f"{path}: {what}" + (f" (skipped: {reasons})" if passed else ""))
     return scans, passed
 
 
