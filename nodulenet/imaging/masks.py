@@ -59,7 +59,7 @@ def _transformed(
 ) -> CroppedMask:
     if not cropped.mask.any():
         return NO_MASK
-    first, size = _target_box(cropped, source_affine, target_affine)
+    first, size = _box_on_target(cropped, source_affine, target_affine)
     matrix, shift = index_map(source_affine, target_affine)
     values = ndimage.affine_transform(
         np.pad(cropped.mask, MARGIN).astype(np.float64),
@@ -72,7 +72,7 @@ def _transformed(
     return crop(values >= HALF, first, target_shape)
 
 
-def _target_box(
+def _box_on_target(
     cropped: CroppedMask,
     source_affine: NDArray[np.float64],
     target_affine: NDArray[np.float64],
