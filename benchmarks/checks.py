@@ -12,10 +12,9 @@ import numpy as np
 from nodulenet.cohort import read_manifest
 from nodulenet.files import read_json
 from nodulenet.imaging import Volume, misfit, read_nodules, read_volume, segment_lungs, standard
-from nodulenet.imaging.fit import MIRRORS, contrast
+from nodulenet.imaging.checks import MIRRORS, contrast, medians
 from nodulenet.imaging.masks import Nodule
 from nodulenet.imaging.orientation import turned_mask
-from nodulenet.imaging.plausible import medians
 
 
 def main() -> None:

@@ -31,11 +31,10 @@ from nodulenet.model import NoduleNet
 from nodulenet.model.losses import regression_loss, suppression_loss
 from nodulenet.model.network import normalise
 from nodulenet.model.roi_pool import roi_pool
-from nodulenet.model.settings import DfpsSettings
 from nodulenet.model.targets import sample_boxes, truth_boxes
-from nodulenet.training.settings import Optimisation
-from nodulenet.training.units import live_share
-from nodulenet.training.warmup import parameter_groups, set_rate, warm_up
+from nodulenet.settings import DfpsSettings, TrainSettings
+from nodulenet.training.live_units import live_share
+from nodulenet.training.optimiser import parameter_groups, set_rate, warm_up
 
 WAYS = (
     (0.01, 0),
@@ -105,24 +104,22 @@ def loss_of(net: NoduleNet, boxes: Boxes, part: Tensor, both: bool) -> Tensor:
 
 
 def learn(
-    net: NoduleNet, boxes: Boxes, optimisation: Optimisation, steps: Sequence[int], both: bool
+    net: NoduleNet, boxes: Boxes, train: TrainSettings, steps: Sequence[int], both: bool
 ) -> tuple[list[float], list[float]]:
     """Shares of active and live units before the first step and after each of `steps`; every
     step's loss.
 
-    optimisation: `batch` is the number of boxes of a step here, `seed` that of their choice.
+    train: `batch` is the number of boxes of a step here, `seed` that of their choice.
     """
-    groups = parameter_groups(net, ["ncs", "dfps"], ["ncs"], optimisation.warmup)
-    optimiser = torch.optim.SGD(
-        groups, momentum=optimisation.momentum, weight_decay=optimisation.weight_decay
-    )
-    set_rate(optimiser, optimisation.lr)
-    warm_up(optimiser, optimisation, done=0)
-    rng = np.random.default_rng(optimisation.seed)
+    groups = parameter_groups(net, ["ncs", "dfps"], ["ncs"], train.warmup)
+    optimiser = torch.optim.SGD(groups, momentum=train.momentum, weight_decay=train.weight_decay)
+    set_rate(optimiser, train.lr)
+    warm_up(optimiser, train.warmup, done=0)
+    rng = np.random.default_rng(train.seed)
     shares: list[float] = []
     losses = []
     for step in range(max(steps) + 1):
-        chosen = rng.choice(len(boxes.nodule), optimisation.batch, replace=False)
+        chosen = rng.choice(len(boxes.nodule), train.batch, replace=False)
         part = torch.from_numpy(chosen)
         if step == 0 or step in steps:
             with torch.no_grad():
@@ -167,13 +164,13 @@ def print_ways(
         steps = sorted({options.steps, options.steps + warmup})
         rows: list[list[float]] = []
         for seed in range(options.seeds):
-            way = Optimisation(batch=options.boxes, lr=lr, warmup=warmup, seed=seed)
+            way = TrainSettings(batch=options.boxes, lr=lr, warmup=warmup, seed=seed)
             shares, losses = learn(copy.deepcopy(heads[seed]), boxes, way, steps, both)
             rows.append([*shares[:4], *shares[-2:], max(losses), float(np.mean(losses[-10:]))])
         columns = list(zip(*rows, strict=True))
-        told = [f"{100 * min(c):.0f}-{100 * max(c):.0f} %" for c in columns[:6]]
-        told += [f"{min(c):.2f}-{max(c):.2f}" for c in columns[6:]]
-        print("|", " | ".join([str(lr), str(warmup), *told]), "|", flush=True)
+        texts = [f"{100 * min(c):.0f}-{100 * max(c):.0f} %" for c in columns[:6]]
+        texts += [f"{min(c):.2f}-{max(c):.2f}" for c in columns[6:]]
+        print("|", " | ".join([str(lr), str(warmup), *texts]), "|", flush=True)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from benchmarks.plain_nms import early_boxes, kept_list, suppress_forward, trained_boxes
 from benchmarks.timing import Row, print_machine, print_table, time_in_turn
 from nodulenet.boxes import nms
-from nodulenet.boxes.iou import corners
-from nodulenet.boxes.ranking import falling, score_bits
+from nodulenet.boxes.iou import box_corners
+from nodulenet.boxes.nms import descending_order, score_bits
 
 MAKERS = {"early": early_boxes, "trained": trained_boxes}
 FIRST_CALL = """
@@ -72,7 +72,7 @@ def measure_cpu(count: int, kind: str, options: argparse.Namespace) -> Row:
     check_alike({name: np.asarray(call()) for name, call in peers.items()})
     if count <= options.largest_monai:
         peers["MONAI"] = monai_nms(torch.from_numpy(boxes), torch.from_numpy(scores), threshold)
-    peers["floor"] = lambda: corners(boxes[falling(score_bits(scores))])
+    peers["floor"] = lambda: box_corners(boxes[descending_order(score_bits(scores))])
     repeats = 50 * options.repeats if count <= 1000 else options.repeats
     return time_in_turn(f"{kind}, {count:,}", peers, repeats)
 

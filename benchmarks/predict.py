@@ -20,14 +20,15 @@ from numpy.typing import NDArray
 from benchmarks.scene import draw_volume
 from benchmarks.timing import print_machine, print_table, time_in_turn
 from benchmarks.train import operations
-from nodulenet.inference.scan import InferenceSettings, ScanPrediction, predict_scan
-from nodulenet.inference.tiles import predict_tiled
+from nodulenet.inference.predictor import Member, Predictor, ScanPrediction
+from nodulenet.inference.tiles import predict_volume
 from nodulenet.model import NoduleNet
 from nodulenet.model.device import to_device
 from nodulenet.model.objective import Objective
-from nodulenet.model.settings import DfpsSettings, SrSettings
-from nodulenet.model.weights import load_weights
-from nodulenet.training.engine import Part, train_one_epoch
+from nodulenet.model.weights import Provenance, load_weights
+from nodulenet.settings import InferenceSettings, TrainingSettings
+from nodulenet.training.engine import Learner, train_one_epoch
+from nodulenet.training.feed import Part
 
 BRANCHES = ("ncs", "dfps", "sr")
 Found = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -52,7 +53,7 @@ def warmed(width: float, steps: int) -> NoduleNet:
     for first, branches in ((0, ("ncs",)), (steps // 2, BRANCHES)):
         seeds = range(first, first + steps // 2)
         feed = ([draw_pair(seed)] for seed in seeds)
-        train_one_epoch(net, optimiser, feed, Objective(branches), True)
+        train_one_epoch(Learner(net, optimiser, Objective(branches), amp=True), feed)
     return net.to(memory_format=torch.contiguous_format)
 
 
@@ -91,7 +92,7 @@ def main() -> None:
     parser.add_argument("--warm", type=int, default=200, help="steps of training before")
     parser.add_argument("--shape", type=int, nargs=3, default=(192, 224, 288))
     parser.add_argument("--tile", type=int)
-    parser.add_argument("--halo", type=int, default=InferenceSettings.halo)
+    parser.add_argument("--halo", type=int, default=InferenceSettings().halo)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--threshold", type=float, default=0.5)
     parser.add_argument("--repeats", type=int, default=2)
@@ -109,24 +110,26 @@ def main() -> None:
         ncs_threshold=options.threshold, tile=options.tile, halo=options.halo
     )
 
-    def predict(part: NDArray[np.uint8], amp: bool = True) -> ScanPrediction:
-        network = ours if amp else plain
-        return predict_scan(network, part, BRANCHES, settings, DfpsSettings(), SrSettings(), amp)
+    provenance = Provenance(TrainingSettings(), BRANCHES, "", None, 0)
+    mixed = Predictor([Member(ours, provenance)], settings)
+    at_once = settings.model_copy(update={"tile": None})
+    full = Predictor([Member(plain, provenance)], at_once, amp=False)
 
     def whole() -> ScanPrediction:
-        if options.tile:
-            return predict_tiled(predict, volume, options.tile, settings)
-        return predict(volume)
+        return predict_volume(mixed, volume)
+
+    def exactly() -> ScanPrediction:
+        return predict_volume(full, volume)
 
     found = whole()
     print(
         f"peak memory of ours: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GB"
     )
-    exact = predict(volume, amp=False)
+    exact = exactly()
     print(compare("candidates", candidates(found), candidates(exact)))
     print(compare("findings", findings(found), findings(exact)), end="\n\n")
     shape = " x ".join(map(str, volume.shape))
-    ways = {"ours": whole, "plain float32": lambda: predict(volume, amp=False)}
+    ways = {"ours": whole, "plain float32": exactly}
     print_table([time_in_turn(f"{shape} voxels", ways, options.repeats)])
     print(f"\nGFLOP of the prediction: {operations(whole) / 1e9:.0f}")
 

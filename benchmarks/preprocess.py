@@ -18,12 +18,12 @@ from benchmarks.phantom import SPACING, phantom
 from benchmarks.timing import print_machine, print_table, time_in_turn
 from nodulenet.imaging import Volume, label_volume, preprocess
 from nodulenet.imaging.grid import index_map
-from nodulenet.imaging.hull import LUNG_LABELS
+from nodulenet.imaging.lungs import LUNG_LABELS
 from nodulenet.imaging.masks import Nodule
 from nodulenet.imaging.preprocess import masked_planes
 from nodulenet.settings import PreprocessSettings
 
-WINDOW, PAD = (-1200, 600), 170
+SETTINGS = PreprocessSettings()
 
 
 def main() -> None:
@@ -56,7 +56,7 @@ def parse() -> argparse.Namespace:
 def ours(
     scan: Volume, lungs: NDArray[np.uint8], nodules: list[Nodule]
 ) -> tuple[Volume, NDArray[np.uint8] | NDArray[np.uint16]]:
-    volume = preprocess(scan, lungs, hu_window=WINDOW, pad_value=PAD)
+    volume = preprocess(scan, lungs, SETTINGS)
     labels, _ = label_volume(nodules, scan.affine, volume.affine, volume.array.shape)
     return volume, labels
 
@@ -72,9 +72,9 @@ def usual(scan: Volume, lungs: NDArray[np.uint8], nodules: list[Nodule]) -> NDAr
             hull = convex_hull_image(lung)
             kept[z] |= hull if hull.sum() <= 1.5 * lung.sum() else lung
     kept = ndimage.binary_dilation(kept, iterations=10)
-    low, high = WINDOW
+    low, high = SETTINGS.hu_window
     gray = (np.clip(scan.array, low, high) - low) * (255 / (high - low))
-    gray = np.where(kept, gray, PAD)
+    gray = np.where(kept, gray, SETTINGS.pad_value)
     zoomed = ndimage.zoom(gray, SPACING, order=3, mode="nearest")
     for label, (mask, (z, y, x)) in nodules:
         whole = np.zeros(lungs.shape)
@@ -92,7 +92,7 @@ def distance(scan: Volume, lungs: NDArray[np.uint8], volume: Volume) -> float:
     source = index @ matrix.T + shift
     nearest = np.clip(np.rint(source).astype(int), 0, np.array(lungs.shape) - 1)
     inside = np.flatnonzero(lungs[tuple(nearest.T)])[:200_000]
-    masked = np.stack(list(masked_planes(scan.array, lungs, PreprocessSettings())))
+    masked = np.stack(list(masked_planes(scan.array, lungs, SETTINGS)))
     reference = ndimage.map_coordinates(masked, source[inside].T, order=3, mode="nearest")
     found = volume.array[tuple(index[inside].T)]
     return float(np.quantile(np.abs(found - np.clip(reference, 0, 255)), 0.999))

@@ -23,8 +23,8 @@ import numpy as np
 
 from benchmarks.timing import print_machine
 from nodulenet.imaging import Volume, write_scan
-from nodulenet.training.crops import Augmentation
-from nodulenet.training.dataset import Sample, TrainingScan, draw_sample, load_scan
+from nodulenet.settings import TrainingSettings
+from nodulenet.training.dataset import Sample, TrainingScan, cut_sample, load_scan
 
 NODULE = 12
 """Side of the cube in every scan, voxels."""
@@ -72,8 +72,14 @@ def write_scans(folder: Path, scans: int, shape: tuple[int, int, int]) -> None:
         start = [int(rng.integers(20, side - 20 - NODULE)) for side in shape]
         labels[tuple(slice(a, a + NODULE) for a in start)] = 1
         volume = Volume(rng.integers(0, 255, shape, np.uint8), np.eye(4))
-        names = (f"{number}.npy", f"{number}.json", f"{number}_mask.npy")
-        write_scan(*(folder / name for name in names), volume, labels, {"status": "ok"})
+        names = {
+            "volume": f"{number}.npy",
+            "record": f"{number}.json",
+            "mask": f"{number}_mask.npy",
+        }
+        write_scan(
+            {kind: folder / name for kind, name in names.items()}, volume, labels, {"status": "ok"}
+        )
     os.sync()
 
 
@@ -128,7 +134,7 @@ def timed_cut(scans: list[TrainingScan]) -> float:
     """Cut the augmented crop of every scan's nodule, the same ones at every call."""
     rng = np.random.default_rng(0)
     samples = [Sample(number, 0) for number in range(len(scans))]
-    cuts = [partial(draw_sample, scans, k, 128, Augmentation(), 170, rng) for k in samples]
+    cuts = [partial(cut_sample, scans, k, TrainingSettings(), rng) for k in samples]
     return in_turn(cuts)[0]
 
 

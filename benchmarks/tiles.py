@@ -10,7 +10,7 @@ half) agrees where the other prediction has one within half a voxel and 0.02 of 
 import argparse
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +20,11 @@ from numpy.typing import NDArray
 from benchmarks.predict import Found, candidates, findings
 from benchmarks.timing import print_machine
 from nodulenet.inference.predict import rows_of_fold
-from nodulenet.inference.scan import InferenceSettings, ScanPrediction, predict_scan
-from nodulenet.inference.tiles import predict_tiled, tiles
+from nodulenet.inference.predictor import Member, Predictor, ScanPrediction
+from nodulenet.inference.tiles import predict_volume, tiles
 from nodulenet.model.device import to_device
-from nodulenet.model.network import NoduleNet
-from nodulenet.model.settings import DfpsSettings, SrSettings
-from nodulenet.model.weights import Provenance, load_weights
+from nodulenet.model.weights import load_weights
+from nodulenet.settings import InferenceSettings
 
 
 @dataclass
@@ -60,26 +59,16 @@ def count(tally: Tally, tiled: ScanPrediction, whole: ScanPrediction) -> None:
     tally.candidates += len(near)
 
 
-def measure(
-    net: NoduleNet,
-    provenance: Provenance,
-    volume: NDArray[np.uint8],
-    ways: dict[tuple[int, int], Tally],
-) -> Tally:
+def measure(member: Member, volume: NDArray[np.uint8], ways: dict[tuple[int, int], Tally]) -> Tally:
     """Predict a volume at once and in each way of tiling; the tally of the whole."""
-    trained, base = provenance.settings, InferenceSettings()
-    dfps, sr = DfpsSettings(**trained["dfps"]), SrSettings(**trained["sr"])
-
-    def predict(part: NDArray[np.uint8]) -> ScanPrediction:
-        return predict_scan(net, part, provenance.branches, base, dfps, sr, amp=False)
-
     start = time.process_time()
-    whole = predict(volume)
+    whole = predict_volume(Predictor([member], InferenceSettings(), amp=False), volume)
     seconds = time.process_time() - start
     for (core, halo), tally in ways.items():
-        side, settings = core + 2 * halo, replace(base, halo=halo)
+        side = core + 2 * halo
         start = time.process_time()
-        tiled = predict_tiled(predict, volume, side, settings)
+        by_tiles = Predictor([member], InferenceSettings(tile=side, halo=halo), amp=False)
+        tiled = predict_volume(by_tiles, volume)
         tally.seconds += time.process_time() - start
         tally.voxels += sum(volume[window].size for _, window in tiles(volume.shape, side, halo))
         count(tally, tiled, whole)
@@ -111,7 +100,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         for row in rows_of_fold(
             options.results / "manifest.tsv", options.results / "folds.tsv", fold
         ):
-            one = measure(net, provenance, np.load(options.results / row["volume"]), ways)
+            volume = np.load(options.results / row["volume"])
+            one = measure(Member(net, provenance), volume, ways)
             for name in ("findings", "candidates", "voxels", "seconds"):
                 setattr(total, name, getattr(total, name) + getattr(one, name))
     print(f"whole: {total.findings} findings of {total.candidates} candidates\n")

@@ -25,8 +25,8 @@ from nodulenet.boxes.anchors import STRIDE, anchor_grid
 from nodulenet.model import NoduleNet
 from nodulenet.model.device import mixed_precision, to_device
 from nodulenet.model.objective import Objective, loss_terms
-from nodulenet.model.settings import DfpsSettings, NcsSettings
 from nodulenet.model.targets import anchor_targets, sample_boxes, truth_boxes
+from nodulenet.settings import DfpsSettings, NcsSettings
 
 STAGES = {"ncs": ["ncs"], "dfps": ["ncs", "dfps"], "full": ["ncs", "dfps", "sr"]}
 

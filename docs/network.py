@@ -65,7 +65,7 @@ ARROWS = (
 def main() -> None:
     with mpl.rc_context({"svg.fonttype": "none", "font.family": "sans-serif"}):
         draw_network(labels(trace()), IMAGES / "network.svg")
-        draw_stages(load_stages(), IMAGES / "stages.svg")
+        draw_stages(TrainSettings(), IMAGES / "stages.svg")
 
 
 def trace() -> dict[str, Tensor]:
@@ -139,29 +139,23 @@ def draw_arrow(axes: Axes, start: str, end: str) -> None:
     axes.annotate("", (x1 - side, y1 - rise), (x0 + side, y0 + rise), arrowprops=look)
 
 
-def load_stages() -> dict[str, Any]:
-    """The stages of the published training."""
-    stages: dict[str, Any] = TrainSettings().plain("stages")["stages"]
-    return stages
-
-
-def stage_lines(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def stage_lines(train: TrainSettings) -> dict[str, str]:
     """What the figure says of each stage."""
     return {
-        name: f"{name}: {', '.join(stage['branches'])} ({stage['epochs']} epochs)"
-        for name, stage in stages.items()
+        name: f"{name}: {', '.join(stage.branches)} ({stage.epochs} epochs)"
+        for name, stage in train.stages.items()
     }
 
 
-def draw_stages(stages: Mapping[str, Mapping[str, Any]], output: Path) -> None:
-    """A bar a stage over the epochs from the first ancestor on, and where the rate falls."""
+def draw_stages(train: TrainSettings, output: Path) -> None:
+    """One bar per stage over the epochs from the first ancestor on, and where the rate falls."""
     with drawing(output, 8.2, 2.7) as figure:
         axes = figure.subplots()
-        rows = {name: -row for row, name in enumerate(stages)}
-        for name, text in stage_lines(stages).items():
-            stage = resolve_stage(stages, name)
+        rows = {name: -row for row, name in enumerate(train.stages)}
+        for name, text in stage_lines(train).items():
+            stage = resolve_stage(train, name)
             axes.barh(rows[name], stage.epochs, 0.62, stage.before, color=BLUE, alpha=0.25)
-            if after := stages[name].get("after"):
+            if after := train.stages[name].after:
                 x = [stage.before, stage.before]
                 axes.plot(x, [rows[after] - 0.31, rows[name]], color="#444444", linewidth=1)
             paper = {"facecolor": "white", "edgecolor": "none", "pad": 1}

@@ -1,7 +1,7 @@
 """The command line: `nodulenet --help` lists the commands.
 
-Exit status 0, 1 for a fault in the input (one line on stderr) or 2 for wrong usage. The packages
-are imported by the command that needs them, so that `--help` is quick.
+Exit status 0, 1 for a fault in the input (one line on stderr) or 2 for wrong usage. Each
+command imports the packages it needs, so that `--help` is fast.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from nodulenet.files import InputError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit status."""
+    """Run one command and return its exit status."""
     options = build_parser().parse_args(arguments)
     try:
         options.run(options)
@@ -35,10 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         fault = " ".join(str(error).split())
     except OSError as error:
-        # A full disk or a closed pipe reports no file name; what was being written is the output.
+        # A full disk or a closed pipe names no file: it was the output that was being written.
         path = error.filename or vars(options).get("output", "standard output")
         fault = f"{path}: {error.strerror or error}"
-    # After the error, and with it a bar that it has stopped, is gone: the bar ends its line.
+    # Outside the handlers: a progress bar ends its line when the error is gone.
     print(f"nodulenet: {fault}", file=sys.stderr)
     return 1
 

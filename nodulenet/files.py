@@ -14,7 +14,7 @@ from typing import Any
 EXAMPLES = 3
 UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 UID_LENGTH = 64
-REASON_LENGTH = 200  # a parser may go on for pages
+REASON_LENGTH = 200  # of a parser's message, which may be pages long
 
 
 class InputError(Exception):
@@ -22,17 +22,17 @@ class InputError(Exception):
 
 
 def examples(values: Sequence[str], of: int | None = None) -> str:
-    """The first few for a message, with dots where there are more; `of` is how many there are."""
+    """The first few, for a message, with dots if there are more; `of`: how many there are."""
     shown = [str(value) for value in values[:EXAMPLES]]
     more = len(values) if of is None else of
     return ", ".join(shown) + (", ..." if more > len(shown) else "")
 
 
 class CorruptArtefact(InputError):
-    """A file that this package wrote and that is damaged now: cut short, flipped, or gone.
+    """A file that this package wrote and that is now damaged: truncated, altered, or missing.
 
-    files: what to set aside: the damaged file and, last, what to ask the workflow for to have it
-    again; where one step makes several files, that is the one that the next step waits for.
+    files: what to set aside: the damaged file and, last, the file to request from the workflow to
+    recreate it; if one step makes several files, that is the one that the next step waits for.
     """
 
     def __init__(self, message: str, *files: Path | str) -> None:
@@ -42,10 +42,10 @@ class CorruptArtefact(InputError):
 
 @contextmanager
 def own_artefact(path: Path | str, *aside: Path | str) -> Iterator[None]:
-    """Reading `path`, a file of the package's own: a fault in it becomes a `CorruptArtefact`.
+    """Reading `path`, a file that this package wrote: a fault in it becomes a `CorruptArtefact`.
 
-    aside: what to set aside for it, by default the file alone. A damaged file makes its parser
-    raise anything. A file that is there and cannot be opened is an `InputError` that names it.
+    aside: what to set aside for it, by default the file alone. Any exception counts, as parsers
+    may raise any for a damaged file. A file that exists and cannot be opened is an `InputError`.
     """
     files = aside or (path,)
     try:
@@ -71,15 +71,15 @@ def reason_of(error: Exception) -> str:
 
 
 def _cannot_open(error: BaseException | None) -> bool:
-    """Whether the system refused a file, rather than a parser its content (a seek gone wrong)."""
-    told = (None, errno.EINVAL, errno.ENOENT)
-    return isinstance(error, OSError) and error.errno not in told
+    """Whether the system refused a file, rather than a parser its content (an invalid seek)."""
+    other = (None, errno.EINVAL, errno.ENOENT)
+    return isinstance(error, OSError) and error.errno not in other
 
 
 def set_aside(path: Path | str) -> Path | None:
-    """Rename a file or folder to NAME.corrupt, in place of an earlier one, and give the new name.
+    """Rename a file or folder to NAME.corrupt, replacing an earlier one; return the new name.
 
-    None if that cannot be done: another job has just done it, or the folder is write-protected.
+    None if that is impossible: another job has just done it, or the folder is write-protected.
     """
     path = Path(path)
     target = path.with_name(f"{path.name}.corrupt")
@@ -97,8 +97,8 @@ def set_aside(path: Path | str) -> Path | None:
 def replacing(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`, renamed to it at the end and removed on failure.
 
-    The temporary name keeps the file's suffixes, since writers choose the format by them. A full
-    disk names no file: the `OSError` gets the name of `path`.
+    The temporary name keeps the file's suffixes, which decide the format. A full disk names no
+    file: the `OSError` gets the name of `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,8 +119,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
 def walk_folders(folder: Path) -> Iterator[tuple[Path, list[str]]]:
     """Each folder at and below one with the names of its files, sorted.
 
-    Symbolic links to folders are followed, after what they may lead back to; a folder is there
-    once, however many links lead to it. Raises `InputError` naming a folder that cannot be listed.
+    Symbolic links to folders are followed last; a folder is visited once, however many links lead
+    to it. Raises `InputError` naming a folder that cannot be listed.
     """
     seen: set[str] = set()
     pending, links = [Path(folder)], list[Path]()
@@ -141,13 +141,15 @@ def walk_folders(folder: Path) -> Iterator[tuple[Path, list[str]]]:
 
 
 def require_uid(uid: str, path: Path | str) -> str:
-    """A series UID as it stands in a file's header, fit to become a file's name.
+    """A series UID from a file's header, checked so that it can be used as a file name.
 
     Raises `InputError` naming the file unless it is digits and dots, at most 64 characters.
     """
     if len(uid) > UID_LENGTH or not UID.fullmatch(uid):
         shown = uid if len(uid) <= UID_LENGTH else f"{uid[:UID_LENGTH]}..."
-        raise InputError(f"{path}: names the series {shown!r}, which is no UID (digits and dots)")
+        raise InputError(
+            f"{path}: names the series {shown!r}, which is not a UID (digits and dots)"
+        )
     return uid
 
 
@@ -158,9 +160,9 @@ def write_json(path: Path | str, content: Any) -> None:
 
 
 def read_json(path: Path | str) -> dict[str, Any]:
-    """Read an object of JSON that this package wrote.
+    """Read a JSON object that this package wrote.
 
-    Raises `CorruptArtefact` naming the file when it is missing or malformed.
+    Raises `CorruptArtefact` naming the file if it is missing or malformed.
     """
     with own_artefact(path):
         try:
@@ -176,3 +178,17 @@ def sha256(path: Path | str) -> str:
     """SHA-256 of a file as a hexadecimal string."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def workflow_folder(package: Path = Path(__file__).parent) -> Path:
+    """The folder that holds Snakefile, rules and config files: the wheel's, else the clone's root.
+
+    Raises `InputError` where there is neither.
+    """
+    for folder in (package / "workflow", package.parent):
+        if (folder / "Snakefile").is_file() and (folder / "rules").is_dir():
+            return folder
+    raise InputError(
+        f"{package}: the workflow is neither in it nor beside it: install the wheel, or a clone"
+        " with pip install -e"
+    )

@@ -1,20 +1,20 @@
-"""Numbers in the text that users give: plain decimal digits and nothing else.
+"""Numbers in users' text: plain decimal digits and nothing else.
 
-Python's own `float` and `int` also read `1_000`, `infinity`, `nan` and the digits of other scripts,
-which no table, header or option means: `5_0` is a slip, not 50.
+Python's `float` and `int` also accept `1_000`, `infinity`, `nan` and the digits of other scripts,
+which no table, header or option means: `5_0` is a typing error, not 50.
 """
 
 import math
 import re
 
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-COUNT = re.compile(r"[0-9]{1,18}")  # no more, so that it fits 64 bits
+COUNT = re.compile(r"[0-9]{1,18}")  # fits 64 bits
 FOREIGN = re.compile(r"[^0-9.eE+\-]")
-"""What is in no number: of a text without it Python's `float` reads a `NUMBER` or nothing."""
+"""Characters of no number: in a text without them, `float` accepts a `NUMBER` or nothing."""
 
 
 def to_number(text: str) -> float:
-    """A finite number, with a sign, a point and an exponent or without.
+    """A finite number; sign, point and exponent are optional.
 
     Raises `ValueError` naming the text for anything else: blanks, underscores, `inf`, `nan`,
     hexadecimal, the digits of other scripts, a number beyond the range of float64.

@@ -1,4 +1,4 @@
-"""How far a long loop is, on stderr: a bar on a terminal, plain lines in a log."""
+"""Progress of long loops on stderr: a bar on a terminal, plain lines in a log."""
 
 import sys
 import time
@@ -18,23 +18,20 @@ def track(
     name: str,
     unit: str,
     total: int | None = None,
-    *,
-    done: int = 0,
-    every: float | None = SECONDS,
+    every: float = SECONDS,
 ) -> Iterator[Item]:
-    """Yield the items. Without a terminal a line is printed when `every` seconds have passed.
+    """Yield the items with a bar on a terminal, else with a line every `every` seconds.
 
     name: what is done; unit: what the items are, in the plural; total: how many there are, by
-    default as many as `items` has, if it tells; done: of the total, how many are behind already.
-    every: None where the loop logs each item itself.
+    default the length of `items`, if it has one.
     """
-    with tqdm(items, name, total, unit=f" {unit}", initial=done, disable=None) as bar:
-        if not bar.disable or every is None:
+    with tqdm(items, name, total, unit=f" {unit}", disable=None) as bar:
+        if not bar.disable:
             yield from bar
             return
         of = f" of {bar.total}" if bar.total is not None else ""
         start = last = time.monotonic()
-        for number, item in enumerate(items, done + 1):
+        for number, item in enumerate(items, 1):
             yield item
             now = time.monotonic()
             if now - last >= every:
@@ -43,9 +40,17 @@ def track(
                 print(text, file=sys.stderr, flush=True)
 
 
+def track_logged(
+    items: Iterable[Item], name: str, unit: str, total: int | None = None, done: int = 0
+) -> Iterator[Item]:
+    """As `track`, for a loop that logs each item itself: no lines. done: items before the first."""
+    with tqdm(items, name, total, unit=f" {unit}", initial=done, disable=None) as bar:
+        yield from bar
+
+
 @contextmanager
 def steps(name: str, total: int) -> Iterator[Callable[[str], None]]:
-    """Yield a function to call with the name of each step; without a terminal it prints each."""
+    """Yield a function to call with the name of each step, which it prints without a terminal."""
     with tqdm(total=total, desc=name, unit=" steps", disable=None) as bar:
         last = ""
 
@@ -62,5 +67,5 @@ def steps(name: str, total: int) -> Iterator[Callable[[str], None]]:
 
 
 def logging_beside_bars() -> AbstractContextManager[None]:
-    """Within it, what is logged to a terminal appears above a bar, not across it."""
+    """Within it, log lines on a terminal appear above a bar, not across it."""
     return logging_redirect_tqdm()

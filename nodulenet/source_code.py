@@ -4,13 +4,17 @@ The rules of the workflow hold it as a parameter, so that an edit reruns what it
 else. Imports are read from the source, nothing is imported; a file is read once per process.
 """
 
-import ast
 import hashlib
+import re
 from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
+# Parsing all files takes ten times as long, and every start of Snakemake waits for it.
+FROM = re.compile(r"^[ \t]*from (nodulenet[\w.]*) import (\([^)]*\)|[^\n]+)", re.M)
+PLAIN = re.compile(r"^[ \t]*import (nodulenet[^\n#]*)", re.M)
+COMMENT = re.compile(r"#[^\n]*")
 
 
 def code_digest(script: Path | str, without: Collection[str] = ()) -> str:
@@ -49,12 +53,9 @@ def imported_modules(path: Path) -> frozenset[str]:
 
     A name that a package's `__init__` only passes on stands for the module that defines it.
     """
-    names = set[str]()
-    for node in _statements(ast.parse(path.read_bytes()).body):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names if _is_own(alias.name)}
-        elif isinstance(node, ast.ImportFrom) and node.module and _is_own(node.module):
-            names |= {defining_module(node.module, alias.name) for alias in node.names}
+    text = path.read_text(encoding="utf-8")
+    names = {defining_module(module, name) for module, name, _ in _imported_names(text)}
+    names |= {name.split()[0] for line in PLAIN.findall(text) for name in line.split(",")}
     return frozenset(names - {PACKAGE.name})
 
 
@@ -72,12 +73,16 @@ def _passed_on(package: str) -> dict[str, tuple[str, str]]:
     path = module_file(package)
     if path is None or path.name != "__init__.py":
         return {}
-    return {
-        alias.asname or alias.name: (node.module, alias.name)
-        for node in ast.parse(path.read_bytes()).body
-        if isinstance(node, ast.ImportFrom) and node.module and _is_own(node.module)
-        for alias in node.names
-    }
+    names = _imported_names(path.read_text(encoding="utf-8"))
+    return {new: (module, name) for module, name, new in names}
+
+
+def _imported_names(text: str) -> Iterator[tuple[str, str, str]]:
+    """Module, name, and what it is called here, of all that is imported from this package."""
+    for module, names in FROM.findall(text):
+        for part in COMMENT.sub("", names).strip("() \t\n").split(","):
+            if words := part.split():
+                yield module, words[0], words[-1]
 
 
 @cache
@@ -86,19 +91,6 @@ def module_file(name: str) -> Path | None:
     place = PACKAGE.joinpath(*name.split(".")[1:])
     candidates = (place / "__init__.py", place.with_suffix(".py"))
     return next((path for path in candidates if path.is_file()), None)
-
-
-def _is_own(module: str) -> bool:
-    return module.partition(".")[0] == PACKAGE.name
-
-
-def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements of a body and of all blocks in it; expressions hold no imports."""
-    for node in body:
-        yield node
-        for part in (node, *getattr(node, "handlers", ()), *getattr(node, "cases", ())):
-            for block in ("body", "orelse", "finalbody"):
-                yield from _statements(getattr(part, block, []))
 
 
 @cache

@@ -20,7 +20,7 @@ rule predict:
         code=code("predict"),
         fold=lambda w: int(w.fold),
         branches=lambda w: list(STAGES[w.stage].branches),
-        settings=SETTINGS.plain("inference"),
+        settings=SETTINGS.inference.plain(),
         train=SETTINGS.train.plain("device", "amp"),
     message:
         "predict the scans of fold {wildcards.fold} with stage {wildcards.stage}"

@@ -4,20 +4,21 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import small_training
 import torch
 
 from nodulenet.evaluation.validation import gathered
 from nodulenet.files import InputError
 from nodulenet.model import NoduleNet
-from nodulenet.model.settings import Branch
+from nodulenet.settings import Branch, TrainingSettings
 from nodulenet.training import train as train_module
 from nodulenet.training.distributed import Rank
-from nodulenet.training.run import HeldOut
+from nodulenet.training.stages import HeldOut
 
 
 def break_second(rank: Rank, device: torch.device, how: str) -> None:
@@ -31,7 +32,7 @@ def break_second(rank: Rank, device: torch.device, how: str) -> None:
 
 
 def die_in_third_epoch(job: dict[str, Any]) -> None:
-    """Train, but the second process ends without a word at the start of its third epoch."""
+    """Train, but the second process exits silently at the start of its third epoch."""
     real, seen = train_module.one_epoch, []
 
     def one_epoch(*arguments: Any) -> Any:
@@ -41,13 +42,13 @@ def die_in_third_epoch(job: dict[str, Any]) -> None:
         return real(*arguments)
 
     train_module.one_epoch = one_epoch
-    paths = [Path(job[name]) for name in ("manifest", "folds")]
-    output = Path(job["output"])
-    train_module.train_stage(*paths, 1, "full", job["settings"], {}, output, threads=1)
+    cohort = Path(job["manifest"]), Path(job["folds"])
+    mine = small_training.job(cohort, "full", Path(job["output"]), job["settings"])
+    train_module.train_stage(mine, threads=1)
 
 
 def count_gathered(
-    _: NoduleNet, held: HeldOut, __: Sequence[Branch], ___: Mapping[str, Any], rank: Rank
+    _: NoduleNet, held: HeldOut, __: Sequence[Branch], ___: TrainingSettings, rank: Rank
 ) -> float:
     """In the place of a CPM: how many scans come together where each process has its share."""
     own = [

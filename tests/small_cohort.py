@@ -14,8 +14,7 @@ import pandas as pd
 
 from nodulenet.annotations import Group
 from nodulenet.cohort.folds import write_folds
-from nodulenet.cohort.manifest import ARTEFACTS, COLUMNS, write_manifest
-from nodulenet.cohort.sources import ROWS
+from nodulenet.cohort.manifest import ARTEFACTS, COLUMNS, ROWS, write_manifest
 from nodulenet.evaluation import StageFiles
 from nodulenet.imaging import write_nodules
 from nodulenet.imaging.store import write_scan
@@ -91,7 +90,7 @@ def write_one(folder, series):
     write_nodules(folder / paths["nodules"], folder / paths["findings"], groups, table)
     volume = Volume(noise.clip(0, 255).astype(np.uint8), AFFINE)
     record = {"source_affine": AFFINE.tolist()}
-    write_scan(*(folder / paths[k] for k in ("volume", "record", "mask")), volume, labels, record)
+    write_scan({k: folder / paths[k] for k in ("volume", "record", "mask")}, volume, labels, record)
     counts = dict.fromkeys(("n_below_level", "n_small", "n_non_nodule", *ROWS), 0)
     counts |= {"annotations": f"{series}.xml"}
     row = {"series_uid": series, "patient_id": f"p{series}", "status": "ok"} | counts

@@ -10,9 +10,12 @@ import torch
 from nodulenet.cohort.folds import write_folds
 from nodulenet.cohort.manifest import COLUMNS, COUNTS, SHAPE, write_manifest
 from nodulenet.imaging import Volume, write_scan
+from nodulenet.settings import PreprocessSettings, TrainingSettings
+from nodulenet.training import TrainingJob
 
 ENDINGS = {"volume": ".npy", "mask": "_mask.npy", "record": ".json"}
 NUMBERS = (*COUNTS, *SHAPE)
+PREPROCESS = PreprocessSettings().plain()
 SETTINGS: dict[str, Any] = {
     "preprocess": {"pad_value": 170},
     "model": {"width": 0.1, "dfps_features": "enc2"},
@@ -50,14 +53,28 @@ def write_cohort(root: Path, nodules: bool = True, scans: int = 3) -> tuple[Path
             image[labels > 0] = 200
         paths = {name: f"{uid}{end}" for name, end in ENDINGS.items()}
         volume = Volume(image, np.eye(4))
-        files = [root / paths[name] for name in ("volume", "record", "mask")]
-        write_scan(*files, volume, labels, {"status": "ok"})
+        files = {name: root / paths[name] for name in ("volume", "record", "mask")}
+        write_scan(files, volume, labels, {"status": "ok", "preprocess": PREPROCESS})
         rows.append({"series_uid": uid, "patient_id": uid, "status": "ok", "fold": k % 2} | paths)
     table = pd.DataFrame(rows)
     write_folds(table[["series_uid", "patient_id", "fold"]], root / "folds.tsv")
     empty = {name: 0 if name in NUMBERS else "" for name in COLUMNS if name not in table}
     write_manifest(table.assign(**empty)[list(COLUMNS)], root / "manifest.tsv")
     return root / "manifest.tsv", root / "folds.tsv"
+
+
+def job(
+    cohort: tuple[Path, Path],
+    stage: str,
+    output: Path,
+    settings: dict[str, Any] = SETTINGS,
+    parent: Path | None = None,
+) -> TrainingJob:
+    """The training of a stage without fold 1; parent: the folder of the stage before."""
+    files = {name: parent / f"{name}.pt" for name in ("weights", "momentum")} if parent else {}
+    return TrainingJob(
+        *cohort, 1, stage, TrainingSettings.model_validate(settings), output, **files
+    )
 
 
 def tensors(path: Path) -> dict[str, torch.Tensor]:

@@ -1,4 +1,5 @@
 import errno
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +14,7 @@ from nodulenet import __version__, cli
 from nodulenet.annotations import pylidc_scans
 from nodulenet.evaluation import Submission
 from nodulenet.imaging import Volume, write_volume
-from nodulenet.settings import FrocSettings
+from nodulenet.settings import ConsensusSettings, FrocSettings
 
 SQUARE = "".join(
     f"<edgeMap><xCoord>{x}</xCoord><yCoord>{y}</yCoord></edgeMap>"
@@ -345,3 +346,21 @@ def test_usage_costs_no_heavy_import():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "names"),
+    [
+        ("consensus", ConsensusSettings, ("protocol", "merge", "iou_threshold", "z")),
+        ("froc", FrocSettings, ("readout", "bootstrap")),
+    ],
+)
+def test_options_that_are_settings_tell_their_values(command, kind, names):
+    (commands,) = (a for a in cli.build_parser()._actions if isinstance(a.choices, dict))
+    actions = {action.dest: action for action in commands.choices[command]._actions}
+    schema = kind.model_json_schema()["properties"]
+    for name in names:
+        assert actions[name].default is None, name  # the published value, which the help names
+        told = re.findall(r"\(default: (?:the )?(\S+)\)", actions[name].help)
+        assert told == [str(getattr(kind(), name))], name
+        assert list(actions[name].choices or ()) == schema[name].get("enum", []), name

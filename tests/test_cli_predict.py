@@ -12,9 +12,9 @@ from nodulenet import cli
 from nodulenet.imaging import Volume, write_volume
 from nodulenet.model import NoduleNet
 from nodulenet.model.weights import Provenance, save_weights
+from nodulenet.settings import ModelSettings, TrainingSettings
 
 AXIAL = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]], float)
-SETTINGS = {"dfps": {}, "sr": {}, "targets": {"margin_total": 8}}
 
 
 def write_weights(path: Path, seed: int = 1) -> Path:
@@ -22,11 +22,8 @@ def write_weights(path: Path, seed: int = 1) -> Path:
     torch.manual_seed(seed)
     net = NoduleNet(width=0.1)
     torch.nn.init.normal_(net.ncs.logits.weight, std=3)
-    save_weights(
-        net,
-        Provenance({"width": 0.1}, ("ncs", "dfps", "sr"), {"margin": 5}, "full", 0, 1, SETTINGS),
-        path,
-    )
+    trained = TrainingSettings(model=ModelSettings(width=0.1))
+    save_weights(net, Provenance(trained, ("ncs", "dfps", "sr"), "full", 0, 1), path)
     return path
 
 

@@ -330,10 +330,11 @@ def scan_on_disk(folder, affine, flip):
     (centre, radius), _ = NODULES["s0"]
     labels = ball(centre, radius).astype(np.uint8)
     image = np.arange(np.prod(SHAPE)).reshape(SHAPE) % 100 + 100 * labels
-    paths = [folder / name for name in ("v.npy", "r.json", "m.npy")]
+    names = {"volume": "v.npy", "record": "r.json", "mask": "m.npy"}
+    paths = {kind: folder / name for kind, name in names.items()}
     volume = Volume(np.flip(image, flip).astype(np.uint8), affine)
-    write_scan(*paths, volume, np.flip(labels, flip), {})
-    return ScoredScan("s0", 0, 1, folder, *paths, folder)
+    write_scan(paths, volume, np.flip(labels, flip), {})
+    return ScoredScan("s0", 0, 1, folder, *paths.values(), folder)
 
 
 def test_outlines_lie_on_the_lesion_whatever_the_axes(tmp_path):

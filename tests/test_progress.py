@@ -26,10 +26,10 @@ with steps("scan 1", 4) as advance:
 """
 LOGGING = """
 import logging
-from nodulenet.progress import logging_beside_bars, track
+from nodulenet.progress import logging_beside_bars, track_logged
 logging.basicConfig(format="%(message)s")
 with logging_beside_bars():
-    for item in track(range(2), "train", "epochs", every=None):
+    for item in track_logged(range(2), "train", "epochs"):
         logging.warning("epoch %d", item)
 """
 
@@ -77,7 +77,7 @@ def test_a_log_sees_lines() -> None:
     lines = in_a_pipe("-c", TRACK.format(every=0.0)).splitlines()
     assert lines == [f"read: {number} of 3 scans, 0 s" for number in (1, 2, 3)]
     assert in_a_pipe("-c", TRACK.format(every=60.0)) == ""
-    assert in_a_pipe("-c", TRACK.format(every=None)) == ""
+    assert in_a_pipe("-c", LOGGING).splitlines() == ["epoch 0", "epoch 1"]
 
 
 def test_lines_come_when_their_time_has_passed(
@@ -90,8 +90,8 @@ def test_lines_come_when_their_time_has_passed(
     def items() -> Iterator[int]:
         yield from range(4)
 
-    assert list(progress.track(items(), "read", "files", done=5)) == [0, 1, 2, 3]
-    assert capsys.readouterr().err.splitlines() == ["read: 7 files, 11 s", "read: 9 files, 21 s"]
+    assert list(progress.track(items(), "read", "files")) == [0, 1, 2, 3]
+    assert capsys.readouterr().err.splitlines() == ["read: 2 files, 11 s", "read: 4 files, 21 s"]
 
 
 def test_steps() -> None:

@@ -1,5 +1,6 @@
 """The code that decides a rule's result: what belongs to it, and what an edit changes."""
 
+import ast
 import re
 import shutil
 from collections.abc import Iterator
@@ -70,10 +71,31 @@ BEHIND_ONE = {"a/one.py", "b/deep.py", "b/table.tsv", "a/two.py", "c.py"}
         ("from nodulenet.d import OWN", {"d/__init__.py", "d/page.html"} | BEHIND_ONE),
         ("match x:\n  case 1:\n    from nodulenet import c", {"c.py"}),
         ("if x:\n  pass\nelse:\n  import nodulenet.c as z", {"c.py"}),
+        ("import nodulenet.c as z, nodulenet.a.two  # x", {"c.py", "a/two.py"}),
+        (
+            "from nodulenet import (  # x\n    c,  # and, y\n    b as d,\n)",
+            {"b/__init__.py", "b/table.tsv", "c.py"},
+        ),
     ],
 )
 def test_what_a_script_imports(package: Path, script: str, expected: set[str]) -> None:
     assert files(package, script) == expected
+
+
+def test_imports_are_found_where_python_finds_them() -> None:
+    for path in (*source_code.PACKAGE.rglob("*.py"), *(ROOT / "workflow_scripts").glob("*.py")):
+        names = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names if alias.name.startswith("nodulenet")}
+            elif isinstance(node, ast.ImportFrom) and str(node.module).startswith("nodulenet"):
+                module = str(node.module)
+                names |= {source_code.defining_module(module, a.name) for a in node.names}
+        found = source_code.imported_modules(path)
+        if path.parent.name == "doctor":  # which has programs as text
+            assert names <= found, path
+        else:
+            assert names - {"nodulenet"} == found, path
 
 
 def test_a_module_can_be_passed_over(package: Path) -> None:

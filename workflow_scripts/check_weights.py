@@ -5,13 +5,14 @@ from pathlib import Path
 from job_log import logged
 
 with logged(snakemake):
-    from nodulenet.model.given import check_given
+    from nodulenet.model.compatibility import Use, check_given_weights
+    from nodulenet.settings import ModelSettings, PreprocessSettings
 
-    check_given(
-        Path(snakemake.input[0]),
-        snakemake.params.branches,
-        snakemake.params.fold,
-        snakemake.params.settings,
-        snakemake.params.model,
-        Path(snakemake.output[0]),
+    model = snakemake.params.model
+    use = Use(
+        branches=snakemake.params.branches,
+        fold=snakemake.params.fold,
+        preprocess=PreprocessSettings.model_validate(snakemake.params.settings),
+        model=ModelSettings.model_validate(model) if model else None,
     )
+    check_given_weights(Path(snakemake.input[0]), use, Path(snakemake.output[0]))

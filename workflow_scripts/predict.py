@@ -5,15 +5,17 @@ from pathlib import Path
 from job_log import logged
 
 with logged(snakemake):
-    from nodulenet.inference.predict import predict_fold
+    from nodulenet.inference.predict import PredictionJob, predict_fold
+    from nodulenet.settings import InferenceSettings
 
-    predict_fold(
-        Path(snakemake.input.manifest),
-        Path(snakemake.input.folds),
-        snakemake.params.fold,
-        Path(snakemake.input.weights),
-        snakemake.params.branches,
-        {**snakemake.params.settings, "train": snakemake.params.train},
-        Path(snakemake.output.predictions).parent,
-        snakemake.threads,
+    job = PredictionJob(
+        manifest=Path(snakemake.input.manifest),
+        folds=Path(snakemake.input.folds),
+        fold=snakemake.params.fold,
+        weights=Path(snakemake.input.weights),
+        output=Path(snakemake.output.predictions).parent,
+        branches=snakemake.params.branches,
+        settings=InferenceSettings.model_validate(snakemake.params.settings),
+        **snakemake.params.train,
     )
+    predict_fold(job, snakemake.threads)

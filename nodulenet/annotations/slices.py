@@ -7,7 +7,7 @@ from nodulenet.annotations.records import Mark, Session, SliceGeometry
 from nodulenet.files import InputError
 from nodulenet.settings import ZRule
 
-# Positions are written with three to six decimals and differ from the headers' by as much.
+# Positions are written with three to six decimals and may differ from the headers' by as much.
 TOLERANCE_MM = 0.01
 
 
@@ -16,8 +16,8 @@ def roi_slices(
 ) -> NDArray[np.intp]:
     """Array index of the slice of every ROI of a mark, shape (n_rois,).
 
-    `nearest` takes the slice nearest in z; `truncate` is the released code's reading, the offset
-    from the first slice divided by the distance of the first two and cut to an integer. Under
+    `nearest` takes the slice nearest in z; `truncate` is the released code's rule: the offset
+    from the first slice divided by the distance of the first two, truncated to an integer. Under
     either rule an ROI must lie within half a slice (half the smaller gap at the nearest slice)
     of a slice. Raises `InputError` starting with `where` and naming the ROI otherwise.
     """
@@ -25,7 +25,7 @@ def roi_slices(
     distance = np.abs(roi_z[:, None] - geometry.z[None, :])
     nearest = distance.argmin(axis=1)
     off = distance[np.arange(len(roi_z)), nearest]
-    # Nearly every outline lies on a slice, where the gaps need not be known.
+    # Nearly every outline lies on a slice: the gaps are rarely needed.
     far = off > TOLERANCE_MM
     if far.any():
         far = off > _half_gap(geometry.z)[nearest] + TOLERANCE_MM
@@ -45,8 +45,8 @@ def point_index(mark: Mark, geometry: SliceGeometry) -> tuple[float, float, floa
     """Voxel index (z, y, x) of a small nodule or non-nodule: the mean of its points.
 
     z is interpolated between the slices and extrapolated beyond the ends: a point mark of another
-    series of the patient (LIDC-IDRI has a file with such sessions) keeps its place in the world
-    outside the scan, where it is listed and disturbs nothing.
+    series of the patient (LIDC-IDRI has a file with such sessions) keeps its position in the world
+    outside the scan.
     """
     points = np.array(
         [(_fractional(roi.z, geometry.z), y, x) for roi in mark.rois for x, y in roi.vertices]

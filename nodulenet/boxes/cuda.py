@@ -1,4 +1,4 @@
-"""IoU and NMS of torch tensors on a CUDA device, without copies and on torch's current stream."""
+"""IoU and NMS of torch tensors on a CUDA device, without copies, on torch's current stream."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from nodulenet.boxes import cuda_kernels as kernels
 from nodulenet.boxes.dispatch import raise_fault
 
 CHUNK = 4096
-"""Boxes whose bit mask is held at once: 2 MB, however many boxes there are."""
+"""Boxes per bit mask: 2 MB, however many boxes there are."""
 
 RANK_THREADS = 64
 
@@ -30,7 +30,7 @@ def iou_matrix_cuda(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def nms_cuda(boxes: torch.Tensor, scores: torch.Tensor, threshold: np.float32) -> torch.Tensor:
-    """`nms` of tensors on one CUDA device; the host waits for nothing but the kept indices."""
+    """`nms` of tensors on one CUDA device; the host waits only for the kept indices."""
     with cuda.gpus[boxes.get_device()]:
         return nms_on(_current(boxes.device), boxes, scores, threshold)
 
@@ -64,15 +64,15 @@ def nms_on(
     """Kept indices of boxes (N, 6) and scores (N,), as `nms`; `chunk` is a multiple of 64.
 
     Chunk by chunk in the order of the scores: a bit mask of the chunk's pairs, the greedy choice
-    within it, and what its kept boxes fell among all later boxes.
+    within it, and what its kept boxes suppress among all later boxes.
     """
     _check_shape(boxes, "boxes")
     if scores.shape != (len(boxes),):
         raise ValueError(f"scores: expected shape ({len(boxes)},), got {tuple(scores.shape)}")
-    if not len(boxes):  # an empty tensor has no memory that a kernel could see
+    if not len(boxes):  # an empty tensor has no memory
         return torch.zeros(0, dtype=torch.int64, device=boxes.device)
     scores = scores if scores.dtype == torch.float32 else scores.double()
-    # Adding zero makes -0 a 0, so that the two are in index order.
+    # Adding zero makes -0 a 0, so that the two are ties.
     order = torch.argsort(scores + 0, descending=True, stable=True)
     ranked, fault = _rank_corners(launch, boxes, order)
     kept = order[_choose(launch, ranked, threshold, chunk).nonzero()[:, 0]]
@@ -86,32 +86,28 @@ def nms_on(
 def _choose(
     launch: Launch, ranked: torch.Tensor, threshold: np.float32, chunk: int
 ) -> torch.Tensor:
-    """Which of the ranked corners (N, 7) are kept, (N,) uint8."""
+    """Which of the ranked corners (N, 7) are kept, (N,) bool."""
 
     def scratch(*shape: int, dtype: torch.dtype) -> torch.Tensor:
         return torch.zeros(shape, dtype=dtype, device=ranked.device)
 
     total, words = len(ranked), chunk // kernels.WORD
-    kept = scratch(total, dtype=torch.uint8)
-    kept_view = launch.view(kept, np.uint8)
-    fallen = launch.view(scratch(total, dtype=torch.uint8), np.uint8)
+    states = scratch(total, dtype=torch.uint8)
+    state = launch.view(states, np.uint8)
     mask = launch.view(scratch(chunk, words, dtype=torch.int64), np.uint64)
-    chunk_kept = launch.view(scratch(chunk, dtype=torch.int64), np.int64)
-    chunk_count = launch.view(scratch(1, dtype=torch.int64), np.int64)
+    chosen = launch.view(scratch(1 + chunk, dtype=torch.int64), np.int64)
     rows, stream = launch.view(ranked, np.float32), launch.stream
     for start in range(0, total, chunk):
         stop = min(start + chunk, total)
         here = _blocks(stop - start, kernels.WORD)
         kernels.mask_chunk[(here, here), kernels.WORD, stream](rows, start, stop, threshold, mask)
-        kernels.resolve_chunk[1, kernels.WORD, stream](
-            mask, start, stop, fallen, kept_view, chunk_kept, chunk_count
-        )
+        kernels.resolve_chunk[1, kernels.WORD, stream](mask, start, stop, state, chosen)
         if stop < total:
             grid = _blocks(total - stop, kernels.SPREAD_THREADS)
             kernels.spread_chunk[grid, kernels.SPREAD_THREADS, stream](
-                rows, stop, chunk_kept, chunk_count, threshold, fallen
+                rows, stop, chosen, threshold, state
             )
-    return kept
+    return states == kernels.KEPT
 
 
 def _rank_corners(
@@ -142,7 +138,7 @@ def _blocks(items: int, each: int) -> int:
 
 
 def _current(device: torch.device) -> Launch:
-    """Torch's current stream on the device, and tensors as they lie in its memory."""
+    """Torch's current stream on the device, and tensors in its memory."""
     handle = torch.cuda.current_stream(device).cuda_stream
     stream = cuda.external_stream(handle) if handle else cuda.default_stream()
     return Launch(stream, lambda tensor, kind: cuda.as_cuda_array(tensor, sync=False).view(kind))

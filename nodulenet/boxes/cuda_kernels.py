@@ -1,7 +1,7 @@
-"""CUDA kernels of IoU and NMS. They give what the CPU gives, to the last bit.
+"""CUDA kernels of IoU and NMS, with the CPU's results to the last bit.
 
-A compiler for GPUs fuses a product and a sum into one rounding; `cuda.fma(a, b, 0)` is a product
-that it leaves alone. Boxes are rows of `nodulenet.boxes.iou.corners`, (N, 7) float32.
+GPU compilers fuse a product and a sum into one rounding; `cuda.fma(a, b, 0)` is a product that
+they leave alone. Boxes are rows of `nodulenet.boxes.iou.box_corners`, (N, 7) float32.
 """
 
 from typing import Any
@@ -10,11 +10,13 @@ import numpy as np
 from numba import cuda, float32, uint64
 
 WORD = 64
-"""Boxes a word of the bit mask stands for, and threads of a block of the mask."""
+"""Boxes per word of the bit mask, and threads per block."""
 
 IOU_ROWS, IOU_THREADS = 32, 64
 SPREAD_THREADS = 64
 ONE, ZERO = np.float32(1), np.float32(0)
+UNDECIDED, KEPT, SUPPRESSED = 0, 1, 2
+"""What `state`, (N,) uint8, says of a box."""
 
 
 @cuda.jit(device=True)
@@ -34,7 +36,7 @@ def _iou(a: Any, i: int, b: Any, j: int) -> np.float32:
 def rank_corners(boxes: Any, order: Any, ranked: Any, fault: Any) -> None:
     """ranked[i] = corners of boxes[order[i]]; fault[0]: 2 not finite, 1 a negative side, or 0.
 
-    A thread a box.
+    One thread per box.
     """
     i = cuda.grid(1)
     if i >= ranked.shape[0]:
@@ -42,7 +44,7 @@ def rank_corners(boxes: Any, order: Any, ranked: Any, fault: Any) -> None:
     box, volume = order[i], ONE
     for axis in range(3):
         middle, side = boxes[box, axis], boxes[box, axis + 3]
-        # An infinity or NaN is no number less than itself.
+        # False for infinity and NaN.
         if not (abs(middle) < np.inf and abs(side) < np.inf):
             cuda.atomic.max(fault, 0, 2)
         elif side < ZERO:
@@ -56,7 +58,7 @@ def rank_corners(boxes: Any, order: Any, ranked: Any, fault: Any) -> None:
 
 @cuda.jit
 def fill_iou(a: Any, b: Any, out: Any) -> None:
-    """out[i, j] = IoU of a[i] and b[j]. Blocks (columns, rows); a thread takes IOU_ROWS rows."""
+    """out[i, j] = IoU of a[i] and b[j]. Blocks (columns, rows); IOU_ROWS rows per thread."""
     rows = cuda.shared.array((IOU_ROWS, 7), float32)
     first, j = cuda.blockIdx.y * IOU_ROWS, cuda.grid(1)
     count = min(IOU_ROWS, a.shape[0] - first)
@@ -70,9 +72,9 @@ def fill_iou(a: Any, b: Any, out: Any) -> None:
 
 @cuda.jit
 def mask_chunk(ranked: Any, start: int, stop: int, threshold: Any, mask: Any) -> None:
-    """mask[i, w]: bits of the boxes of word w of ranked[start:stop] that its box i would fell.
+    """mask[i, w]: bits of the boxes of word w of ranked[start:stop] that its box i would suppress.
 
-    Blocks (word, row word) of WORD threads; only boxes after i are looked at.
+    Blocks (word, row word) of WORD threads; only boxes after i are considered.
     """
     word, thread = cuda.blockIdx.x, cuda.threadIdx.x
     columns = cuda.shared.array((WORD, 7), float32)
@@ -92,82 +94,80 @@ def mask_chunk(ranked: Any, start: int, stop: int, threshold: Any, mask: Any) ->
 
 
 @cuda.jit
-def resolve_chunk(
-    mask: Any, start: int, stop: int, fallen: Any, kept: Any, chunk_kept: Any, chunk_count: Any
-) -> None:
+def resolve_chunk(mask: Any, start: int, stop: int, state: Any, chosen: Any) -> None:
     """Greedy choice within ranked[start:stop]: one block of WORD threads.
 
-    fallen: (N,) uint8, boxes that earlier chunks fell; kept: (N,) uint8, set here; chunk_kept and
-    chunk_count[0]: the kept boxes of this chunk, indices into `ranked`.
+    state: (N,), what earlier chunks suppressed; set here. chosen: (1 + chunk,) int64: the number of
+    kept boxes of this chunk, then their indices into `ranked`.
     """
     thread = cuda.threadIdx.x
     diagonal = cuda.shared.array(WORD, uint64)
-    standing = cuda.shared.array(1, uint64)
-    dead = cuda.shared.array(1, uint64)
+    kept = cuda.shared.array(1, uint64)
+    suppressed = cuda.shared.array(1, uint64)
     words, count = (stop - start + WORD - 1) // WORD, 0
     for word in range(words):
         first = start + word * WORD
         if thread == 0:
-            dead[0] = uint64(0)
+            suppressed[0] = uint64(0)
         cuda.syncthreads()
         if first + thread < stop:
             diagonal[thread] = mask[word * WORD + thread, word]
-            if fallen[first + thread]:
-                cuda.atomic.or_(dead, 0, uint64(1) << uint64(thread))
+            if state[first + thread] == SUPPRESSED:
+                cuda.atomic.or_(suppressed, 0, uint64(1) << uint64(thread))
         cuda.syncthreads()
         if thread == 0:
-            gone, alive = dead[0], uint64(0)
+            gone, alive = suppressed[0], uint64(0)
             for k in range(min(WORD, stop - first)):
                 if not (gone >> uint64(k)) & uint64(1):
                     alive |= uint64(1) << uint64(k)
                     gone |= diagonal[k]
-                    kept[first + k] = 1
-                    chunk_kept[count] = first + k
+                    state[first + k] = KEPT
                     count += 1
-            standing[0] = alive
+                    chosen[count] = first + k
+            kept[0] = alive
         cuda.syncthreads()
-        _fell_later(mask, word, words, standing[0], start, stop, fallen)
+        for later in range(word + 1 + thread, words, WORD):
+            bits = _suppressed_in_word(mask, word, later, kept[0])
+            for k in range(min(WORD, stop - start - later * WORD)):
+                if (bits >> uint64(k)) & uint64(1):
+                    state[start + later * WORD + k] = SUPPRESSED
         cuda.syncthreads()
     if thread == 0:
-        chunk_count[0] = count
+        chosen[0] = count
 
 
 @cuda.jit(device=True)
-def _fell_later(
-    mask: Any, word: int, words: int, standing: Any, start: int, stop: int, fallen: Any
-) -> None:
-    """Mark what the standing boxes of one word fell in the later words; a thread a word."""
-    for later in range(word + 1 + cuda.threadIdx.x, words, WORD):
-        bits = uint64(0)
-        for k in range(WORD):
-            if (standing >> uint64(k)) & uint64(1):
-                bits |= mask[word * WORD + k, later]
-        for k in range(min(WORD, stop - start - later * WORD)):
-            if (bits >> uint64(k)) & uint64(1):
-                fallen[start + later * WORD + k] = 1
+def _suppressed_in_word(mask: Any, word: int, later: int, kept: Any) -> Any:
+    """Bits of the boxes of a later word that the kept boxes of one word suppress."""
+    bits = uint64(0)
+    for k in range(WORD):
+        if (kept >> uint64(k)) & uint64(1):
+            bits |= mask[word * WORD + k, later]
+    return bits
 
 
 @cuda.jit
-def spread_chunk(
-    ranked: Any, stop: int, chunk_kept: Any, chunk_count: Any, threshold: Any, fallen: Any
-) -> None:
-    """Mark what the kept boxes of the chunk before `stop` fell after it: a thread a later box."""
+def spread_chunk(ranked: Any, stop: int, chosen: Any, threshold: Any, state: Any) -> None:
+    """Mark what the kept boxes of the chunk before `stop` suppress after it.
+
+    One thread per later box.
+    """
     rows = cuda.shared.array((SPREAD_THREADS, 7), float32)
     thread = cuda.threadIdx.x
     j = stop + cuda.grid(1)
-    stands = j < ranked.shape[0] and not fallen[min(j, ranked.shape[0] - 1)]
-    total = chunk_count[0]
+    survives = j < ranked.shape[0] and state[min(j, ranked.shape[0] - 1)] != SUPPRESSED
+    total = chosen[0]
     for first in range(0, total, SPREAD_THREADS):
         # Also the barrier after which the shared rows may be overwritten.
-        if cuda.syncthreads_count(np.int32(stands)) == 0:
+        if cuda.syncthreads_count(np.int32(survives)) == 0:
             break
         if first + thread < total:
             for column in range(7):
-                rows[thread, column] = ranked[chunk_kept[first + thread], column]
+                rows[thread, column] = ranked[chosen[1 + first + thread], column]
         cuda.syncthreads()
         k, here = 0, min(SPREAD_THREADS, total - first)
-        while stands and k < here:
-            stands = not _iou(rows, k, ranked, j) >= threshold
+        while survives and k < here:
+            survives = not _iou(rows, k, ranked, j) >= threshold
             k += 1
-    if j < ranked.shape[0] and not stands:
-        fallen[j] = 1
+    if j < ranked.shape[0] and not survives:
+        state[j] = SUPPRESSED

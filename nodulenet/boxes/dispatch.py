@@ -1,8 +1,8 @@
-"""Where a call on boxes is computed: the one place that looks at the kind and device of its input.
+"""Where calls on boxes are computed: the only place that looks at the type and device of inputs.
 
-NumPy arrays and torch tensors are taken alike and the result is of the first input's kind, on its
-device. A call with kernels for CUDA runs them on tensors of such a device; without them, or where
-numba-cuda is not installed, tensors on a GPU are copied to main memory and back.
+NumPy arrays and torch tensors are both accepted; the result has the first input's type and device.
+Calls with CUDA kernels run them on tensors on a CUDA device; without kernels, or if numba-cuda is
+not installed, tensors on a GPU are copied to main memory and back.
 """
 
 import importlib.util
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 def dispatch(
     cpu: Callable[..., NDArray], *inputs: Any, cuda: Callable[..., Any] | None = None
 ) -> Any:
-    """Call `cpu` with the inputs as NumPy arrays; return its result as the first input's kind.
+    """Call `cpu` with the inputs as NumPy arrays; return its result as the first input's type.
 
-    Where the first input is a tensor on a CUDA device, `cuda` is called instead, if given, with
+    If the first input is a tensor on a CUDA device and `cuda` is given, call that instead, with
     all inputs as tensors there.
     """
     if not _is_tensor(inputs[0]):
@@ -37,7 +37,7 @@ def dispatch(
 def many_threads() -> bool:
     """Whether a kernel may use Numba's threads: only in the main thread of a main process.
 
-    OpenMP's threads do not outlive a fork, so a data loader's worker would be killed by them.
+    OpenMP's threads do not survive a fork and would kill a data loader's worker.
     """
     main = threading.current_thread() is threading.main_thread()
     return main and multiprocessing.parent_process() is None
@@ -54,7 +54,7 @@ def checked_boxes(boxes: NDArray, name: str) -> NDArray[np.float32]:
 
 
 def raise_fault(fault: int, name: str) -> None:
-    """Raise the `ValueError` of a fault in the values of boxes; 0: there is none."""
+    """Raise the `ValueError` for a fault in the values of boxes; 0: none."""
     if fault:
         raise ValueError(
             f"{name}: {'a value is not finite' if fault > 1 else 'a side is negative'}"

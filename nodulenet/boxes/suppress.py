@@ -4,18 +4,18 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from nodulenet.boxes.grid import file_box, new_grids
-from nodulenet.boxes.iou import VOLUME, corners, pair_iou
-from nodulenet.boxes.search import felled, proven_threshold
+from nodulenet.boxes.grid import add_box, new_grids
+from nodulenet.boxes.iou import VOLUME, box_corners, pair_iou
+from nodulenet.boxes.search import is_suppressed
 
 LANES = 32
-"""Kept boxes tested at once, without a branch."""
+"""Kept boxes tested at once, without branches."""
 
 KEPT_IN_LANES = 512
-"""So many kept boxes are tested faster one and all than searched for."""
+"""Up to so many kept boxes, testing all is faster than a search."""
 
 LEAST_PRODUCT, LARGEST_VOLUME = 1e-30, 1e37
-"""Between them float32 rounds relatively, which the proofs of the search rest on."""
+"""Between them float32 rounds relatively, as the proofs of the search assume."""
 
 
 def suppress(boxes: NDArray, order: NDArray, threshold: np.float32) -> NDArray:
@@ -23,7 +23,7 @@ def suppress(boxes: NDArray, order: NDArray, threshold: np.float32) -> NDArray:
     found, ranked, kept, start = _keep_few(boxes, order, threshold)
     if start == len(ranked):
         return found
-    # Compiled apart: it takes most of the time of compilation, and few calls need it.
+    # Compiled separately: it takes most of the compilation time, and few calls need it.
     count = _keep_by_grids(ranked, threshold, kept, start, len(found))
     return order[kept[:count]].astype(np.int64)
 
@@ -32,12 +32,12 @@ def suppress(boxes: NDArray, order: NDArray, threshold: np.float32) -> NDArray:
 def _keep_few(
     boxes: NDArray, order: NDArray, threshold: np.float32
 ) -> tuple[NDArray, NDArray, NDArray, int]:
-    """As `suppress`, but ends where the grids should go on.
+    """As `suppress`, but stops where the grids should take over.
 
-    Returns the indices kept so far, and what `_keep_by_grids` goes on with: the ranked corners, the
-    ranks kept, and the next candidate, which is N where there is none.
+    Returns the indices kept so far and what `_keep_by_grids` continues from: the ranked corners,
+    the ranks kept, and the next candidate, N if there is none.
     """
-    ranked = corners(boxes[order])
+    ranked = box_corners(boxes[order])
     kept = np.empty(len(ranked), np.int32)
     if threshold <= 0:
         start, count = len(ranked), _keep_in_order(ranked, threshold, kept)
@@ -49,7 +49,7 @@ def _keep_few(
 
 @njit(cache=True, nogil=True)
 def _rounds_relatively(ranked: NDArray) -> bool:
-    """Whether no volume over- or underflows on the way, and one is not zero."""
+    """Whether no volume over- or underflows in the computation, and one is not zero."""
     some = False
     for i in range(len(ranked)):
         volume = ranked[i, VOLUME]
@@ -65,15 +65,15 @@ def _rounds_relatively(ranked: NDArray) -> bool:
 
 @njit(cache=True, nogil=True)
 def _keep_in_order(ranked: NDArray, threshold: np.float32, kept: NDArray) -> int:
-    """The definition: each box against all that are kept. Returns how many `kept` holds."""
+    """The definition: each box against all kept ones. Returns the number kept."""
     count = 0
     for i in range(len(ranked)):
-        stands = True
+        survives = True
         for k in range(count):
             if pair_iou(ranked, kept[k], ranked, i) >= threshold:
-                stands = False
+                survives = False
                 break
-        if stands:
+        if survives:
             kept[count] = i
             count += 1
     return count
@@ -85,15 +85,15 @@ def _keep_in_lanes(
 ) -> tuple[int, int]:
     """As `_keep_in_order` for a threshold above 0, with the kept boxes in columns.
 
-    Ends early where `most` are kept. Returns the next candidate and how many `kept` holds.
+    Stops early when `most` are kept. Returns the next candidate and the number kept.
     """
-    # Columns not yet used are boxes without volume, which fell none.
+    # Columns not yet used are boxes without volume, which suppress none.
     columns = np.zeros((7, min(most, len(ranked)) + LANES), np.float32)
     count = 0
     for i in range(len(ranked)):
         if count == most:
             return i, count
-        if _stands(ranked, i, columns, count, threshold):
+        if _survives(ranked, i, columns, count, threshold):
             for column in range(7):
                 columns[column, count] = ranked[i, column]
             kept[count] = i
@@ -102,7 +102,9 @@ def _keep_in_lanes(
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _stands(ranked: NDArray, box: int, columns: NDArray, count: int, threshold: np.float32) -> bool:
+def _survives(
+    ranked: NDArray, box: int, columns: NDArray, count: int, threshold: np.float32
+) -> bool:
     zero = np.float32(0)
     z0, y0, x0 = ranked[box, 0], ranked[box, 1], ranked[box, 2]
     z1, y1, x1, volume = ranked[box, 3], ranked[box, 4], ranked[box, 5], ranked[box, 6]
@@ -125,17 +127,16 @@ def _stands(ranked: NDArray, box: int, columns: NDArray, count: int, threshold: 
 def _keep_by_grids(
     ranked: NDArray, threshold: np.float32, kept: NDArray, start: int, count: int
 ) -> int:
-    """Goes on at candidate `start` with `count` kept. Returns how many `kept` holds."""
-    grids = new_grids(ranked, np.float64(threshold))
-    least = proven_threshold(threshold)
+    """Continue at candidate `start` with `count` kept. Returns the number kept."""
+    grids = new_grids(ranked, threshold)
     for k in range(count):
         if ranked[kept[k], VOLUME] > 0:
-            file_box(grids, ranked, kept[k])
+            add_box(grids, kept[k])
     for i in range(start, len(ranked)):
         if ranked[i, VOLUME] > 0:
-            if felled(grids, ranked, i, least, threshold):
+            if is_suppressed(grids, i):
                 continue
-            file_box(grids, ranked, i)
+            add_box(grids, i)
         kept[count] = i
         count += 1
     return count

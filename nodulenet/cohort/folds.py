@@ -1,4 +1,4 @@
-"""Folds for cross-validation: no patient in two of them, nodules spread evenly."""
+"""Folds for cross-validation: no patient in two folds, nodules distributed evenly."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,15 +17,13 @@ COLUMNS = ("series_uid", "patient_id", "fold")
 def split_folds(
     manifest: pd.DataFrame, number: int, seed: int, fixed: dict[str, int] | None = None
 ) -> pd.DataFrame:
-    """Give every `ok` scan of `manifest` a fold in 0 .. number - 1.
+    """Assign every `ok` scan of `manifest` to a fold in 0 .. number - 1.
 
-    Patients are taken by falling nodule count, those with the same count in a seeded random
-    order; each goes to the fold that has the fewest nodules so far (the fewest scans, for a
-    patient without nodules).
-    `fixed` (series -> fold) is taken as it stands instead, after the same checks.
-    Returns series_uid, patient_id, fold in the manifest's order. Raises `InputError` when a
-    fold stays empty, when a patient is in two folds, or when a fold leaves no nodule to train
-    on.
+    Patients in descending order of nodule count, ties in a seeded random order, go to the fold with
+    the fewest nodules so far (for a patient without nodules, the fewest scans). `fixed`
+    (series -> fold) is used unchanged instead, after the same checks. Returns series_uid,
+    patient_id, fold in the manifest's order. Raises `InputError` if a fold is empty, a patient is
+    in two folds, or a fold leaves no nodule to train on.
     """
     scans = manifest[manifest["status"] == "ok"]
     if fixed is None:
@@ -39,7 +37,7 @@ def split_folds(
 
 
 def assign_patients(scans: pd.DataFrame, number: int, seed: int) -> dict[str, int]:
-    """patient -> fold, greedily by falling nodule count."""
+    """patient -> fold, greedily in descending order of nodule count."""
     patients = scans.groupby("patient_id")["n_kept"].agg(["sum", "size"])
     patients = patients.iloc[np.random.default_rng(seed).permutation(len(patients))]
     patients = patients.sort_values(["sum", "size"], ascending=False, kind="stable")
@@ -56,9 +54,9 @@ def assign_patients(scans: pd.DataFrame, number: int, seed: int) -> dict[str, in
 
 def check_folds(table: pd.DataFrame, nodules: pd.Series, number: int) -> None:
     """Raise `InputError` unless `table` can be cross-validated."""
-    torn = table.groupby("patient_id")["fold"].nunique()
-    if (torn > 1).any():
-        raise InputError(f"folds: patient {torn.idxmax()} is in more than one fold")
+    folds = table.groupby("patient_id")["fold"].nunique()
+    if (folds > 1).any():
+        raise InputError(f"folds: patient {folds.idxmax()} is in more than one fold")
     beyond = table[(table["fold"] < 0) | (table["fold"] >= number)]
     if len(beyond):
         scan = beyond.iloc[0]
@@ -86,7 +84,7 @@ def write_folds(table: pd.DataFrame, path: Path | str) -> None:
 def read_folds(path: Path | str) -> pd.DataFrame:
     """Read folds.tsv (series_uid, patient_id, fold as int).
 
-    Raises `CorruptArtefact` naming the file when it is missing or damaged.
+    Raises `CorruptArtefact` naming the file if it is missing or damaged.
     """
     with own_artefact(path):
         table = read_text_table(Path(path))
@@ -102,8 +100,8 @@ def read_folds(path: Path | str) -> pd.DataFrame:
 def read_fold_list(path: Path | str) -> dict[str, int]:
     """series -> fold from a CSV with the columns `seriesuid` and `subset` or `fold`.
 
-    A folds.tsv is taken as well. Raises `InputError` naming the file and the fault, also when the
-    folds are not numbered from 0 without a gap.
+    A folds.tsv works as well. Raises `InputError` naming the file and the fault, such as folds that
+    are not numbered from 0 without gaps.
     """
     path = Path(path)
     table = read_cells(path, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
@@ -126,10 +124,10 @@ def read_fold_list(path: Path | str) -> dict[str, int]:
 
 
 def folds_of(folds: Mapping[str, int], scans: Sequence[str], path: Path) -> dict[str, int]:
-    """Fold of each of the scans; those of other scans are not used.
+    """Fold of each of the scans; other scans are ignored.
 
-    Raises `InputError` naming the file `path` of the folds, with examples of both, when it lacks
-    a scan.
+    Raises `InputError` naming the file `path` of the folds, with examples of both, if it lacks a
+    scan.
     """
     missing = [scan for scan in scans if scan not in folds]
     if missing:

@@ -56,7 +56,7 @@ from nodulenet.imaging import (
     write_nodules,
     write_scan,
 )
-from nodulenet.imaging.hull import LUNG_LABELS
+from nodulenet.imaging.lungs import LUNG_LABELS
 from nodulenet.settings import ConsensusSettings, OnBadScan, PreprocessSettings
 
 LIBRARIES = ("numpy", "scipy", "SimpleITK", "pydicom")
@@ -171,7 +171,7 @@ def preprocess_scan(
         labels = np.zeros((0, 0, 0), np.uint8)
         status = leave_out(scan.series_uid, error, scan.on_bad_scan)
         record = {"series_uid": scan.series_uid, "status": status}
-    write_scan(outputs["volume"], outputs["record"], outputs["mask"], volume, labels, record)
+    write_scan(outputs, volume, labels, record)
 
 
 def prepare(
@@ -181,7 +181,7 @@ def prepare(
     stored = read_volume(scan.ct, scan.series_uid)
     turned, _ = standard(stored)
     lungs, warning = find_lungs(scan, turned)
-    volume = preprocess(turned, lungs, **settings.plain())
+    volume = preprocess(turned, lungs, settings)
     grid_affine, _ = target_grid(
         turned.affine, turned.array.shape, resample=settings.resample, grid=settings.grid
     )

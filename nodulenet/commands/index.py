@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from nodulenet.commands.annotation_source import ANNOTATIONS_HELP, folder_or_pylidc
+from nodulenet.commands.options import ANNOTATIONS_HELP, folder_or_pylidc
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:

@@ -8,7 +8,7 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
-from nodulenet.commands.numbers import count
+from nodulenet.commands.options import count
 from nodulenet.files import InputError
 
 
@@ -42,7 +42,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         type=threshold,
         default=0.5,
         metavar="P|RATEfp",
-        help="least probability of a finding; or false positives a scan, such as 1fp or 1/8fp,"
+        help="least probability of a finding; or false positives per scan, such as 1fp or 1/8fp,"
         " as read from the FROC beside the weights (default: 0.5)",
     )
     add_machine_options(parser)
@@ -84,9 +84,9 @@ def threshold(text: str) -> float | Fraction:
 
 def tile_side(text: str) -> int:
     """A multiple of 16 that leaves a core between the halos of a tile."""
-    from nodulenet.inference.scan import InferenceSettings
+    from nodulenet.settings import InferenceSettings
 
-    value, least = count(text), 2 * InferenceSettings.halo
+    value, least = count(text), 2 * InferenceSettings().halo
     if value <= least or value % 16:
         raise argparse.ArgumentTypeError(f"{text} is not a multiple of 16 above {least}")
     return value
@@ -107,10 +107,11 @@ def run(options: argparse.Namespace) -> None:
     series is printed, and raised at the end.
     """
     from nodulenet.findings.detector import load_detector
-    from nodulenet.findings.predict import STAGES, predict_scan
+    from nodulenet.findings.predict import STEPS, predict_scan
     from nodulenet.findings.scans import find_scans
     from nodulenet.findings.threshold import find_threshold
     from nodulenet.progress import steps
+    from nodulenet.settings import InferenceSettings
 
     started = time.monotonic()
     scans, passed = find_scans(options.input, options.series)
@@ -122,9 +123,8 @@ def run(options: argparse.Namespace) -> None:
         options.weights,
         options.device,
         least.probability,
+        InferenceSettings(tile=options.tile, pad_value=options.pad_value),
         tta=options.tta,
-        tile=options.tile,
-        pad_value=options.pad_value,
     )
     failed = []
     for number, scan in enumerate(scans, 1):
@@ -133,7 +133,7 @@ def run(options: argparse.Namespace) -> None:
         try:
             if scan.fault:
                 raise InputError(scan.fault)
-            with steps(name, STAGES + detector.passes) as advance:
+            with steps(name, STEPS + detector.steps) as advance:
                 content = predict_scan(scan, detector, least, folder, advance)
         except InputError as error:
             if len(scans) == 1:

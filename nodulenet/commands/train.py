@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from nodulenet.commands.numbers import count
+from nodulenet.commands.options import count
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -42,6 +42,7 @@ def run(options: argparse.Namespace) -> None:
     from nodulenet.progress import logging_beside_bars
     from nodulenet.settings import read_settings
     from nodulenet.training.distributed import LOG_FORMAT, rank_given
+    from nodulenet.training.stages import TrainingJob
     from nodulenet.training.train import train_stage
 
     rank = rank_given(os.environ)
@@ -53,15 +54,15 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(f"--stage: {options.stage!r} is none of {', '.join(stages)}")
     folder = options.output / f"fold{options.fold}"
     before = stages[options.stage].after
+    job = TrainingJob(
+        manifest=options.output / "manifest.tsv",
+        folds=options.output / "folds.tsv",
+        fold=options.fold,
+        stage=options.stage,
+        settings=settings,
+        output=folder / options.stage,
+        weights=folder / before / "weights.pt" if before else None,
+        momentum=folder / before / "momentum.pt" if before else None,
+    )
     with logging_beside_bars():
-        train_stage(
-            options.output / "manifest.tsv",
-            options.output / "folds.tsv",
-            options.fold,
-            options.stage,
-            settings.plain(),
-            {name: folder / before / f"{name}.pt" for name in ("weights", "momentum") if before},
-            folder / options.stage,
-            options.threads,
-            score_validation,
-        )
+        train_stage(job, options.threads, score_validation)

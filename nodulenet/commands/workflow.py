@@ -1,11 +1,8 @@
 """`nodulenet workflow`: where the Snakefile and what belongs to it lie."""
 
 import argparse
-from pathlib import Path
 
-from nodulenet.files import InputError
-
-PACKAGE = Path(__file__).parents[1]
+from nodulenet.files import workflow_folder
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -18,18 +15,4 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the folder."""
-    print(find_workflow())
-
-
-def find_workflow(package: Path = PACKAGE) -> Path:
-    """The folder that holds Snakefile and rules: the wheel's, else the root of the clone.
-
-    Raises `InputError` where there is neither.
-    """
-    for folder in (package / "workflow", package.parent):
-        if (folder / "Snakefile").is_file() and (folder / "rules").is_dir():
-            return folder
-    raise InputError(
-        f"{package}: the workflow is neither in it nor beside it: install the wheel, or a clone"
-        " with pip install -e"
-    )
+    print(workflow_folder())

@@ -1,6 +1,5 @@
 """The embedded cohort: real radiologists' outlines in synthetic chest CT."""
 
-from nodulenet.demo.cohort import DemoScan, demo_reading, read_cohort, window_geometry
 from nodulenet.demo.scan import render_demo_scan
 
-__all__ = ["DemoScan", "demo_reading", "read_cohort", "render_demo_scan", "window_geometry"]
+__all__ = ["render_demo_scan"]

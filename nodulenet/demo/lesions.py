@@ -1,4 +1,4 @@
-"""Nodules as the readers drew them, and look-alikes that no reader called a nodule."""
+"""Nodules as the readers drew them, and look-alikes that no reader marked as a nodule."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from nodulenet.annotations import Group, consensus, mark_mask
 from nodulenet.annotations.records import Reading, SliceGeometry
 from nodulenet.demo.anatomy import Anatomy
-from nodulenet.demo.grid import Floats, Grid, edge, paint_ellipsoid
+from nodulenet.demo.grid import Canvas, Floats, Grid, edge
 from nodulenet.demo.vessels import Tree
 
 Kind = Literal["granuloma", "junction", "thickening", "plaque", "scar"]
@@ -28,7 +28,7 @@ class Lesion:
     """A consensus group to be rendered.
 
     centre: (z, y, x) mm of its box; radius: half its largest side, mm; agreement: (d, h, w)
-    float32, the share of its marks that hold the voxel; offset: first voxel; hu: of its core.
+    float32, the share of its marks that contain the voxel; offset: first voxel; hu: of its core.
     """
 
     centre: NDArray[np.float64]
@@ -50,7 +50,7 @@ class Distractor:
 
 
 def lesions_of(reading: Reading, geometry: SliceGeometry, grid: Grid) -> list[Lesion]:
-    """Every consensus group of a reading, those below the level included and fainter."""
+    """Every consensus group of a reading; those below the level are fainter."""
     groups = consensus(reading.sessions, geometry, level=1)
     return [_lesion(group, reading, geometry, grid) for group in groups]
 
@@ -60,11 +60,8 @@ def _lesion(group: Group, reading: Reading, geometry: SliceGeometry, grid: Grid)
     agreement = np.zeros(group.mask.shape, np.float32)
     for mark in marks:
         mask, offset = mark_mask(mark, geometry)
-        box = tuple(
-            slice(a - b, a - b + n)
-            for a, b, n in zip(offset, group.offset, mask.shape, strict=True)
-        )
-        agreement[box] += mask / np.float32(len(marks))
+        start = np.array(offset) - group.offset
+        agreement[tuple(map(slice, start, start + mask.shape))] += mask / np.float32(len(marks))
     texture = float(np.mean([mark.characteristics.get("texture", 5) for mark in marks]))
     solid = SOLID_HU if texture > 3.5 else PART_SOLID_HU
     size = np.array(group.mask.shape)
@@ -75,36 +72,36 @@ def _lesion(group: Group, reading: Reading, geometry: SliceGeometry, grid: Grid)
     )  # fmt: skip
 
 
-def paint_lesion(volume: Floats, grid: Grid, lesion: Lesion) -> None:
-    """Paint a lesion into `volume` (z, y, x) in HU where it is denser than what is there.
+def paint_lesion(canvas: Canvas, lesion: Lesion) -> None:
+    """Paint a lesion where it is denser than what is there.
 
     The margin is soft about the outline of the union, and the core, where all readers agree, is
     denser than the rim that only one of them drew.
     """
-    pad = 3
+    pad, grid = 3, canvas.grid
     opacity = np.where(lesion.agreement > 0, 0.72 + 0.28 * lesion.agreement, 0).astype(np.float32)
     opacity = np.pad(opacity, pad)
     opacity = gaussian_filter(opacity, [MARGIN_MM / step for step in grid.spacing])
     first = np.array(lesion.offset) - pad
     low = np.maximum(first, 0)
     high = np.minimum(first + opacity.shape, grid.shape)
-    opacity = opacity[tuple(slice(a, b) for a, b in zip(low - first, high - first, strict=True))]
-    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    behind = volume[box]
-    volume[box] = np.maximum(behind, behind + opacity * (np.float32(lesion.hu) - behind))
+    opacity = opacity[tuple(map(slice, low - first, high - first))]
+    box = tuple(map(slice, low, high))
+    behind = canvas.volume[box]
+    canvas.volume[box] = np.maximum(behind, behind + opacity * (np.float32(lesion.hu) - behind))
 
 
 def place_distractors(
     anatomy: Anatomy, lesions: Sequence[Lesion], trees: Sequence[Tree], grid: Grid,
     rng: np.random.Generator,
 ) -> list[Distractor]:  # fmt: skip
-    """Look-alikes away from every lesion and from each other, all within the scan."""
+    """Look-alikes within the scan, away from every lesion and from each other."""
     taken = [(lesion.centre, lesion.radius) for lesion in lesions]
     found: list[Distractor] = []
     for kind, count in COUNTS.items():
         sites = _sites(kind, anatomy, trees)
         inside = (sites[:, 0] > grid.z[0] + 4) & (sites[:, 0] < grid.z[-1] - 4)
-        # On voxel centres: a small spot between two thick slices would hardly be seen.
+        # On voxel centres: a small spot between two thick slices would hardly show.
         sites = grid.position(np.rint(grid.index(rng.permutation(sites[inside]))))
         placed = 0
         for site in sites:
@@ -118,7 +115,7 @@ def place_distractors(
 
 
 def _sites(kind: Kind, anatomy: Anatomy, trees: Sequence[Tree]) -> NDArray[np.float64]:
-    """Positions (N, 3) as (z, y, x) mm where a distractor of that kind may lie."""
+    """Positions (N, 3) as (z, y, x) mm where a distractor of this kind may lie."""
     if kind == "junction":
         nodes = []
         for tree in trees:
@@ -128,7 +125,7 @@ def _sites(kind: Kind, anatomy: Anatomy, trees: Sequence[Tree]) -> NDArray[np.fl
         return sites[anatomy.depth_at(anatomy.lungs, sites) > 5]
     depth = anatomy.lungs
     if kind == "plaque":
-        # Not where the lungs meet the mediastinum: plaques lie on the ribs.
+        # Plaques lie on the ribs, not where the lungs meet the mediastinum.
         chosen = (np.abs(depth) < 1.5) & (anatomy.thorax < 7)
     elif kind == "thickening":
         chosen = (depth > 9) & (np.abs(fissure(anatomy, *anatomy.grid.open())) < 1.5)
@@ -166,15 +163,9 @@ def _distractor(
 
 
 def _axes(normal: NDArray, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Orthonormal rows of which the first points along `normal`."""
+    """Orthonormal rows, the first along `normal`."""
     basis = np.column_stack([normal, rng.normal(size=(3, 2))])
     return np.linalg.qr(basis)[0].T
-
-
-def paint_distractors(volume: Floats, grid: Grid, distractors: Sequence[Distractor]) -> None:
-    """Paint them into `volume` (z, y, x) in HU."""
-    for one in distractors:
-        paint_ellipsoid(volume, grid, one.centre, one.axes, one.radii, one.hu)
 
 
 def fissure_cover(distance: Floats) -> Floats:

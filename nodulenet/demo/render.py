@@ -1,5 +1,6 @@
 """Render a synthetic chest CT around the radiologists' outlines."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -8,14 +9,13 @@ from numpy.typing import NDArray
 
 from nodulenet.annotations.records import Reading, SliceGeometry
 from nodulenet.demo.anatomy import Anatomy, build_anatomy
-from nodulenet.demo.grid import Floats, Grid, edge
+from nodulenet.demo.grid import Canvas, Floats, Grid, edge
 from nodulenet.demo.lesions import (
     Distractor,
     Lesion,
     fissure,
     fissure_cover,
     lesions_of,
-    paint_distractors,
     paint_lesion,
     place_distractors,
 )
@@ -30,7 +30,7 @@ NOISE_HU = 24.0
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Everything that is drawn in one scan, before any voxel is."""
+    """Everything that is drawn in one scan."""
 
     grid: Grid
     anatomy: Anatomy
@@ -55,11 +55,13 @@ def render_ct(scene: Scene, seed: int) -> NDArray[np.int16]:
     volume = np.empty(scene.grid.shape, np.float32)
     for index in range(len(volume)):
         volume[index] = _anatomy_slice(scene.grid, scene.anatomy, index)
-    paint_vessels(volume, scene.grid, scene.anatomy, scene.trees)
-    paint_airways(volume, scene.grid, scene.anatomy, scene.trees[::2])
-    paint_distractors(volume, scene.grid, scene.distractors)
+    canvas = Canvas(volume, scene.grid)
+    paint_vessels(canvas, scene.anatomy, scene.trees)
+    paint_airways(canvas, scene.anatomy, scene.trees[::2])
+    for one in scene.distractors:
+        canvas.ellipsoid(one.centre, one.axes, one.radii, one.hu)
     for lesion in scene.lesions:
-        paint_lesion(volume, scene.grid, lesion)
+        paint_lesion(canvas, lesion)
     return _acquire(volume, scene.grid, np.random.Generator(np.random.SFC64([seed, 2])))
 
 
@@ -86,7 +88,8 @@ def _anatomy_slice(grid: Grid, anatomy: Anatomy, index: int) -> Floats:
     _blend(image, edge(body - 1.5, 1.0) * edge(-thorax - 11, 3.0), FAT)
     _blend(image, edge(thorax - 1, 2.0), BLOOD)
     _blend(image, edge(thorax - 4, 2.0) * edge(texture * 6 - 3, 4.0), FAT)
-    _paint_bones(image, z, y, x, thorax, anatomy.half_depth)
+    for cover, hu in _bones((z, y, x), thorax, anatomy.half_depth):
+        _blend(image, cover, hu)
     parenchyma = -868 + 22 * (y / np.float32(anatomy.half_depth)) + 14 * texture
     in_lungs = edge(lungs, 0.9)
     image += in_lungs * (parenchyma - image)
@@ -95,24 +98,26 @@ def _anatomy_slice(grid: Grid, anatomy: Anatomy, index: int) -> Floats:
     return image
 
 
-def _paint_bones(
-    image: Floats, z: float, y: Floats, x: Floats, thorax: Floats, half_depth: float
-) -> None:
-    """Slanted ribs round the thorax, a vertebra with its canal, and the sternum."""
+def _bones(
+    position: tuple[float, Floats, Floats], thorax: Floats, half_depth: float
+) -> Iterator[tuple[Floats, float]]:
+    """Coverage and HU: slanted ribs around the thorax, a vertebra with its canal, the sternum."""
+    z, y, x = position
     angle = np.arctan2(np.abs(x), y)
     wave = np.cos((np.float32(z) + 52 * angle) * np.float32(2 * np.pi / 27))
     rib = np.minimum((wave - np.float32(0.1)) * 6, 4.2 - np.abs(thorax + 6))
     rib = np.minimum(rib, np.abs(x) - 12)
-    _blend(image, edge(rib, 1.2), CORTEX)
-    _blend(image, edge(rib - 2.0, 1.2), MARROW)
+    yield edge(rib, 1.2), CORTEX
+    yield edge(rib - 2.0, 1.2), MARROW
     spine_y = 0.9 * half_depth
-    for low, radius, hu in ((0.0, 17.0, CORTEX), (0.0, 15.2, MARROW)):
-        _blend(image, edge(radius - np.hypot(x, (y - spine_y - low) * 1.15), 1.2), hu)
+    spine = np.hypot(x, (y - spine_y) * 1.15)
+    yield edge(17.0 - spine, 1.2), CORTEX
+    yield edge(15.2 - spine, 1.2), MARROW
     arch = np.hypot(x * 0.9, y - spine_y - 23)
-    _blend(image, edge(11 - arch, 1.2), CORTEX - 150)
-    _blend(image, edge(7.5 - arch, 1.2), 30.0)
+    yield edge(11 - arch, 1.2), CORTEX - 150
+    yield edge(7.5 - arch, 1.2), 30.0
     sternum = 5 - np.maximum(np.abs(x) - 14, np.abs(y + half_depth + 8))
-    _blend(image, edge(sternum, 1.5), MARROW + 60)
+    yield edge(sternum, 1.5), MARROW + 60
 
 
 def _blend(image: Floats, cover: Floats, hu: float) -> None:
@@ -120,10 +125,10 @@ def _blend(image: Floats, cover: Floats, hu: float) -> None:
 
 
 def _acquire(volume: Floats, grid: Grid, rng: np.random.Generator) -> NDArray[np.int16]:
-    """Blur every slice as a reconstruction does and add its correlated noise."""
+    """Blur every slice as a reconstruction does and add correlated noise."""
     scan = np.empty(volume.shape, np.int16)
     sigma = BLUR_MM / grid.spacing[2]
-    # Thin slices are noisier; the square root law is damped as kernels are chosen to do.
+    # Thin slices are noisier, less than by the square root as kernels are chosen to compensate.
     amplitude = NOISE_HU * min(1.3, (1.25 / grid.spacing[0]) ** 0.25)
     gain = amplitude * 2 * np.sqrt(np.pi) * 0.9
     for index, image in enumerate(volume):

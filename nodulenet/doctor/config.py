@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nodulenet.doctor.finding import Finding, State, install
+from nodulenet.doctor.finding import Check, State, install
 from nodulenet.files import InputError
 from nodulenet.progress import track
 from nodulenet.scan_table import PATHS, Row, is_made, missing_files, read_scans
@@ -24,16 +24,16 @@ class Table:
     made: bool
 
 
-def check_table(settings: "Settings") -> tuple[list[Finding], Table]:
+def check_table(settings: "Settings") -> tuple[list[Check], Table]:
     """Whether the scan table can be read and its files exist."""
     path = settings.scans
     if not Path(path).exists():
         text = f"{path} does not exist: write it with `nodulenet index`, or name another as scans"
-        return [Finding("missing", "scan table", text)], Table(0, False)
+        return [Check("missing", "scan table", text)], Table(0, False)
     try:
         scans = read_scans(path)
     except InputError as error:
-        return [Finding("missing", "scan table", f"{error}: correct the table")], Table(0, False)
+        return [Check("missing", "scan table", f"{error}: correct the table")], Table(0, False)
     files = [(kind, scan[kind]) for scan in scans for kind in PATHS if scan[kind]]
     there = [pair for pair in files if not is_made(pair[1])]
     made = len(files) - len(there)
@@ -45,13 +45,13 @@ def check_table(settings: "Settings") -> tuple[list[Finding], Table]:
             *check_series(path, dicom, settings.on_bad_scan == "skip"),
         ]
     except ImportError as error:
-        findings = [Finding("missing", "scan table", f"not examined: {error}: {install()}")]
+        findings = [Check("missing", "scan table", f"not examined: {error}: {install()}")]
     own = f", {made} files that the workflow makes" if made else ""
-    findings = findings or [Finding("ok", "scan table", f"{path}, {len(scans)} scans{own}")]
+    findings = findings or [Check("ok", "scan table", f"{path}, {len(scans)} scans{own}")]
     return findings, Table(len(scans), bool(made))
 
 
-def check_files(table: str, scans: Sequence[Row]) -> list[Finding]:
+def check_files(table: str, scans: Sequence[Row]) -> list[Check]:
     """A finding for each column of the scan table of which files are missing."""
     findings = []
     missing = missing_files(scans)
@@ -62,16 +62,16 @@ def check_files(table: str, scans: Sequence[Row]) -> list[Finding]:
                 f"{table}: {len(gone)} of {named} files of column {kind} do not exist,"
                 f" first {gone[0]}: put them there, or run `nodulenet index` again"
             )
-            findings.append(Finding("missing", "scan table", text))
+            findings.append(Check("missing", "scan table", text))
     return findings
 
 
-def check_images(table: str, files: Sequence[tuple[str, str]]) -> list[Finding]:
+def check_images(table: str, files: Sequence[tuple[str, str]]) -> list[Check]:
     """A finding if image files of the scan table are cut short or lack their data file.
 
     By header and size alone: what is compressed is not looked into.
     """
-    from nodulenet.imaging.volume_data import check_data
+    from nodulenet.imaging.readers import check_data
 
     faults = []
     for kind, file in files:
@@ -83,10 +83,10 @@ def check_images(table: str, files: Sequence[tuple[str, str]]) -> list[Finding]:
     if not faults:
         return []
     text = f"{table}: {len(faults)} images are not whole, first {faults[0]}: copy them anew"
-    return [Finding("missing", "scan table", text)]
+    return [Check("missing", "scan table", text)]
 
 
-def check_series(table: str, series: Sequence[tuple[str, str]], skip: bool) -> list[Finding]:
+def check_series(table: str, series: Sequence[tuple[str, str]], skip: bool) -> list[Check]:
     """A finding for each DICOM series (UID, folder) whose slices make no volume, by their headers.
 
     skip: the run leaves bad scans out.
@@ -107,13 +107,13 @@ def check_series(table: str, series: Sequence[tuple[str, str]], skip: bool) -> l
         else "mend it, delete its row, or set on_bad_scan: skip"
     )
     state: State = "optional" if skip else "missing"
-    found = [Finding(state, "DICOM series", f"{fault}: {what}") for fault in faults[:NAMED]]
+    found = [Check(state, "DICOM series", f"{fault}: {what}") for fault in faults[:NAMED]]
     if more := len(faults) - len(found):
-        found.append(Finding(state, "DICOM series", f"{table}: {more} more are refused: {what}"))
+        found.append(Check(state, "DICOM series", f"{table}: {more} more are refused: {what}"))
     return found
 
 
-def check_challenge(settings: "Settings") -> list[Finding]:
+def check_challenge(settings: "Settings") -> list[Check]:
     """Whether LUNA16's tables are where `froc.luna16` says, if the protocol needs them."""
     from nodulenet.plan import challenge_files
 
@@ -123,18 +123,18 @@ def check_challenge(settings: "Settings") -> list[Finding]:
     except InputError as error:
         text = str(error).removeprefix(f"{name}: ")
         advice = "download the challenge's evaluation script and lists, and name their folder"
-        return [Finding("missing", name, f"{text}: {advice}")]
-    found = Finding("ok", name, f"{settings.froc.luna16}, {len(tables)} tables")
+        return [Check("missing", name, f"{text}: {advice}")]
+    found = Check("ok", name, f"{settings.froc.luna16}, {len(tables)} tables")
     return [found] if tables else []
 
 
-def check_weights(settings: "Settings") -> list[Finding]:
+def check_weights(settings: "Settings") -> list[Check]:
     """Whether the weights that the config gives in place of a training are there."""
     from nodulenet.plan import missing_weights
 
     gone = [
-        Finding("missing", key, f"{path} does not exist: put it there, or leave the key out")
+        Check("missing", key, f"{path} does not exist: put it there, or leave the key out")
         for key, path in missing_weights(settings)
     ]
     count = sum(map(len, settings.weights.values()))
-    return gone or ([Finding("ok", "weights", f"{count} files")] if count else [])
+    return gone or ([Check("ok", "weights", f"{count} files")] if count else [])

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nodulenet.doctor.config import Table, check_challenge, check_table, check_weights
-from nodulenet.doctor.finding import Finding, install
+from nodulenet.doctor.finding import Check, install
 from nodulenet.doctor.machine import (
     bytes_below,
     bytes_needed,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nodulenet.settings import Settings
 
 
-def examine(configfiles: Sequence[Path] = ()) -> Iterator[Finding]:
+def examine(configfiles: Sequence[Path] = ()) -> Iterator[Check]:
     """Check what a run in the working directory needs, with `configfiles`, or else config.yaml.
 
     Findings come as they are made, since some libraries take seconds to answer.
@@ -44,7 +44,7 @@ def examine(configfiles: Sequence[Path] = ()) -> Iterator[Finding]:
     yield check_disk(results, needed)
 
 
-def find_settings(configfiles: Sequence[Path]) -> tuple["Settings | None", list[Finding]]:
+def find_settings(configfiles: Sequence[Path]) -> tuple["Settings | None", list[Check]]:
     """The settings, None where they cannot be read, and a finding on their files.
 
     As Snakemake does, config.yaml is read where no file is named.
@@ -53,16 +53,16 @@ def find_settings(configfiles: Sequence[Path]) -> tuple["Settings | None", list[
     paths = configfiles or ([base] if base.exists() else [])
     if not paths:
         text = "no config.yaml here: to check its paths too, call this where it is, or name one"
-        return None, [Finding("optional", "config", text)]
+        return None, [Check("optional", "config", text)]
     try:
         from nodulenet.settings import read_settings
 
         settings = read_settings(paths)
     except ImportError as error:
-        return None, [Finding("missing", "config", f"not read: {error}: {install()}")]
+        return None, [Check("missing", "config", f"not read: {error}: {install()}")]
     except InputError as error:
-        return None, [Finding("missing", "config", f"{error}: correct it, or name another")]
-    return settings, [Finding("ok", "config", ", ".join(map(str, paths)))]
+        return None, [Check("missing", "config", f"{error}: correct it, or name another")]
+    return settings, [Check("ok", "config", ", ".join(map(str, paths)))]
 
 
 def space_left_to_fill(settings: "Settings", table: Table, results: Path) -> float | None:

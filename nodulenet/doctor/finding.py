@@ -6,15 +6,15 @@ from typing import Literal
 
 State = Literal["ok", "optional", "missing"]
 WORKFLOW = Path(__file__).parents[1] / "workflow"
-"""What a wheel carries beside the modules; a clone has it at its root."""
+"""The workflow in a wheel, beside the modules; a clone has it at its root."""
 
 
 @dataclass(frozen=True)
-class Finding:
+class Check:
     """One line of the doctor.
 
-    state: `ok`; `missing`, a run needs it; `optional`, a run goes on without it. text: what was
-    found and, unless it is ok, what to do.
+    state: `ok`; `missing`: a run needs it; `optional`: a run works without it. text: what was found
+    and, unless it is ok, what to do.
     """
 
     state: State
@@ -23,7 +23,7 @@ class Finding:
 
 
 def install(extra: str = "") -> str:
-    """The command that installs what is missing: in a clone, or beside the wheel that is there."""
+    """The command that installs what is missing, in a clone or for an installed wheel."""
     wheel = WORKFLOW.is_dir()
     name = "nodulenet" if wheel else "."
     what = f'"{name}[{extra}]"' if extra else name

@@ -17,7 +17,7 @@ from nodulenet.annotations.challenge_csv import (
     FINDING_COLUMNS,
     check_nodules,
     read_cells,
-    read_rows,
+    read_lines,
     with_numbers,
 )
 from nodulenet.files import EXAMPLES, InputError, examples, replacing, sha256
@@ -56,7 +56,7 @@ def read_luna16(annotations: Path, excluded: Path, scans: Path) -> Luna16:
 def read_scan_list(path: Path) -> list[str]:
     """Read a list of series, one per line, without header. Raises `InputError`."""
     scans = []
-    for line, cells in read_rows(path):
+    for line, cells in read_lines(path):
         if len(cells) != 1:
             raise InputError(
                 f"{path}: line {line}: {len(cells)} columns in what should be a list of series"

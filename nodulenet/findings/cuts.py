@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from nodulenet.findings.measure import Finding
 from nodulenet.imaging import Volume
+from nodulenet.imaging.orientation import Turn
 
 LUNG_WINDOW = (-1350.0, 150.0)
 LEAST_HALF_MM = 20.0
@@ -15,8 +16,18 @@ PLANES = ("axial", "coronal", "sagittal")
 
 
 @dataclass(frozen=True, eq=False)
+class View:
+    """A scan (HU), its lungs and the findings' labels, turned as `standard` does, and the turn."""
+
+    scan: Volume
+    lungs: NDArray[np.uint8]
+    labels: NDArray[np.uint16]
+    turn: Turn
+
+
+@dataclass(frozen=True, eq=False)
 class Block:
-    """A block about a finding, in a scan turned so that z is up, y back and x left.
+    """A block around a finding, in a scan turned so that z is up, y back and x left.
 
     image: lung window as grey values, mask: the finding's, both (z, y, x); spacing (z, y, x) in
     mm; centre: the voxel of the finding; first: the index in the scan of the first voxel.
@@ -45,8 +56,9 @@ def grey(hu: NDArray, window: tuple[float, float] = LUNG_WINDOW) -> NDArray[np.u
     return np.rint(scaled).astype(np.uint8)
 
 
-def cut_block(finding: Finding, scan: Volume, labels: NDArray[np.uint16]) -> Block:
-    """The block about a finding, black beyond the scan; scan and labels as `standard` turns."""
+def cut_block(finding: Finding, view: View) -> Block:
+    """The block around a finding, black beyond the scan."""
+    scan = view.scan
     half_mm = max(LEAST_HALF_MM, 0.9 * finding.diameter_mm)
     half = [math.ceil(half_mm / step) for step in scan.spacing]
     centre = np.rint(scan.to_voxel(finding.position)).astype(int)
@@ -58,7 +70,7 @@ def cut_block(finding: Finding, scan: Volume, labels: NDArray[np.uint16]) -> Blo
     here = tuple(slice(a, b) for a, b in zip(start, end, strict=True))
     image, mask = np.zeros(size, np.uint8), np.zeros(size, bool)
     image[inside] = grey(scan.array[here])
-    mask[inside] = labels[here] == finding.number
+    mask[inside] = view.labels[here] == finding.number
     z, y, x = low.tolist()
     return Block(image, mask, scan.spacing, (half[0], half[1], half[2]), (z, y, x))
 

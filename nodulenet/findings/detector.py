@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nodulenet.files import InputError, sha256
+from nodulenet.settings import InferenceSettings, PreprocessSettings
 
 if TYPE_CHECKING:
-    from nodulenet.inference.ensemble import Member
-    from nodulenet.inference.scan import ScanPrediction
+    from nodulenet.inference.predictor import Member, ScanPrediction
 
     Step = Callable[[], object]
 
@@ -23,69 +23,56 @@ if TYPE_CHECKING:
 class Detector:
     """A network, or several that predict as one.
 
-    predict: (uint8 volume (z, y, x), step to call after each pass) -> candidates. preprocess: the
-    parameters of its images; margin_total: voxels that its boxes are larger than the nodules;
-    weights: where each network comes from; settings: how it predicts; passes: how often `step`
-    is called for a volume predicted at once.
+    predict: (uint8 volume (z, y, x), step to call after each pass) -> candidates. preprocess: how
+    its images are prepared; margin_total: voxels by which its boxes are larger than the nodules;
+    weights, settings: where each network comes from and how it predicts, in plain types; steps:
+    how often `step` is called at most for a volume predicted at once.
     """
 
     predict: Callable[[NDArray[np.uint8], Step], ScanPrediction]
-    preprocess: Mapping[str, Any]
+    preprocess: PreprocessSettings
     margin_total: float
-    weights: Sequence[Mapping[str, Any]]
-    settings: Mapping[str, Any]
-    passes: int
+    weights: Sequence[dict[str, Any]]
+    settings: dict[str, Any]
+    steps: int
 
 
 def load_detector(
     weights: Sequence[Path],
     device: str,
     least: float,
+    settings: InferenceSettings,
     *,
     tta: bool = False,
-    tile: int | None = None,
-    pad_value: int = 170,
 ) -> Detector:
     """Read weights files into a detector that segments candidates of probability `least`.
 
-    tta: average the eight mirror images; tile, pad_value: as in `InferenceSettings`. Raises
-    `InputError` as `load_members` does, and in the call where a network gives no numbers.
+    tta: average the eight mirror images. Raises `InputError` as `load_members` does, and in the
+    call where a network's output is not finite.
     """
-    from nodulenet.inference.ensemble import (
-        MIRRORS,
-        UNMIRRORED,
-        load_members,
-        passes,
-        predict_ensemble,
-    )
-    from nodulenet.inference.scan import InferenceSettings
-    from nodulenet.inference.tiles import predict_tiled
+    from nodulenet.inference.predictor import MIRRORS, UNMIRRORED, Predictor, load_members
+    from nodulenet.inference.tiles import predict_volume
     from nodulenet.model.objective import Diverged
 
     members = load_members(weights, device)
     mirrors = MIRRORS if tta else UNMIRRORED
-    settings = InferenceSettings(tile=tile, pad_value=pad_value)
-
-    def part(volume: NDArray[np.uint8], step: Step) -> ScanPrediction:
-        return predict_ensemble(members, volume, settings, mirrors=mirrors, least=least, step=step)
+    predictor = Predictor(members, settings, mirrors=mirrors, least=least)
 
     def predict(volume: NDArray[np.uint8], step: Step) -> ScanPrediction:
         try:
-            if tile is None:
-                return part(volume, step)
-            return predict_tiled(lambda array: part(array, step), volume, tile, settings)
+            return predict_volume(predictor, volume, step)
         except Diverged as error:
             raise InputError(f"{weights[0]}: {error}") from error
 
-    first = members[0].provenance
+    first = members[0]
+    place = {"mirrors": len(mirrors), "device": str(next(first.net.parameters()).device)}
     return Detector(
         predict=predict,
-        preprocess=first.preprocess,
-        margin_total=float(first.settings["targets"]["margin_total"]),
+        preprocess=first.provenance.preprocess,
+        margin_total=first.provenance.margin_total,
         weights=[weights_facts(member) for member in members],
-        settings=asdict(settings)
-        | {"mirrors": len(mirrors), "device": str(next(members[0].net.parameters()).device)},
-        passes=passes(members, mirrors),
+        settings=settings.plain() | place,
+        steps=predictor.steps,
     )
 
 
@@ -99,5 +86,5 @@ def weights_facts(member: Member) -> dict[str, Any]:
         "fold": provenance.fold,
         "epochs": provenance.epochs,
         "branches": list(provenance.branches),
-        "width": provenance.model.get("width"),
+        "width": provenance.model.width,
     }

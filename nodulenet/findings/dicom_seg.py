@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nodulenet import __version__
-from nodulenet.findings.measure import Finding, paint
+from nodulenet.findings.measure import Finding, paint_findings
 from nodulenet.findings.scans import Source
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Tracked:
     uid: str
 
 
-def track(findings: Sequence[Finding]) -> list[Tracked]:
+def new_tracking(findings: Sequence[Finding]) -> list[Tracked]:
     """New tracking IDs for findings."""
     from pydicom.uid import generate_uid
 
@@ -76,7 +76,7 @@ def build_segmentation(
         return None
     numbered = [(number, t) for number, (_, t) in enumerate(pairs, 1)]
     header = sources[0].header
-    labels = paint(
+    labels = paint_findings(
         [f for f, _ in pairs], (len(sources), header.Rows, header.Columns), from_one=True
     )
     return Segmentation(

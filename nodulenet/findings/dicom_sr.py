@@ -1,4 +1,4 @@
-"""The findings' measurements as a DICOM structured report: TID 1500, a group a finding."""
+"""The findings' measurements as a DICOM structured report: TID 1500, one group per finding."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ def build_report(
         if segmentation is not None and finding.mask is not None:
             segment += 1
             seen = np.flatnonzero(finding.mask.mask.any(axis=(1, 2))) + finding.mask.offset[0]
-            reference = _segment(segmentation, segment, [sources[z] for z in seen.tolist()])
+            slices = [sources[z] for z in seen.tolist()]
+            reference = _segment_reference(segmentation, segment, slices)
             groups.append(_segment_group(finding, name, reference))
         else:
             groups.append(_circle_group(finding, name, scan, sources))
@@ -122,7 +123,7 @@ def _segment_group(
     )
 
 
-def _segment(
+def _segment_reference(
     segmentation: Segmentation, number: int, slices: Sequence[Source]
 ) -> ReferencedSegment:
     """A reference to a segment and the slices, or the frames of images, that it lies in.

@@ -13,7 +13,7 @@ from nodulenet.imaging.orientation import standard
 from nodulenet.masks import CroppedMask
 
 if TYPE_CHECKING:  # it needs torch, which measuring does not
-    from nodulenet.inference.scan import ScanPrediction
+    from nodulenet.inference.predictor import ScanPrediction
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,20 +45,20 @@ def find_findings(
     margin_total: float,
     least: float,
 ) -> tuple[list[Finding], list[str]]:
-    """The findings of a scan by falling probability, and a line for everything worth a note.
+    """The findings of a scan by falling probability, and one line for everything worth a note.
 
     A finding is a candidate whose decoded box survived the second suppression and whose
-    probability, the mean of both branches, is at least `least`. One whose mask fell because it
-    overlaps a better one's is the same place and no finding of its own. grid: the preprocessed
-    volume that the prediction is of; scan: the CT in HU that the masks are put back into.
-    margin_total: voxels that the network's boxes are larger than the nodules.
+    probability, the mean of both branches, is at least `least`. One whose mask was suppressed
+    because it overlaps a better one's is the same place and no finding of its own. grid: the
+    preprocessed volume that was predicted; scan: the CT in HU that the masks are put back into.
+    margin_total: voxels by which the network's boxes are larger than the nodules.
     """
     first, second = prediction.ncs_probability, prediction.dfps_probability
     probability = first if second is None else (first + second) / 2
     boxes = prediction.ncs_boxes if prediction.dfps_boxes is None else prediction.dfps_boxes
     rows = np.flatnonzero(prediction.kept & (probability >= least))
     rows = rows[np.argsort(-probability[rows], kind="stable")]
-    alone = [row for row in rows.tolist() if not fell(row, boxes[row], prediction.masks)]
+    alone = [row for row in rows.tolist() if not is_duplicate(row, boxes[row], prediction.masks)]
     notes = []
     if len(alone) < len(rows):
         notes.append(
@@ -77,14 +77,14 @@ def find_findings(
         )
         for number, row in enumerate(alone, 1)
     ]
-    labels = paint(found, scan.array.shape)
+    labels = paint_findings(found, scan.array.shape)
     measured = [measure(finding, labels, scan) for finding in found]
     if prediction.masks:
         notes += [f"finding {f.number} has no mask" for f in measured if f.mask is None]
     return measured, notes
 
 
-def fell(row: int, box: NDArray[np.float32], masks: dict[int, CroppedMask]) -> bool:
+def is_duplicate(row: int, box: NDArray[np.float32], masks: dict[int, CroppedMask]) -> bool:
     """Whether a candidate without a mask lies, with its box (6,), on another one's mask."""
     if row in masks:
         return False
@@ -106,7 +106,7 @@ def restored(mask: CroppedMask | None, grid: Volume, scan: Volume) -> CroppedMas
     return own if own.mask.size else None
 
 
-def paint(
+def paint_findings(
     findings: Sequence[Finding], shape: tuple[int, ...], *, from_one: bool = False
 ) -> NDArray[np.uint16]:
     """Labels (z, y, x): the finding's number, or with from_one its place in the list from 1.

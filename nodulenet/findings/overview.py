@@ -10,9 +10,8 @@ from matplotlib.figure import SubFigure
 from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
-from nodulenet.findings.cuts import PLANES, Cut, cut_block, grey, three_cuts
+from nodulenet.findings.cuts import PLANES, Cut, View, cut_block, grey, three_cuts
 from nodulenet.findings.measure import Finding
-from nodulenet.imaging import Volume
 from nodulenet.plots.style import ORANGE, SKY, drawing
 
 MOST_STRIPS = 12
@@ -21,15 +20,8 @@ OUTLINED = effects.withStroke(linewidth=2, foreground="black")
 SCALE_MM = 10
 
 
-def plot_overview(
-    series_uid: str,
-    findings: Sequence[Finding],
-    scan: Volume,
-    lungs: NDArray[np.uint8],
-    labels: NDArray[np.uint16],
-    output: Path,
-) -> None:
-    """Draw the findings of a scan (HU) that was turned as `standard` does, as were the labels.
+def plot_overview(series_uid: str, findings: Sequence[Finding], view: View, output: Path) -> None:
+    """Draw the findings of a scan.
 
     Above: the maximum of the lungs seen from the front, and the coronal slice through the first
     finding in the lung window. Below: a strip of cuts for each of the first 12.
@@ -39,22 +31,21 @@ def plot_overview(
     rows = [height, *([0.5 + 2.1 * len(shown)] if shown else [])]
     with drawing(output, 10, sum(rows)) as figure:
         parts = figure.subfigures(len(rows), 1, height_ratios=rows, squeeze=False)[:, 0]
-        draw_whole(parts[0], findings, scan, lungs)
+        draw_whole(parts[0], findings, view)
         more = f", the first {len(shown)} below" if len(shown) < len(findings) else ""
         title = f"{series_uid}\n{count_text(len(findings))}{more}; for research, not for diagnosis"
         parts[0].suptitle(title, fontsize=9)
         if shown:
-            draw_strips(parts[1], shown, scan, labels)
+            draw_strips(parts[1], shown, view)
 
 
 def count_text(count: int) -> str:
     return "1 finding" if count == 1 else f"{count or 'no'} findings"
 
 
-def draw_whole(
-    figure: SubFigure, findings: Sequence[Finding], scan: Volume, lungs: NDArray[np.uint8]
-) -> None:
+def draw_whole(figure: SubFigure, findings: Sequence[Finding], view: View) -> None:
     """The projection and the slice, side by side, every finding marked in both."""
+    scan, lungs = view.scan, view.lungs
     projection, section = figure.subplots(1, 2)
     highest = np.full((scan.array.shape[0], scan.array.shape[2]), PROJECTION_WINDOW[0], np.float32)
     for z, plane in enumerate(scan.array):
@@ -96,20 +87,18 @@ def mark(axes: Axes, finding: Finding, x: float, z: float, *, solid: bool) -> No
     number.set(fontsize=8, path_effects=[OUTLINED], clip_on=True)
 
 
-def draw_strips(
-    figure: SubFigure, findings: Sequence[Finding], scan: Volume, labels: NDArray[np.uint16]
-) -> None:
+def draw_strips(figure: SubFigure, findings: Sequence[Finding], view: View) -> None:
     """A row for each finding: what it is, and three cuts with its outline."""
     panels = figure.subplots(len(findings), 4, squeeze=False)
     for line, finding in zip(panels, findings, strict=True):
         line[0].set_axis_off()
-        line[0].text(0.02, 0.5, describe(finding), va="center", transform=line[0].transAxes)
-        cuts = three_cuts(cut_block(finding, scan, labels))
+        line[0].text(0.02, 0.5, strip_text(finding), va="center", transform=line[0].transAxes)
+        cuts = three_cuts(cut_block(finding, view))
         for axes, name, cut in zip(line[1:], PLANES, cuts, strict=True):
-            draw_cut(axes, cut, name)
+            draw_outlined_cut(axes, cut, name)
 
 
-def describe(finding: Finding) -> str:
+def strip_text(finding: Finding) -> str:
     """A few lines about a finding."""
     lines = [f"finding {finding.number}", f"probability {finding.probability:.2f}"]
     lines.append(f"diameter {finding.diameter_mm:.1f} mm")
@@ -120,7 +109,7 @@ def describe(finding: Finding) -> str:
     return "\n".join(lines)
 
 
-def draw_cut(axes: Axes, cut: Cut, name: str) -> None:
+def draw_outlined_cut(axes: Axes, cut: Cut, name: str) -> None:
     """One cut with the outline of the mask and a bar of 10 mm."""
     tall, wide = cut.spacing
     axes.imshow(cut.image, cmap="gray", vmin=0, vmax=255, aspect=tall / wide)

@@ -1,6 +1,6 @@
 """report.html: one self-contained page of a scan's findings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nodulenet.files import replacing
-from nodulenet.findings.cuts import Block, cut_block
+from nodulenet.findings.cuts import Block, View, cut_block
 from nodulenet.findings.measure import Finding
 from nodulenet.findings.overview import count_text
-from nodulenet.imaging import Volume
+from nodulenet.findings.table import Record, Row
 from nodulenet.imaging.orientation import Turn
 from nodulenet.pages import data_uri, png, render
 
@@ -65,17 +65,11 @@ class Slider:
 
 
 def write_page(
-    content: Mapping[str, Any],
-    findings: Sequence[Finding],
-    scan: Volume,
-    labels: NDArray[np.uint16],
-    turn: Turn,
-    overview: Path,
-    output: Path,
+    content: Record, findings: Sequence[Finding], view: View, overview: Path, output: Path
 ) -> None:
-    """Write report.html from the content of findings.json, with a slider a finding.
+    """Write report.html from the content of findings.json, with one slider per finding.
 
-    scan (HU) and labels: turned as `standard` does, by `turn`. overview: the picture to hold.
+    overview: the picture to hold.
     """
     count = len(content["findings"])
     shown = findings[:MOST_SLIDERS]
@@ -89,7 +83,7 @@ def write_page(
         rows=[table_row(row) for row in content["findings"]],
         overview=data_uri(overview.read_bytes(), "png"),
         sliders_note=sliders_text(count, len(shown)),
-        sliders=[slider(f, cut_block(f, scan, labels), scan, turn) for f in shown],
+        sliders=[slider(f, cut_block(f, view), view) for f in shown],
         facts=facts_of(content),
         notes=content["notes"] or ["none"],
     )
@@ -97,7 +91,7 @@ def write_page(
         temporary.write_text(page, encoding="utf-8")
 
 
-def threshold_text(content: Mapping[str, Any]) -> str:
+def threshold_text(content: Record) -> str:
     threshold = content["threshold"]
     return f"probability of at least {threshold['probability']:.4g} ({threshold['source']})"
 
@@ -109,18 +103,19 @@ def sliders_text(count: int, shown: int) -> str:
     return text if shown == count else f"{text} The {shown} most probable findings are shown."
 
 
-def table_row(row: Mapping[str, Any]) -> list[str]:
+def table_row(row: Row) -> list[str]:
     """A row of the table; a dash where there is no value."""
     return [
         "-" if row[name] is None else f"{row[name]:.{DIGITS.get(name, 1)}f}" for name in COLUMNS
     ]
 
 
-def slider(finding: Finding, block: Block, scan: Volume, turn: Turn) -> Slider:
-    """The slices of a finding's block, with what they are in the scan."""
+def slider(finding: Finding, block: Block, view: View) -> Slider:
+    """The slices of a finding's block, with their numbers and positions in the scan."""
+    scan = view.scan
     count, rows, columns = block.image.shape
     _, tall, wide = block.spacing * PIXELS_PER_MM
-    first, by = slice_numbers(block.first[0], scan.array.shape[0], turn)
+    first, by = slice_numbers(block.first[0], scan.array.shape[0], view.turn)
     return Slider(
         number=finding.number,
         probability=finding.probability,
@@ -158,7 +153,7 @@ def outline_strip(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return strip
 
 
-def facts_of(content: Mapping[str, Any]) -> dict[str, str]:
+def facts_of(content: Record) -> dict[str, str]:
     """What was run on what."""
     return {
         "nodulenet": content["version"],
@@ -183,5 +178,5 @@ def facts_of(content: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def pairs(settings: Mapping[str, Any]) -> str:
+def pairs(settings: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in settings.items())

@@ -1,4 +1,4 @@
-"""From one CT to its findings, and the files that tell of them."""
+"""From one CT to its findings, and the files that describe them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from nodulenet import __version__
 from nodulenet.files import InputError, replacing, write_json
+from nodulenet.findings.cuts import View
 from nodulenet.findings.detector import Detector
-from nodulenet.findings.dicom_seg import build_segmentation, missing_tag, track
+from nodulenet.findings.dicom_seg import build_segmentation, missing_tag, new_tracking
 from nodulenet.findings.dicom_sr import build_report
-from nodulenet.findings.measure import Finding, find_findings, paint
+from nodulenet.findings.measure import Finding, find_findings, paint_findings
 from nodulenet.findings.overview import plot_overview
 from nodulenet.findings.page import RESEARCH, write_page
 from nodulenet.findings.scans import Scan, Source, slice_sources
-from nodulenet.findings.table import finding_rows, write_table
+from nodulenet.findings.table import Record, finding_rows, write_finding_rows
 from nodulenet.findings.threshold import Threshold
 from nodulenet.imaging import (
     NoLungs,
@@ -40,7 +40,7 @@ OUTPUTS = (
     *("findings.csv", "findings.json", "masks.nii.gz", "seg.dcm", "sr.dcm"),
     *("overview.png", "report.html"),
 )
-STAGES = 5  # steps of `predict_scan` beside the network's passes
+STEPS = 5  # of `predict_scan`, beside those of the network
 
 
 def predict_scan(
@@ -49,13 +49,13 @@ def predict_scan(
     threshold: Threshold,
     output: Path,
     advance: Callable[[str], object] = lambda what: None,
-) -> dict[str, Any]:
-    """Predict one CT and write OUTPUTS into the folder `output`; gives findings.json's content.
+) -> Record:
+    """Predict one CT and write OUTPUTS into the folder `output`; returns findings.json's content.
 
     The scan is turned to the axes that networks are trained on (z up, y back, x left) and the
     masks are turned back. seg.dcm and sr.dcm are written for DICOM alone, masks.nii.gz by a
-    network that segments; what is missing, and why, is in the notes. What an earlier run wrote
-    stays until all of this one's is written. advance: called with the name of each step. Raises
+    network that segments; the notes say what is missing, and why. The results of an earlier run
+    stay until all of this run's are written. advance: called with the name of each step. Raises
     `InputError` naming the scan and the fault.
     """
     try:
@@ -102,7 +102,7 @@ def _predict(
     threshold: Threshold,
     output: Path,
     advance: Callable[[str], object],
-) -> dict[str, Any]:
+) -> Record:
     """What `predict_scan` does, in an empty folder `output`."""
     advance("reading")
     own = read_volume(scan.path, scan.series_uid)
@@ -114,7 +114,7 @@ def _predict(
     except (NoLungs, NotHU) as error:
         raise InputError(f"{scan.path}: series {scan.series_uid}: {error}") from error
     advance("preprocessing")
-    grid = preprocess(turned, lungs, **detector.preprocess)
+    grid = preprocess(turned, lungs, detector.preprocess)
     prediction = detector.predict(grid.array, lambda: advance("network"))
     advance("masks")
     findings, notes = find_findings(
@@ -123,23 +123,23 @@ def _predict(
     notes += [*own.notes, *([warning] if warning else [])]
     advance("writing")
     sources = slice_sources(scan) if scan.is_dicom else None
-    labels = paint(findings, own.array.shape)
+    labels = paint_findings(findings, own.array.shape)
     if any(finding.mask is not None for finding in findings):
         write_volume(Volume(labels, own.affine), output / "masks.nii.gz")
     else:
         notes.append("no masks.nii.gz: no finding has a mask")
     if sources:
         notes += write_dicom(sources, findings, own, detector, output)
-    seen = to_standard(Volume(labels, own.affine))[0]
-    plot_overview(scan.series_uid, findings, turned, lungs, seen, output / "overview.png")
+    view = View(turned, lungs, to_standard(Volume(labels, own.affine))[0], turn)
+    plot_overview(scan.series_uid, findings, view, output / "overview.png")
     rows = finding_rows(scan.series_uid, findings, own, sources)
-    write_table(rows, output / "findings.csv")
-    content = describe(scan, own, detector, threshold, rows, notes)
+    write_finding_rows(rows, output / "findings.csv")
+    content = describe(scan, own, detector, threshold)
     made = [name for name in OUTPUTS if (output / name).exists()]
-    content["files"] = [*made, "findings.json", "report.html"]
+    files = [*made, "findings.json", "report.html"]
+    content |= {"findings": rows, "notes": notes, "files": files}
     write_json(output / "findings.json", content)
-    page = output / "report.html"
-    write_page(content, findings, turned, seen, turn, output / "overview.png", page)
+    write_page(content, findings, view, output / "overview.png", output / "report.html")
     return content
 
 
@@ -157,7 +157,7 @@ def write_dicom(
         return [f"no seg.dcm and no sr.dcm: {reason}"]
     hashes = "".join(weights["sha256"] for weights in detector.weights)
     fingerprint = hashlib.sha256(hashes.encode()).hexdigest()
-    tracked = track(findings)
+    tracked = new_tracking(findings)
     try:
         segmentation = build_segmentation(sources, findings, tracked, fingerprint)
         report = build_report(sources, findings, tracked, scan, segmentation)
@@ -177,10 +177,8 @@ def describe(
     own: Volume,
     detector: Detector,
     threshold: Threshold,
-    rows: list[dict[str, Any]],
-    notes: list[str],
-) -> dict[str, Any]:
-    """The content of findings.json: what was run on what, and the findings."""
+) -> Record:
+    """The content of findings.json without the findings: what was run on what."""
     return {
         "version": __version__,
         "research": RESEARCH,
@@ -194,10 +192,11 @@ def describe(
             "affine": own.affine.tolist(),
         },
         "weights": list(detector.weights),
-        "preprocess": dict(detector.preprocess),
+        "preprocess": detector.preprocess.plain(),
         "lungs": "segmented by nodulenet",
         "inference": dict(detector.settings),
         "threshold": asdict(threshold),
-        "findings": rows,
-        "notes": notes,
+        "findings": [],
+        "notes": [],
+        "files": [],
     }

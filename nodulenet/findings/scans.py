@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nodulenet.files import InputError
-from nodulenet.imaging.dicom import sorted_slices
+from nodulenet.imaging.dicom import arrange
 from nodulenet.imaging.dicom_header import read_header
+from nodulenet.imaging.dicom_series import read_series
 from nodulenet.imaging.dicom_slices import claims_dicom
+from nodulenet.imaging.image_files import image_suffix
 from nodulenet.imaging.readers import image_header
 from nodulenet.imaging.series import find_series
-from nodulenet.imaging.volume_data import image_suffix
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -85,7 +86,7 @@ def scan_of_file(path: Path, series_uid: str | None) -> Scan:
 
 def slice_sources(scan: Scan) -> list[Source]:
     """Where the slices of a DICOM series come from, in the order of its volume's."""
-    slices, _ = sorted_slices(scan.path, scan.series_uid)
+    slices, _ = arrange(read_series(scan.path, scan.series_uid))
     headers = {path: read_header(path) for path in dict.fromkeys(s.path for s in slices)}
     return [
         Source(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -30,13 +30,37 @@ DIGITS = {
 }
 
 
+Row = dict[str, Any]
+"""One row of findings.csv in plain values; None where there is no value."""
+
+
+class Record(TypedDict):
+    """The content of findings.json: what was run on what, and the findings."""
+
+    version: str
+    research: str
+    made: str
+    input: str
+    series_uid: str
+    patient_id: str | None
+    scan: dict[str, Any]
+    weights: list[dict[str, Any]]
+    preprocess: dict[str, Any]
+    lungs: str
+    inference: dict[str, Any]
+    threshold: dict[str, Any]
+    findings: list[Row]
+    notes: list[str]
+    files: list[str]
+
+
 def finding_rows(
     series_uid: str,
     findings: Sequence[Finding],
     scan: Volume,
     sources: Sequence[Source] | None = None,
-) -> list[dict[str, Any]]:
-    """One dictionary of plain values a finding; None where there is no value.
+) -> list[Row]:
+    """One row per finding.
 
     coord: the position in LPS mm. slice: the number, from 1, of the scan's slice (first axis of
     its array) nearest to it; row and column: the pixel there, from 0 at the centre of the first
@@ -82,7 +106,7 @@ def shortest(value: float | None) -> float | None:
     return None if value is None else float(str(np.float32(value)))
 
 
-def write_table(rows: Sequence[dict[str, Any]], path: Path) -> None:
+def write_finding_rows(rows: Sequence[Row], path: Path) -> None:
     """Write findings.csv; without findings its header alone."""
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     whole = ["instance_number", "frame_number"]

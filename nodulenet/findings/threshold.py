@@ -22,7 +22,7 @@ class Threshold:
 
 
 def parse_threshold(text: str) -> float | Fraction:
-    """`0.4`: a probability; `1fp`, `0.125fp` or `1/8fp`: false positives a scan, as a fraction.
+    """`0.4`: a probability; `1fp`, `0.125fp` or `1/8fp`: false positives per scan, as a fraction.
 
     Raises `ValueError` for anything else.
     """
@@ -40,7 +40,7 @@ def find_threshold(wanted: float | Fraction, weights: Sequence[Path]) -> Thresho
 
     `froc.json` is looked for in the folder of each weights file and, where that is
     {cohort}/fold{k}/{stage}, in {cohort}/{stage}. Its pooled set `ensemble` gives for each rate
-    the lowest probability with at most so many false positives a scan. Raises `InputError` where
+    the lowest probability with at most so many false positives per scan. Raises `InputError` where
     there is no such file, it lacks the rate, or the weights belong to different ones.
     """
     if not isinstance(wanted, Fraction):
@@ -51,7 +51,7 @@ def find_threshold(wanted: float | Fraction, weights: Sequence[Path]) -> Thresho
         raise InputError(f"the weights have different FROCs: {names}; give a probability instead")
     (path,) = files
     probability = operating_point(path, float(wanted))
-    return Threshold(probability, f"{float(wanted):g} false positives a scan in {path}")
+    return Threshold(probability, f"{float(wanted):g} false positives per scan in {path}")
 
 
 def froc_beside(weights: Path) -> Path:
@@ -68,7 +68,7 @@ def froc_beside(weights: Path) -> Path:
 
 
 def operating_point(path: Path, rate: float) -> float:
-    """The probability that froc.json gives for a rate of false positives a scan."""
+    """The probability that froc.json gives for a rate of false positives per scan."""
     content = read_json(path)
     try:
         result = content["sets"][RESULT_SET] if "sets" in content else content
@@ -81,5 +81,5 @@ def operating_point(path: Path, rate: float) -> float:
         known = ", ".join(f"{point:g}" for point in points)
         raise InputError(f"{path}: no operating point at {rate:g} false positives, only {known}")
     if points[rate] is None:
-        raise InputError(f"{path}: no probability has as few as {rate:g} false positives a scan")
+        raise InputError(f"{path}: no probability has as few as {rate:g} false positives per scan")
     return float(points[rate])

@@ -1,32 +1,35 @@
 """Scans: reading, lungs, resampling, preprocessing, and nodules on their grids."""
 
-from nodulenet.imaging.cubes import cube_groups, cut_cubes, listed_findings
+from nodulenet.imaging.checks import NotHU, check_hu, misfit
+from nodulenet.imaging.dicom_series import read_scanner
 from nodulenet.imaging.findings import findings_table
-from nodulenet.imaging.fit import misfit
 from nodulenet.imaging.grid import crop_offset, target_grid
 from nodulenet.imaging.lungs import NoLungs, segment_lungs
 from nodulenet.imaging.masks import label_volume, resample_mask, restore_mask
 from nodulenet.imaging.nodule_store import (
-    ReaderMask,
     read_nodules,
     read_readers,
     write_nodules,
 )
 from nodulenet.imaging.orientation import standard
-from nodulenet.imaging.pixel_grid import lidc_grid, read_lidc_grid, to_standard_grid
-from nodulenet.imaging.plausible import NotHU, check_hu
+from nodulenet.imaging.placement import (
+    cube_groups,
+    cut_cubes,
+    lidc_grid,
+    listed_findings,
+    read_lidc_grid,
+    to_standard_grid,
+)
 from nodulenet.imaging.preprocess import preprocess
-from nodulenet.imaging.readers import read_geometry, read_volume, write_volume
-from nodulenet.imaging.scanner import read_scanner
+from nodulenet.imaging.readers import read_geometry, read_volume
 from nodulenet.imaging.series import FoundSeries, find_series
-from nodulenet.imaging.store import open_scan, write_scan
+from nodulenet.imaging.store import write_scan, write_volume
 from nodulenet.imaging.volume import Volume, blank
 
 __all__ = [
     "FoundSeries",
     "NoLungs",
     "NotHU",
-    "ReaderMask",
     "Volume",
     "blank",
     "check_hu",
@@ -39,7 +42,6 @@ __all__ = [
     "lidc_grid",
     "listed_findings",
     "misfit",
-    "open_scan",
     "preprocess",
     "read_geometry",
     "read_lidc_grid",

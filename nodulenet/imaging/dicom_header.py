@@ -1,14 +1,15 @@
-"""DICOM headers through one guarded reader; every number is checked where it is read.
+"""DICOM headers: one guarded reader, checked numbers, and the geometry of the frames.
 
 What pydicom raises for a damaged file depends on the damage. Here all of it becomes an
-`InputError` that names the file, and for a value also its tag. pydicom is imported where a file
-is opened: it is slow to import and most scans are no DICOM.
+`InputError` that names the file and, for a value, its tag. pydicom is imported where a file is
+opened: it is slow to import and most scans are not DICOM.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence, Sized
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,6 @@ from nodulenet.numerals import to_number
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-# As DICOM writes numbers: Python would also take 1_0, infinity and digits of other scripts.
 # The least and the largest value that a scan of a body can have, in mm, HU or pixels.
 LIMITS = {
     "ImagePositionPatient": (-1e5, 1e5),
@@ -39,16 +39,17 @@ LIMITS = {
     "RescaleIntercept": (-1e6, 1e6),
 }
 SKEW = 1e-3  # of unit vectors at right angles: 0.3 mm over 300 mm
+SHARED, PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
 
 
 class NotDicom(InputError):
-    """The file is of another kind, whatever its name says."""
+    """The file is not DICOM, whatever its name."""
 
 
 def read_header(path: Path, tags: Sequence[str] | None = None) -> Dataset:
-    """The header of a DICOM file as far as its pixels, or these tags of it.
+    """The header of a DICOM file up to its pixels, or only these tags.
 
-    Raises `NotDicom` for a file without DICOM's mark, `InputError` for one that cannot be read.
+    Raises `NotDicom` for a file without the DICOM prefix, `InputError` for an unreadable one.
     """
     import pydicom
     from pydicom.errors import InvalidDicomError
@@ -68,7 +69,7 @@ def read_header(path: Path, tags: Sequence[str] | None = None) -> Dataset:
 
 
 def value_of(data: Dataset, tag: str, where: object) -> Any:
-    """What a header holds under a tag, None where that is absent or empty.
+    """The value of a tag, None if it is absent or empty.
 
     where: file (and frame) for the error. Raises `InputError` if the value cannot be decoded.
     """
@@ -83,13 +84,13 @@ def value_of(data: Dataset, tag: str, where: object) -> Any:
 
 
 def text_of(data: Dataset, tag: str, where: object) -> str:
-    """A text of a header without blanks at its ends, "" where there is none."""
+    """The stripped text of a tag, "" if there is none."""
     value = value_of(data, tag, where)
     return "" if value is None else str(value).strip()
 
 
 def texts_of(data: Dataset, tag: str, where: object) -> list[str]:
-    """The parts of a text of several, such as ImageType."""
+    """The parts of a multi-valued text such as ImageType."""
     value = value_of(data, tag, where)
     if value is None:
         return []
@@ -100,7 +101,7 @@ def texts_of(data: Dataset, tag: str, where: object) -> list[str]:
 def numbers_of(data: Dataset, tag: str, where: object, count: int) -> tuple[float, ...]:
     """The `count` finite numbers of a tag, within LIMITS.
 
-    Raises `InputError` naming file and tag where they are not there or are no such numbers.
+    Raises `InputError` naming file and tag if they are missing or invalid.
     """
     value = value_of(data, tag, where)
     if value is None:
@@ -113,29 +114,29 @@ def numbers_of(data: Dataset, tag: str, where: object, count: int) -> tuple[floa
     numbers = tuple(_decimal(part) for part in parts)
     for number in numbers:
         if not math.isfinite(number):
-            raise InputError(f"{where}: its {tag} is no number: {shown}")
+            raise InputError(f"{where}: its {tag} is not a number: {shown}")
         if not low <= number <= high:
             raise InputError(f"{where}: its {tag} is not within {low:g} and {high:g}: {shown}")
     return numbers
 
 
 def number_of(data: Dataset, tag: str, where: object, default: float | None = None) -> float:
-    """The one number of a tag; `default` where the tag is absent (not where it is empty)."""
+    """The single number of a tag; `default` if the tag is absent (not if it is empty)."""
     if default is not None and tag not in data:
         return float(default)
     return numbers_of(data, tag, where, 1)[0]
 
 
 def count_of(data: Dataset, tag: str, where: object, default: int | None = None) -> int:
-    """The one whole number of a tag; `default` where the tag is absent."""
+    """As `number_of`, for an integer."""
     number = number_of(data, tag, where, default)
     if not number.is_integer():
-        raise InputError(f"{where}: its {tag} is no whole number: {number:g}")
+        raise InputError(f"{where}: its {tag} is not an integer: {number:g}")
     return int(number)
 
 
 def hint_of(data: Dataset, tag: str, where: object) -> int | None:
-    """A whole number on which no voxel depends: None for anything else."""
+    """An integer that no voxel depends on: None if it is missing or invalid."""
     try:
         number = _decimal(value_of(data, tag, where))
     except InputError:
@@ -146,7 +147,7 @@ def hint_of(data: Dataset, tag: str, where: object) -> int | None:
 def axes_of(data: Dataset, where: object) -> NDArray[np.float64]:
     """ImageOrientationPatient as unit vectors at right angles, (2, 3): along a row, a column.
 
-    What is rounded (to SKEW) is made exact. Raises `InputError` for anything else.
+    Rounding (up to SKEW) is corrected. Raises `InputError` for anything else.
     """
     tag = "ImageOrientationPatient"
     axes = np.array(numbers_of(data, tag, where, 6)).reshape(2, 3)
@@ -160,9 +161,87 @@ def axes_of(data: Dataset, where: object) -> NDArray[np.float64]:
 
 
 def _decimal(value: Any) -> float:
-    """A number as DICOM writes it, NaN for anything else."""
+    """A plain decimal number, NaN for anything else."""
     text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
     try:
         return to_number(text.strip())
     except ValueError:
         return math.nan
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """The datasets that hold one frame's values; all are the header for a single-frame image.
+
+    index: from 0, None for a single-frame image without functional groups. where: file and frame,
+    for messages. plane: has ImagePositionPatient; orientation: ImageOrientationPatient; measures:
+    PixelSpacing and SliceThickness; values: rescaling; kind: the image type under `kind_tag`.
+    """
+
+    index: int | None
+    where: str
+    plane: Dataset
+    orientation: Dataset
+    measures: Dataset
+    values: Dataset
+    kind: Dataset
+    kind_tag: str
+
+
+def frames_of(path: Path, header: Dataset) -> list[Frame]:
+    """The frames of a CT image in the order of its pixels.
+
+    A multi-frame image needs functional groups, shared or per frame (PS3.3 C.7.6.16). Raises
+    `InputError` naming file and tag if they are missing or inconsistent.
+    """
+    count = count_of(header, "NumberOfFrames", path, 1)
+    groups = _sequence(header, PER_FRAME, path)
+    shared = _sequence(header, SHARED, path)
+    if not groups and not shared:
+        if count > 1:
+            raise InputError(
+                f"{path}: multi-frame (NumberOfFrames {count}) without {PER_FRAME}:"
+                " the positions of its frames are unknown"
+            )
+        return [Frame(None, str(path), header, header, header, header, header, "ImageType")]
+    if len(groups) != count:
+        raise InputError(
+            f"{path}: its NumberOfFrames is {count}, {PER_FRAME} has {len(groups)} items"
+        )
+    return [_frame(path, header, i, [group, *shared[:1]]) for i, group in enumerate(groups)]
+
+
+def _frame(path: Path, header: Dataset, index: int, groups: list[Dataset]) -> Frame:
+    """groups: the frame's own functional groups, then the shared ones."""
+    where = f"{path}: frame {index + 1}"
+
+    def macro(name: str) -> Dataset | None:
+        items = (item for group in groups for item in _sequence(group, name, where))
+        return next(items, None)
+
+    def needed(name: str) -> Dataset:
+        item = macro(name)
+        if item is None:
+            raise InputError(f"{where}: has no {name}")
+        return item
+
+    kind = macro("CTImageFrameTypeSequence")
+    return Frame(
+        index=index,
+        where=where,
+        plane=needed("PlanePositionSequence"),
+        orientation=needed("PlaneOrientationSequence"),
+        measures=needed("PixelMeasuresSequence"),
+        values=needed("PixelValueTransformationSequence"),
+        kind=header if kind is None else kind,
+        kind_tag="ImageType" if kind is None else "FrameType",
+    )
+
+
+def _sequence(data: Dataset, tag: str, where: object) -> list[Dataset]:
+    from pydicom.sequence import Sequence
+
+    value = value_of(data, tag, where)
+    if value is not None and not isinstance(value, Sequence):
+        raise InputError(f"{where}: its {tag} is not a sequence")
+    return list(value or ())

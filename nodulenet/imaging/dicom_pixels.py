@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from nodulenet.files import InputError, reason_of
 from nodulenet.imaging.dicom_header import count_of
 from nodulenet.imaging.dicom_slices import Slice
-from nodulenet.imaging.itk import as_hu
+from nodulenet.imaging.volume import as_hu
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-LARGE = 1 << 15  # times a stored value of 16 bits it still is an int32
+LARGE = 1 << 15  # its product with a stored 16-bit value fits an int32
 PIXEL_TAGS = (
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
@@ -77,7 +77,7 @@ def _hu(item: Slice, stored: NDArray) -> NDArray:
 
 
 def _check_description(data: Dataset, path: Path) -> None:
-    """Refuse what no CT pixel is stored as: of too few bits a wrong value would be read."""
+    """Refuse what no CT is stored as: with too few bits wrong values would be read."""
     allocated = count_of(data, "BitsAllocated", path)
     stored = count_of(data, "BitsStored", path)
     if stored > allocated:
@@ -87,7 +87,7 @@ def _check_description(data: Dataset, path: Path) -> None:
 
 
 def _check_length(data: Dataset, item: Slice) -> None:
-    """Refuse pixels of which a row or more would be left over: Rows or Columns are wrong then."""
+    """Refuse pixel data with a row or more left over: Rows or Columns must be wrong."""
     if data.file_meta.TransferSyntaxUID.is_compressed:
         return
     row = item.shape[1] * data.BitsAllocated // 8
@@ -100,7 +100,7 @@ def _check_length(data: Dataset, item: Slice) -> None:
 
 
 def _by_itk(data: Dataset) -> bool:
-    """Whether pydicom needs extra packages for a slice: SimpleITK has those decoders built in."""
+    """Whether pydicom needs extra packages to decode it: SimpleITK has those decoders built in."""
     from pydicom import uid
 
     jpeg = (*uid.JPEGTransferSyntaxes, *uid.JPEGLSTransferSyntaxes, *uid.JPEG2000TransferSyntaxes)
@@ -108,9 +108,9 @@ def _by_itk(data: Dataset) -> bool:
 
 
 def _decoded_by_itk(data: Dataset, frame: int | None) -> NDArray:
-    """One compressed frame, decoded from a file of its own that says nothing but its pixels.
+    """One compressed frame, decoded from a temporary file with nothing but its pixels.
 
-    Of the file as it is, SimpleITK would rescale the values by a rule of its own.
+    From the file itself, SimpleITK would rescale the values by a rule of its own.
     """
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.encaps import encapsulate, get_frame

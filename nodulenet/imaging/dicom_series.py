@@ -1,8 +1,8 @@
 """The CT series of folders: one rule for which files are their slices, wherever they are read.
 
 A series is the union of its slices at and below a folder. A copy of a slice (same SOPInstanceUID,
-geometry and pixels) counts once. What is no CT slice is passed over with its reason. A CT image
-that cannot be used refuses its series; one that does not say its series refuses those beside it.
+geometry and pixels) counts once. Files that are not CT slices are skipped, with a reason. A CT
+image that cannot be used makes its series unusable; one without a series UID, those in its folder.
 """
 
 from __future__ import annotations
@@ -13,86 +13,109 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nodulenet.files import InputError, examples, walk_folders
+from nodulenet.imaging.dicom_header import read_header, text_of
 from nodulenet.imaging.dicom_pixels import stored_values
-from nodulenet.imaging.dicom_slices import LOCALIZER, Examined, Slice, examine
+from nodulenet.imaging.dicom_slices import LOCALIZER, InspectedFile, Slice, inspect_file
+
+SCANNER = {"manufacturer": "Manufacturer", "model": "ManufacturerModelName"}
+THICKNESS = "slice_thickness_mm"
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
     """The files of one CT series.
 
-    folder: the lowest that all its slices lie at or below. slices: each once, in the order of
-    their paths. copies: files that are copies of them. passed: other files that name the series,
-    and those beside its slices that name none. fault: why it is refused, "" if it is not.
+    folder: the lowest folder that contains all its slices. slices: each once, in the order of
+    their paths. copies: files that are copies of them. skipped: other files of the series, and
+    those in the folders of its slices without a series UID. fault: why it is unusable, or "".
     """
 
     series_uid: str
     folder: Path
     slices: tuple[Slice, ...]
     copies: tuple[Path, ...]
-    passed: tuple[Examined, ...]
+    skipped: tuple[InspectedFile, ...]
     fault: str
 
 
-def examine_below(folder: Path, series_uid: str | None = None) -> Iterator[Examined]:
-    """What every file at and below a folder is, XML (annotations) apart.
+def inspect_folder(folder: Path, series_uid: str | None = None) -> Iterator[InspectedFile]:
+    """`inspect_file` for every file at and below a folder, except XML (annotations).
 
     Raises `InputError` if a folder cannot be listed.
     """
     for place, names in walk_folders(folder):
         for name in names:
             if not name.lower().endswith(".xml"):
-                yield examine(place / name, series_uid)
+                yield inspect_file(place / name, series_uid)
 
 
 def read_series(folder: Path, series_uid: str | None = None) -> Series:
-    """The one CT series at and below a folder, or the one with this UID.
+    """The only CT series at and below a folder, or the one with this UID.
 
-    Raises `InputError` naming folder or file: no CT slice, several series without a choice, a
-    CT image that cannot be used, two files that claim to be the same slice and are not.
+    Raises `InputError` naming folder or file: no CT slice, several series and no UID, a CT image
+    that cannot be used, two files that claim to be the same slice and are not.
     """
-    files = list(examine_below(folder, series_uid))
+    files = list(inspect_folder(folder, series_uid))
     series = gather_series(files)
     if series_uid:
-        series = {uid: held for uid, held in series.items() if uid == series_uid}
+        series = {uid: found for uid, found in series.items() if uid == series_uid}
     if len(series) > 1:
         listed = ", ".join(sorted(series))
         raise InputError(f"{folder}: holds {len(series)} series, name one of {listed}")
     if not series:
-        raise InputError(_nothing(folder, series_uid, files))
+        raise InputError(_why_none(folder, series_uid, files))
     (chosen,) = series.values()
     if chosen.fault:
         raise InputError(chosen.fault)
     return chosen
 
 
-def gather_series(files: Iterable[Examined]) -> dict[str, Series]:
-    """Put the files of several folders together, by the series that have a slice."""
+def read_scanner(path: Path | str, series_uid: str) -> dict[str, Any]:
+    """Manufacturer, model and slice thickness in mm from the first slice of a DICOM series.
+
+    None for what is missing; all are for a file in another format, which cannot store them. The
+    series must be one that `read_volume` reads.
+    """
+    scanner: dict[str, Any] = dict.fromkeys((*SCANNER, THICKNESS))
+    if not Path(path).is_dir():
+        return scanner
+    files = (item for item in inspect_folder(Path(path), series_uid) if item.slices)
+    first = next((item.slices[0] for item in files), None)
+    if first is None:
+        return scanner
+    header = read_header(first.path, list(SCANNER.values()))
+    names = {name: text_of(header, tag, first.path) or None for name, tag in SCANNER.items()}
+    return {**names, THICKNESS: first.thickness}
+
+
+def gather_series(files: Iterable[InspectedFile]) -> dict[str, Series]:
+    """Group files, of one or several folders, by series; a series has at least one slice."""
     slices: dict[str, list[Slice]] = defaultdict(list)
-    passed: dict[str | Path, list[Examined]] = defaultdict(list)
-    faults: dict[str | Path, str] = {}  # by series, and by folder where that is not known
+    skipped: dict[str | Path, list[InspectedFile]] = defaultdict(list)
+    faults: dict[str | Path, str] = {}  # by series, or by folder if that is not known
     for item in files:
         for found in item.slices:
             slices[found.series_uid].append(found)
-        if item.passed:
-            passed[item.series_uid or item.path.parent].append(item)
+        if item.skipped:
+            skipped[item.series_uid or item.path.parent].append(item)
         if item.fault:
             faults.setdefault(item.series_uid or item.path.parent, item.fault)
-    return {uid: _series(held, passed, faults) for uid, held in sorted(slices.items())}
+    return {uid: _series(own, skipped, faults) for uid, own in sorted(slices.items())}
 
 
 def _series(
     slices: list[Slice],
-    passed: dict[str | Path, list[Examined]],
+    skipped: dict[str | Path, list[InspectedFile]],
     faults: dict[str | Path, str],
 ) -> Series:
     uid = slices[0].series_uid
     keys: list[str | Path] = [uid, *sorted({item.path.parent for item in slices})]
-    beside = tuple(item for key in keys for item in passed.get(key, []))
+    beside = tuple(item for key in keys for item in skipped.get(key, []))
     fault = next((faults[key] for key in keys if key in faults), "")
     try:
         used, copies = _without_copies(slices)
@@ -103,7 +126,7 @@ def _series(
 
 
 def _without_copies(slices: list[Slice]) -> tuple[list[Slice], list[Path]]:
-    """Each slice once, from as few folders as may be, and the files of the others.
+    """Each slice once, from as few folders as possible, and the files of the others.
 
     Raises `InputError` for two files with one SOPInstanceUID that are not the same slice.
     """
@@ -115,7 +138,7 @@ def _without_copies(slices: list[Slice]) -> tuple[list[Slice], list[Path]]:
         if key not in first:
             first[key] = item
             continue
-        if not _same(first[key], item):
+        if not _same_slice(first[key], item):
             raise InputError(
                 f"{item.path} and {first[key].path} have one SOPInstanceUID and are not the same"
                 " slice: keep the right one of them"
@@ -124,8 +147,8 @@ def _without_copies(slices: list[Slice]) -> tuple[list[Slice], list[Path]]:
     return sorted(first.values(), key=lambda s: (s.path, s.frame or 0)), list(copies)
 
 
-def _same(a: Slice, b: Slice) -> bool:
-    """Whether two files have the same slice: byte for byte, or in geometry and pixels."""
+def _same_slice(a: Slice, b: Slice) -> bool:
+    """Whether two files hold the same slice: byte for byte, or in geometry and pixels."""
     if filecmp.cmp(a.path, b.path, shallow=False):
         return True
     alike = all(
@@ -136,11 +159,11 @@ def _same(a: Slice, b: Slice) -> bool:
     return alike and np.array_equal(pixels[0], pixels[1])
 
 
-def told(files: Iterable[Examined]) -> list[str]:
-    """A line for each reason for which files were passed over or are at fault."""
+def skip_reasons(files: Iterable[InspectedFile]) -> list[str]:
+    """One line for each reason why files were skipped or cannot be used."""
     reasons: dict[str, list[Path]] = defaultdict(list)
     for item in files:
-        if reason := item.fault.removeprefix(f"{item.path}: ") or item.passed:
+        if reason := item.fault.removeprefix(f"{item.path}: ") or item.skipped:
             reasons[reason].append(item.path)
     return [
         f"{len(paths)} file{'s' * (len(paths) > 1)}: {reason} ({examples([p.name for p in paths])})"
@@ -150,18 +173,18 @@ def told(files: Iterable[Examined]) -> list[str]:
 
 def localizers(series: Series) -> set[int]:
     """InstanceNumbers of the series' localizers."""
-    own = (item for item in series.passed if item.passed == LOCALIZER)
+    own = (item for item in series.skipped if item.skipped == LOCALIZER)
     return {item.number for item in own if item.number is not None}
 
 
-def _nothing(folder: Path, series_uid: str | None, files: list[Examined]) -> str:
-    """Why there is no CT series: a fault of it, other series, or what was passed over."""
+def _why_none(folder: Path, series_uid: str | None, files: list[InspectedFile]) -> str:
+    """Why there is no CT series: an unusable file of it, other series, or what was skipped."""
     own = [item for item in files if item.series_uid in (None, series_uid) or not series_uid]
     if fault := next((item.fault for item in own if item.fault), ""):
         return fault
     others = sorted({item.series_uid for item in files if item.series_uid} - {series_uid})
     if series_uid and others:
         return f"{folder}: holds no series {series_uid}, but {', '.join(others)}"
-    lines = told(files)
+    lines = skip_reasons(files)
     what = f"no CT slice of series {series_uid}" if series_uid else "no CT slice"
-    return f"{folder}: holds {what}" + (f" (passed over: {examples(lines)})" if lines else "")
+    return f"{folder}: holds {what}" + (f" (skipped: {examples(lines)})" if lines else "")

@@ -1,4 +1,4 @@
-"""What one DICOM file is to a CT series: its slices, something else, or a slice at fault."""
+"""What one file is to a CT series: slices of it, something else, or an unusable CT image."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nodulenet.files import InputError, require_uid
-from nodulenet.imaging.dicom_frames import FRAME_TAGS, Frame, frames_of
 from nodulenet.imaging.dicom_header import (
+    PER_FRAME,
+    SHARED,
+    Frame,
     NotDicom,
     axes_of,
     count_of,
+    frames_of,
     hint_of,
     number_of,
     numbers_of,
@@ -34,7 +37,7 @@ HEADER_TAGS = (
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"),
     *("RescaleSlope", "RescaleIntercept", "RescaleType"),
-    *FRAME_TAGS,
+    *(SHARED, PER_FRAME),
 )
 SUFFIXES = (".dcm", ".ima")
 CT_CLASSES = {
@@ -42,7 +45,7 @@ CT_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.2.1": "Enhanced CT Image Storage",
     "1.2.840.10008.5.1.4.1.1.2.2": "Legacy Converted Enhanced CT Image Storage",
 }
-# Modified HU count as HU; "unspecified" is what many programs write for HU.
+# Modified HU count as HU; many programs write "unspecified" (US) for HU.
 HU_TYPES = ("", "HU", "HU_MOD", "US")
 LOCALIZER = "a localizer"
 
@@ -51,11 +54,10 @@ LOCALIZER = "a localizer"
 class Slice:
     """The header of one CT slice: a file, or a frame of one.
 
-    frame: from 0, None where the file is the slice. position: LPS (x, y, z) in mm of the first
-    pixel. axes: unit vectors (2, 3) along a row's and along a column's pixels. spacing: (y, x)
-    in mm. thickness: mm, None where the header has no such number. HU = slope x stored value +
-    intercept. number, acquisition, expected: InstanceNumber, AcquisitionNumber and
-    ImagesInAcquisition, None where there is none.
+    frame: from 0, None if the file is the slice. position: LPS (x, y, z) of the first pixel in mm.
+    axes: unit vectors (2, 3) along a row's and along a column's pixels. spacing: (y, x) in mm.
+    thickness: mm. HU = slope x stored value + intercept. number, acquisition, expected:
+    InstanceNumber, AcquisitionNumber and ImagesInAcquisition. None: missing or invalid.
     """
 
     path: Path
@@ -75,52 +77,52 @@ class Slice:
     expected: int | None
 
     def name(self, folder: Path | None = None) -> str:
-        """The file (seen from a folder above it) and, of several, the frame, from 1."""
+        """The file (relative to `folder` if that is above it) and the frame, from 1, if any."""
         inside = folder is not None and self.path.is_relative_to(folder)
         path = str(self.path.relative_to(folder) if folder and inside else self.path)
         return path if self.frame is None else f"{path} frame {self.frame + 1}"
 
 
 @dataclass(frozen=True)
-class Examined:
+class InspectedFile:
     """What a file is.
 
-    slices: its CT slices. passed: why it, or some of its frames, are no CT slices. fault: the
-    whole message where it is a CT image that cannot be used. series_uid: None if not known.
+    slices: its CT slices. skipped: why it, or some of its frames, are not CT slices. fault: the
+    whole error message for a CT image that cannot be used. series_uid: None if not known.
     """
 
     path: Path
     series_uid: str | None = None
     slices: tuple[Slice, ...] = ()
-    passed: str = ""
+    skipped: str = ""
     fault: str = ""
     number: int | None = None
 
 
-def examine(path: Path, series_uid: str | None = None) -> Examined:
-    """Tell what a file is by its header; of a file of another series than this one, only that."""
+def inspect_file(path: Path, series_uid: str | None = None) -> InspectedFile:
+    """Tell from its header what a file is. Files of other series than `series_uid` are skipped."""
     if not path.is_file():
         if path.is_symlink() and not path.exists():
-            return Examined(path, fault=f"{path}: a symbolic link to nothing")
-        return Examined(path, passed="not a file")
+            return InspectedFile(path, fault=f"{path}: a broken symbolic link")
+        return InspectedFile(path, skipped="not a file")
     found = None
     try:
         if not claims_dicom(path):
-            return Examined(path, passed="not an image of a known format")
+            return InspectedFile(path, skipped="not an image of a known format")
         header = read_header(path, HEADER_TAGS)
         named = text_of(header, "SeriesInstanceUID", path)
         found = require_uid(named, path) if named else None
         if series_uid and found and found != series_uid:
-            return Examined(path, found, passed="another series")
-        return _examined(path, header, found)
+            return InspectedFile(path, found, skipped="another series")
+        return _inspect_image(path, header, found)
     except NotDicom:
-        return Examined(path, passed="not a DICOM file")
+        return InspectedFile(path, skipped="not a DICOM file")
     except InputError as error:
-        return Examined(path, found, fault=str(error))
+        return InspectedFile(path, found, fault=str(error))
 
 
 def claims_dicom(path: Path) -> bool:
-    """Whether a file says that it is DICOM: by its suffix or by the mark after its preamble.
+    """Whether a file claims to be DICOM: by its suffix or by the prefix after its preamble.
 
     Raises `InputError` if it cannot be opened.
     """
@@ -133,28 +135,28 @@ def claims_dicom(path: Path) -> bool:
         raise InputError(f"{path}: {error.strerror}") from error
 
 
-def _examined(path: Path, header: Dataset, found: str | None) -> Examined:
+def _inspect_image(path: Path, header: Dataset, found: str | None) -> InspectedFile:
     number = hint_of(header, "InstanceNumber", path)
-    reason = _no_ct(path, header)
+    reason = _why_not_ct(path, header)
     if reason:
-        return Examined(path, found, passed=reason, number=number)
+        return InspectedFile(path, found, skipped=reason, number=number)
     if not found:
         raise InputError(f"{path}: has no SeriesInstanceUID")
     frames = frames_of(path, header)
-    reasons = [_no_slice(frame) for frame in frames]
+    reasons = [_why_not_slice(frame) for frame in frames]
     taken = [frame for frame, why in zip(frames, reasons, strict=True) if not why]
     slices = tuple(_slice(path, header, frame, found) for frame in taken)
-    left = next(filter(None, reasons), "")
-    if left and slices:
-        left = f"{len(frames) - len(taken)} of {len(frames)} frames: {left}"
-    return Examined(path, found, slices, left, number=number)
+    skipped = next(filter(None, reasons), "")
+    if skipped and slices:
+        skipped = f"{len(frames) - len(taken)} of {len(frames)} frames: {skipped}"
+    return InspectedFile(path, found, slices, skipped, number=number)
 
 
-def _no_ct(path: Path, header: Dataset) -> str:
-    """Why a file is no CT image, "" if it is one: by its class, without a known one by Modality.
+def _why_not_ct(path: Path, header: Dataset) -> str:
+    """Why a file is not a CT image, or "": by its SOP class or, if that is unknown, its modality.
 
-    Raises `InputError` where the two contradict each other or CT has colours, which one damaged
-    slice may do.
+    Raises `InputError` if the two contradict each other or a CT image has colours, as a damaged
+    slice may.
     """
     from pydicom.uid import UID_dictionary
 
@@ -176,8 +178,8 @@ def _no_ct(path: Path, header: Dataset) -> str:
     return ""
 
 
-def _no_slice(frame: Frame) -> str:
-    """Why a frame is no slice of a CT volume in HU, "" if it is one."""
+def _why_not_slice(frame: Frame) -> str:
+    """Why a frame is not a slice of a CT volume in HU, or ""."""
     if "LOCALIZER" in texts_of(frame.kind, frame.kind_tag, frame.where):
         return LOCALIZER
     unit = text_of(frame.values, "RescaleType", frame.where)
@@ -209,7 +211,7 @@ def _slice(path: Path, header: Dataset, frame: Frame, series_uid: str) -> Slice:
 
 
 def _thickness(frame: Frame) -> float | None:
-    """Only a scan of a single slice needs it, which is refused without: many headers have 0."""
+    """None if missing or invalid, as in many headers: only a single-slice scan needs it."""
     try:
         if value_of(frame.measures, "SliceThickness", frame.where) is None:
             return None
@@ -218,6 +220,6 @@ def _thickness(frame: Frame) -> float | None:
         return None
 
 
-def names(slices: Sequence[Slice], folder: Path) -> str:
-    """Two slices or more as they stand in a message."""
+def join_names(slices: Sequence[Slice], folder: Path) -> str:
+    """Two or more slices, for a message."""
     return " and ".join(item.name(folder) for item in slices)

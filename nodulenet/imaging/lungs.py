@@ -1,4 +1,4 @@
-"""Our own lung segmentation, for scans that come without a lung mask."""
+"""Lung segmentation, for scans without a lung mask: air in the body, left and right."""
 
 import cv2
 import numpy as np
@@ -6,18 +6,20 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from nodulenet.files import InputError
-from nodulenet.imaging.airways import find_airways
-from nodulenet.imaging.body import disc, fill_holes, find_body
+from nodulenet.imaging.body import disc, fill_holes, find_airways, find_body
 from nodulenet.imaging.orientation import from_standard, to_standard
-from nodulenet.imaging.plausible import no_air
-from nodulenet.imaging.sides import LEFT, RIGHT, assign_sides
 from nodulenet.imaging.volume import Volume
 
-COARSE_MM = 1.4  # voxel size worked at; the mask is then enlarged to the scan's grid
+LUNG_LABELS = LEFT, RIGHT = 3, 4  # as in LUNA16's masks
+COARSE_MM = 1.4  # approximate voxel size of the segmentation, enlarged afterwards
 AIR_HU = -400
-LUNG_HU = (-965, -500)  # bowel and stomach hold gas alone, lungs some tissue in every voxel
+LUNG_HU = (-965, -500)  # bowel and stomach hold only gas, lungs some tissue in every voxel
+NO_AIR_HU = -300.0  # at least one voxel in a hundred of any lung, however diseased, is below
 NOTCH_MM = 9  # radius of the disc that closes notches of vessels and nodules on the pleura
 SMALLEST_ML = 50
+EROSIONS = 4
+SMALLEST_SHARE = 0.1
+CROSS = ndimage.generate_binary_structure(3, 1)
 
 
 class NoLungs(InputError):
@@ -27,9 +29,9 @@ class NoLungs(InputError):
 def segment_lungs(volume: Volume) -> NDArray[np.uint8]:
     """Segment the lungs of a CT in HU: uint8 (z, y, x), 3 = left, 4 = right (as LUNA16), else 0.
 
-    Air within the body, without the airways, parted where the lungs touch; vessels, nodules and
-    notches on the pleura are filled. Any orientation. Raises `NoLungs` where the body holds no
-    air of the density and the size of a lung.
+    Air within the body without the airways, split where the lungs touch; vessels, nodules and
+    notches on the pleura are filled. Any orientation. Raises `NoLungs` if the body contains no
+    air of the density and size of a lung.
     """
     array, spacing, turn = to_standard(volume)
     factors = np.maximum(1, np.rint(COARSE_MM / spacing)).astype(int)
@@ -51,21 +53,73 @@ def label_lungs(hu: NDArray[np.float32], steps: NDArray[np.float64]) -> NDArray[
     for label in np.flatnonzero(sizes >= smallest):
         part = labels == label
         if LUNG_HU[0] < np.median(hu[ndimage.binary_erosion(part, border_value=1)]) < LUNG_HU[1]:
-            assign_sides(part, lungs, middle)
+            _assign_sides(part, lungs, middle)
     if not lungs.any():
-        fault = "no lungs: no air in the body has the density and the size of a lung"
-        raise NoLungs(fault + no_air(hu))
-    return closed(lungs, body, steps)
+        raise NoLungs(
+            f"no lungs: no air in the body has the density and the size of a lung{_no_air(hu)}"
+        )
+    return _close_notches(lungs, body, steps)
 
 
-def closed(
+def _no_air(hu: NDArray[np.float32]) -> str:
+    """A hint that the voxels are not HU, if none is as dark as air."""
+    low, high = (float(value) for value in (hu.min(), hu.max())) if hu.size else (0.0, 0.0)
+    if low <= NO_AIR_HU:
+        return ""
+    return f"; the voxels, from {low:.4g} to {high:.4g}, may not be HU: none is as dark as air"
+
+
+def _assign_sides(part: NDArray[np.bool_], lungs: NDArray[np.uint8], middle: float) -> None:
+    """Label the voxels of a piece of lung in `lungs` (z, y, x): x beyond `middle` is left.
+
+    A piece that extends well to both sides is two touching lungs: it is eroded until it splits,
+    and the two cores grow back into it; if it does not split, it is cut at the middle.
+    """
+    box = ndimage.find_objects(part.astype(np.uint8))[0]
+    cut, view = part[box], lungs[box]
+    is_left = np.arange(box[2].start, box[2].stop) > middle
+    share = cut[..., is_left].sum() / cut.sum()
+    if share < SMALLEST_SHARE or share > 1 - SMALLEST_SHARE:
+        view[cut] = LEFT if share > 0.5 else RIGHT
+        return
+    left, right = _split(cut, is_left)
+    rest = cut & ~left & ~right
+    view[left | (rest & is_left)] = LEFT
+    view[right | (rest & ~is_left)] = RIGHT
+
+
+def _split(
+    part: NDArray[np.bool_], is_left: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The left and the right lung of a piece; empty if erosion does not split it."""
+    core = part
+    for times in range(1, EROSIONS + 1):
+        core = ndimage.binary_erosion(core, CROSS)
+        labels, _ = ndimage.label(core)
+        sizes = np.bincount(labels.ravel(), minlength=3)
+        sizes[0] = 0
+        first, second = np.argsort(-sizes)[:2]
+        if sizes[second] < SMALLEST_SHARE * sizes.sum():
+            continue
+        sides = [(labels[..., is_left] == k).sum() / sizes[k] > 0.5 for k in (first, second)]
+        if sides[0] == sides[1]:
+            continue
+        left, right = (labels == k for k in ((first, second) if sides[0] else (second, first)))
+        for _ in range(times + 1):
+            left = left | (ndimage.binary_dilation(left, CROSS) & part & ~right)
+            right = right | (ndimage.binary_dilation(right, CROSS) & part & ~left)
+        return left, right
+    return np.zeros_like(part), np.zeros_like(part)
+
+
+def _close_notches(
     lungs: NDArray[np.uint8], body: NDArray[np.bool_], steps: NDArray[np.float64]
 ) -> NDArray[np.uint8]:
     """Close notches and fill holes of each lung, slice by slice, within the body."""
     kernel = disc(NOTCH_MM, steps)
     reach = kernel.shape[0] + kernel.shape[1]
     out = lungs.copy()
-    for label in (LEFT, RIGHT):
+    for label in LUNG_LABELS:
         for z in np.flatnonzero((lungs == label).any(axis=(1, 2))):
             plane = (lungs[z] == label).astype(np.uint8)
             wide = np.pad(plane, reach)

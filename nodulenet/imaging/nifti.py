@@ -1,7 +1,7 @@
-"""NIfTI files: their place by sform or qform, and their voxels in HU, read with nibabel.
+"""NIfTI files, read with nibabel: position from sform or qform, voxels in HU.
 
-SimpleITK takes the spacing beside an sform from `pixdim`, the intercept beside a slope of 0, and
-NaN as 0. nibabel is imported where a file is opened: it is slow to import.
+SimpleITK would take the spacing from `pixdim` despite an sform, apply the intercept when the slope
+is 0, and read NaN as 0. nibabel is imported where a file is opened: it is slow to import.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nodulenet.files import InputError
-from nodulenet.imaging.axes import GUESSED, farthest, squared
 from nodulenet.imaging.grid import Shape
-from nodulenet.imaging.itk import as_hu
-from nodulenet.imaging.sizes import counted, require_size
+from nodulenet.imaging.image_files import remaining_size, require_size
+from nodulenet.imaging.orientation import ASSUMED_LPS, largest_shift, square_axes
+from nodulenet.imaging.volume import as_hu
 
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Header
 
-SCANNER = 1  # the code of a form in the scanner's coordinates
-AGREE = 0.1  # mm by which sform and qform may differ without a word
+SCANNER = 1  # the code of a form in scanner coordinates
+AGREE = 0.1  # mm by which sform and qform may differ without a note
 MAGIC = (b"n+1", b"n+2")
-UNITS = {0: 1.0, 1: 1e3, 2: 1.0, 3: 1e-3}  # not said (mm), m, mm, micrometres
-EXACT = 1 << 24  # whole numbers up to here are whole in float32
+UNITS = {0: 1.0, 1: 1e3, 2: 1.0, 3: 1e-3}  # unknown (taken as mm), m, mm, micrometres
+EXACT = 1 << 24  # float32 is exact for integers up to here
 
 
 def check_nifti(path: Path, *, deep: bool = True) -> None:
@@ -41,20 +41,19 @@ def check_nifti(path: Path, *, deep: bool = True) -> None:
         header = _header(path, file)
         wanted = math.prod(_shape(path, header)) * header.get_data_dtype().itemsize
         wanted += header.get_data_offset()
-        if not _packed(path):
+        if not _compressed(path):
             require_size(path, path.stat().st_size, wanted)
         elif deep:
-            require_size(path, file.tell() + counted(file, wanted), wanted, "at least ")
+            require_size(path, file.tell() + remaining_size(file, wanted), wanted, "at least ")
 
 
 def nifti_place(path: Path) -> tuple[NDArray[np.float64], Shape, tuple[str, ...]]:
-    """Affine (index z, y, x, 1 -> LPS mm), shape (z, y, x), and a line for each open question.
+    """Affine (index z, y, x, 1 -> LPS mm), shape (z, y, x), and a note for each assumption.
 
-    The sform is taken where it is in the scanner's coordinates (code 1) or there is no qform,
-    else the qform: ITK's rule. An sform has a spacing of its own, whatever `pixdim` says. With
-    neither, the axes are taken as LPS with the spacing of `pixdim`, the first voxel at 0.
-    Raises `InputError` for a header that cannot be, and for an sform that is sheared, also
-    beside a plain qform.
+    ITK's rule: the sform if it is in scanner coordinates (code 1) or there is no qform, else the
+    qform. The sform's own spacing counts, whatever `pixdim` says. With neither, the axes are
+    assumed to be LPS with the spacing of `pixdim`, the first voxel at 0. Raises `InputError` for
+    an impossible header and for a sheared sform, even beside a valid qform.
     """
     with _opened(path) as file:
         header = _header(path, file)
@@ -64,24 +63,23 @@ def nifti_place(path: Path) -> tuple[NDArray[np.float64], Shape, tuple[str, ...]
     notes: tuple[str, ...] = ()
     for name in ("sform", "qform"):
         try:
-            forms[name], told = squared(path, _form(path, header, name), shape, name)
-            notes += told
+            forms[name], corrected = square_axes(path, _form(path, header, name), shape, name)
+            notes += corrected
         except _NotSet as reason:
             notes += (str(reason),) if str(reason) else ()
     if not forms:
         affine = np.eye(4)
         affine[:3, :3] = np.fliplr(np.diag(_spacing(path, header)))
-        notes += (f"has neither sform nor qform: {GUESSED}, its first voxel is put at 0",)
+        notes += (f"has neither sform nor qform: {ASSUMED_LPS}, its first voxel is put at 0",)
         return affine, shape, notes
     chosen = "qform" if "qform" in forms and header["sform_code"] != SCANNER else "sform"
-    return forms[chosen], shape, notes + _doubts(path, header, forms, chosen, shape)
+    return forms[chosen], shape, notes + _conflicts(path, header, forms, chosen)
 
 
 def nifti_voxels(path: Path) -> NDArray:
     """The voxels (z, y, x) of a NIfTI file in HU: stored values times slope plus intercept.
 
-    A slope of 0 means that they are not scaled, whatever the intercept. NaN stays NaN. Raises
-    `InputError`.
+    A slope of 0 means no scaling, whatever the intercept. NaN stays NaN. Raises `InputError`.
     """
     from nibabel.spatialimages import HeaderDataError
     from nibabel.volumeutils import array_from_file
@@ -107,16 +105,16 @@ def _scaled(stored: NDArray, slope: float, intercept: float) -> NDArray:
     return (stored * np.float64(slope) + np.float64(intercept)).astype(np.float32)
 
 
-def _packed(path: Path) -> bool:
+def _compressed(path: Path) -> bool:
     return path.name.lower().endswith(".gz")
 
 
 def _opened(path: Path) -> BufferedIOBase:
-    return gzip.open(path) if _packed(path) else path.open("rb")
+    return gzip.open(path) if _compressed(path) else path.open("rb")
 
 
 def _header(path: Path, file: BufferedIOBase) -> Nifti1Header:
-    """The header as it stands: nibabel's own check would mend some faults and go on."""
+    """The header as it is: nibabel's own check would silently repair some faults."""
     from nibabel.nifti1 import Nifti1Header
     from nibabel.nifti2 import Nifti2Header
     from nibabel.spatialimages import HeaderDataError
@@ -144,7 +142,7 @@ def _header(path: Path, file: BufferedIOBase) -> Nifti1Header:
 
 
 def _shape(path: Path, header: Nifti1Header) -> tuple[int, int, int]:
-    """The three sizes (x, y, z); further ones of 1 are no dimensions."""
+    """The three sizes (x, y, z); further sizes of 1 do not count."""
     sizes = [int(size) for size in header["dim"][1 : int(header["dim"][0]) + 1]]
     while len(sizes) > 3 and sizes[-1] == 1:
         sizes.pop()
@@ -156,7 +154,7 @@ def _shape(path: Path, header: Nifti1Header) -> tuple[int, int, int]:
 
 
 class _NotSet(Exception):
-    """A form that a header does not have; the text says so where there is more to say."""
+    """The header does not have this form; the text is a note, if one is due."""
 
 
 def _form(path: Path, header: Nifti1Header, name: str) -> NDArray[np.float64]:
@@ -169,8 +167,8 @@ def _form(path: Path, header: Nifti1Header, name: str) -> NDArray[np.float64]:
         ras = header.get_sform() if name == "sform" else header.get_qform()
     except (HeaderDataError, ValueError) as error:
         if header["sform_code"] <= 0:
-            raise InputError(f"{path}: bad header: its qform is no rotation: {error}") from error
-        raise _NotSet("its qform is no rotation and is passed over") from error
+            raise InputError(f"{path}: bad header: its qform is not a rotation: {error}") from error
+        raise _NotSet("its qform is not a rotation and is ignored") from error
     lps = np.diag([-1.0, -1, 1, 1]) @ ras
     lps[:3] *= _millimetres(path, header)
     return lps[:, [2, 1, 0, 3]]
@@ -191,16 +189,13 @@ def _spacing(path: Path, header: Nifti1Header) -> NDArray[np.float64]:
     return spacing
 
 
-def _doubts(
-    path: Path,
-    header: Nifti1Header,
-    forms: dict[str, NDArray[np.float64]],
-    chosen: str,
-    shape: Shape,
+def _conflicts(
+    path: Path, header: Nifti1Header, forms: dict[str, NDArray[np.float64]], chosen: str
 ) -> tuple[str, ...]:
-    """A line where the form that was not chosen, or `pixdim`, says something else."""
+    """A note if the form that was not chosen, or `pixdim`, disagrees."""
     if len(forms) == 2:
-        apart = farthest(forms["sform"], forms["qform"], shape)
+        x, y, z = _shape(path, header)
+        apart = largest_shift(forms["sform"], forms["qform"], (z, y, x))
         if apart > AGREE:
             codes = f"codes {int(header['sform_code'])} and {int(header['qform_code'])}"
             return (

@@ -1,21 +1,27 @@
-"""Scans turned so that z points to the head, y to the back and x to the patient's left.
+"""A volume's axes: at right angles, and turned so that z is up, y back and x to the left.
 
-Everything between reading and writing lies in this orientation, in the workflow and in
-`nodulenet predict` alike: `standard` is the one function that turns, and what is written for the
-user in the grid of the file is turned back. No voxel is resampled by a turn.
+Everything between reading and writing lies in this standard orientation, in the workflow and in
+`nodulenet predict` alike; what is written in the grid of the user's file is turned back. Turning
+does not resample.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nodulenet.files import InputError
+from nodulenet.imaging.grid import Shape
 from nodulenet.imaging.volume import Volume
 from nodulenet.masks import CroppedMask
 
 # Stored axis of each turned one, and the turned axes that run against their stored ones.
 Turn = tuple[tuple[int, ...], tuple[int, ...]]
 STANDARD: Turn = ((0, 1, 2), ())
+ROUNDING = 1e-5  # cosine between two axes that float32 and six decimals leave
+ASSUMED_LPS = "axes assumed to be LPS"  # in a note: the header has no orientation
+SKEW_LIMIT = 0.2  # degrees; direction cosines with three decimals stay below it
 
 
 def to_standard(volume: Volume) -> tuple[NDArray, NDArray[np.float64], Turn]:
@@ -41,9 +47,9 @@ def from_standard(array: NDArray, turn: Turn) -> NDArray:
 
 
 def standard(volume: Volume) -> tuple[Volume, Turn]:
-    """The volume turned as `to_standard` does, with the affine of the turned array, and the turn.
+    """The volume turned as by `to_standard`, with the affine of the turned array, and the turn.
 
-    A volume that lies so already is given back as it is, to the last bit.
+    A volume in standard orientation is returned unchanged, to the last bit.
     """
     array, _, (order, flips) = to_standard(volume)
     affine = volume.affine.copy()
@@ -66,6 +72,51 @@ def turned_mask(cropped: CroppedMask, turn: Turn, shape: Sequence[int]) -> Cropp
 
 
 def off_axes(affine: NDArray[np.float64]) -> float:
-    """The largest angle in degrees between an axis of a grid and the body's axis nearest to it."""
+    """The largest angle in degrees between a grid axis and the body axis nearest to it."""
     columns = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     return float(np.degrees(np.arccos(np.clip(np.abs(columns).max(axis=0), 0, 1))).max())
+
+
+def square_axes(
+    path: Path, affine: NDArray[np.float64], shape: Shape, what: str = "axes"
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """An affine whose axes are at right angles, and a note if they had to be corrected.
+
+    affine: index (z, y, x, 1) -> LPS (x, y, z, 1) in mm; shape: (z, y, x). Axes up to
+    SKEW_LIMIT degrees off are replaced by the nearest rotation (the polar factor of their
+    directions); spacing and the volume's centre stay. Raises `InputError` naming `path` if an
+    axis has no length, a number is not finite, or the axes are sheared.
+    """
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    if not np.isfinite(affine).all() or not spacing.all():
+        raise InputError(
+            f"{path}: bad header: spacing {spacing[::-1].tolist()} or direction of its {what}"
+        )
+    cosines = affine[:3, :3] / spacing
+    skew = np.abs(cosines.T @ cosines - np.eye(3)).max()
+    if skew <= ROUNDING:
+        return affine, ()
+    angle = float(np.degrees(np.arcsin(min(skew, 1))))
+    if angle > SKEW_LIMIT:
+        raise InputError(
+            f"{path}: sheared: its {what} are {angle:.3g} degrees off right angles (up to"
+            f" {SKEW_LIMIT} pass as rounding): resample it to a grid at right angles"
+        )
+    left, _, right = np.linalg.svd(cosines)
+    square = affine.copy()
+    square[:3, :3] = left @ right * spacing
+    centre = (np.array(shape) - 1) / 2
+    square[:3, 3] += (affine - square)[:3, :3] @ centre
+    shift = largest_shift(affine, square, shape)
+    return square, (
+        f"its {what} are {angle:.2g} degrees off right angles and were set at right angles;"
+        f" no voxel moves by more than {shift:.2g} mm",
+    )
+
+
+def largest_shift(a: NDArray[np.float64], b: NDArray[np.float64], shape: Shape) -> float:
+    """The largest distance in mm between the positions that two affines give to one voxel."""
+    ends = [(0, max(n - 1, 0)) for n in shape]
+    corners = np.stack(np.meshgrid(*ends, indexing="ij"), -1).reshape(-1, 3)
+    off = corners @ (a - b)[:3, :3].T + (a - b)[:3, 3]
+    return float(np.linalg.norm(off, axis=1).max())

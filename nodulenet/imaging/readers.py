@@ -1,6 +1,6 @@
-"""Read and write scans: MetaImage, NIfTI, NRRD; DICOM folders through `dicom`."""
+"""Read scans: MetaImage, NRRD and NIfTI files; DICOM folders through `dicom`."""
 
-import errno
+import gzip
 import logging
 import re
 import zlib
@@ -11,33 +11,27 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from nodulenet.files import InputError, replacing
-from nodulenet.imaging.axes import GUESSED, squared
-from nodulenet.imaging.dicom import read_dicom, sorted_slices
+from nodulenet.files import InputError
+from nodulenet.imaging.dicom import arrange, read_dicom
+from nodulenet.imaging.dicom_series import read_series
 from nodulenet.imaging.grid import Shape
-from nodulenet.imaging.itk import as_hu, itk_affine, to_itk
-from nodulenet.imaging.nifti import nifti_place, nifti_voxels
-from nodulenet.imaging.volume import Volume
-from nodulenet.imaging.volume_data import (
-    IMAGE_SUFFIXES,
-    NIFTI,
-    NRRD,
-    check_data,
-    image_suffix,
-)
-
-log = logging.getLogger(__name__)
+from nodulenet.imaging.image_files import IMAGE_SUFFIXES, META, NIFTI, NRRD, image_suffix
+from nodulenet.imaging.itk_headers import check_meta, check_nrrd, meta_files, nrrd_files
+from nodulenet.imaging.nifti import check_nifti, nifti_place, nifti_voxels
+from nodulenet.imaging.orientation import ASSUMED_LPS, square_axes
+from nodulenet.imaging.volume import Volume, as_hu
 
 UID_KEYS = ("SeriesInstanceUID", "0020|000e")
-META_TYPES = {"int16": "MET_SHORT", "uint8": "MET_UCHAR", "uint16": "MET_USHORT"}
+UNIT = 1e-3  # by which rounding may change the length of a direction cosine
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class ImageHeader:
-    """What the header of an image file says: place, shape (z, y, x), series, open questions.
+    """What the header of an image file says: affine, shape (z, y, x), series, assumptions.
 
-    affine: index (z, y, x, 1) -> LPS (x, y, z, 1) in mm, its axes at right angles. notes: a line
-    for each thing that was decided because the header leaves it open.
+    affine: index (z, y, x, 1) -> LPS (x, y, z, 1) in mm, its axes at right angles. notes: one
+    line for each assumption made because the header leaves something open.
     """
 
     affine: NDArray[np.float64]
@@ -48,23 +42,22 @@ class ImageHeader:
     @property
     def oriented(self) -> bool:
         """Whether the header says how the axes lie in the patient."""
-        return not any(GUESSED in note for note in self.notes)
+        return not any(ASSUMED_LPS in note for note in self.notes)
 
 
 def read_volume(path: Path | str, series_uid: str | None = None) -> Volume:
     """Read a CT: a MetaImage, NIfTI or NRRD file, or the folder of a DICOM series.
 
-    Returns HU (z, y, x) as int16, or as float32 where they are fractions or exceed it. The
-    slices of a file keep its order; those of a DICOM series are sorted along their normal, z
-    rising. The axes are at right angles; what had to be decided is logged and in its notes.
-    `series_uid` chooses the series of a folder; a file whose header names another series is
-    refused. Raises `InputError` naming the file and the fault.
+    Returns HU (z, y, x) as int16, or as float32 if they are fractions or exceed it. The slices of
+    a file keep its order; those of a DICOM series are sorted along their normal, z rising. The
+    axes are at right angles; assumptions are logged and in its notes. `series_uid` chooses the
+    series of a folder; a file whose header names another series is refused. Raises `InputError`
+    naming the file and the fault.
     """
     path = Path(path)
     if path.is_dir():
         return read_dicom(path, series_uid)
     header = _checked_header(path, series_uid, deep=True)
-    _tell(path, header.notes)
     return Volume(_voxels(path), header.affine, header.notes)
 
 
@@ -74,18 +67,17 @@ def read_geometry(
     """Affine and shape (z, y, x) of what `read_volume` would return, from headers alone."""
     path = Path(path)
     if path.is_dir():
-        slices, affine = sorted_slices(path, series_uid)
+        slices, affine = arrange(read_series(path, series_uid))
         return affine, (len(slices), *slices[0].shape)
     header = _checked_header(path, series_uid, deep=False)
-    _tell(path, header.notes)
     return header.affine, header.shape
 
 
 def image_header(path: Path, *, deep: bool = False) -> ImageHeader:
-    """The header of a 3-D image file with one number per voxel, its data checked for size.
+    """The header of a 3-D image file with one number per voxel, the size of its data checked.
 
     deep: inflate compressed data for the check. Raises `InputError` naming the file and the
-    fault, among them axes that are sheared.
+    fault, such as sheared axes.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file or folder")
@@ -97,27 +89,65 @@ def image_header(path: Path, *, deep: bool = False) -> ImageHeader:
         affine, shape, notes = nifti_place(path)
         return ImageHeader(affine, shape, None, notes)
     reader = _itk_reader(path)
-    try:
-        affine = itk_affine(reader)
-    except InputError as error:
-        raise InputError(f"{path}: bad header: {error}") from error
     x, y, z = reader.GetSize()
-    affine, told = squared(path, affine, (z, y, x))
+    affine, corrected = square_axes(path, _itk_affine(path, reader), (z, y, x))
     named = (reader.GetMetaData(key).strip() for key in UID_KEYS if reader.HasMetaDataKey(key))
-    return ImageHeader(affine, (z, y, x), next(named, None), notes + told)
+    return ImageHeader(affine, (z, y, x), next(named, None), notes + corrected)
+
+
+def check_data(path: Path, *, deep: bool = True) -> tuple[str, ...]:
+    """Raise `InputError` if the voxel data of an image file is missing, truncated or corrupt, or
+    if SimpleITK would misread its header.
+
+    `deep=False` compares sizes only and inflates nothing. Returns a note for each thing that a
+    MetaImage or NRRD header leaves open (`nifti_place` returns those of NIfTI).
+    """
+    suffix = image_suffix(path).lower()
+    try:
+        if suffix in META:
+            return check_meta(path, deep=deep)
+        if suffix in NRRD:
+            return check_nrrd(path, deep=deep)
+        if suffix in NIFTI:
+            check_nifti(path, deep=deep)
+    except (zlib.error, EOFError, gzip.BadGzipFile) as error:
+        raise InputError(f"{path}: its compressed data is cut short or corrupt") from error
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    return ()
+
+
+def data_files(path: Path) -> list[Path]:
+    """The files beside an image file that hold its voxels. Raises `InputError`."""
+    suffix = image_suffix(path).lower()
+    try:
+        if suffix in META:
+            return meta_files(path)
+        return nrrd_files(path) if suffix in NRRD else []
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+
+
+def last_line(error: Exception) -> str:
+    """SimpleITK's message without its preamble of several lines."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return re.sub(r"^(Reason|ITK ERROR): *", "", lines[-1]) if lines else "unknown fault"
 
 
 def _checked_header(path: Path, series_uid: str | None, *, deep: bool) -> ImageHeader:
+    """The header of the right series, its notes logged."""
     header = image_header(path, deep=deep)
     if series_uid and header.series_uid and header.series_uid != series_uid:
         raise InputError(f"{path}: its header names series {header.series_uid}, not {series_uid}")
+    for line in header.notes:
+        log.warning("%s: %s", path, line)
     return header
 
 
 def _itk_reader(path: Path) -> sitk.ImageFileReader:
-    """A reader that has read a MetaImage's or NRRD's header.
+    """A reader that has read the header of a MetaImage or NRRD file.
 
-    The format is told: SimpleITK does not know a MetaImage by a suffix in upper case.
+    The format is set: SimpleITK does not recognise a MetaImage by a suffix in upper case.
     """
     reader = sitk.ImageFileReader()
     reader.SetImageIO("NrrdImageIO" if image_suffix(path).lower() in NRRD else "MetaImageIO")
@@ -133,6 +163,24 @@ def _itk_reader(path: Path) -> sitk.ImageFileReader:
     return reader
 
 
+def _itk_affine(path: Path, image: sitk.ImageFileReader) -> NDArray[np.float64]:
+    """Affine of a 3-D image: index (z, y, x, 1) -> LPS (x, y, z, 1) in mm.
+
+    The spacing is the image's own, even if its direction cosines are rounded. Raises `InputError`
+    if their length is not 1, so that the spacing has two values.
+    """
+    direction = np.array(image.GetDirection()).reshape(3, 3)
+    length = np.linalg.norm(direction, axis=0)
+    if not np.allclose(length, 1, atol=UNIT, rtol=0):
+        raise InputError(
+            f"{path}: bad header: direction cosines have the lengths {length.tolist()}, not 1"
+        )
+    affine = np.eye(4)
+    affine[:3, :3] = (direction / length * np.array(image.GetSpacing()))[:, ::-1]
+    affine[:3, 3] = image.GetOrigin()
+    return affine
+
+
 def _voxels(path: Path) -> NDArray:
     if image_suffix(path).lower() in NIFTI:
         array = nifti_voxels(path)
@@ -144,82 +192,3 @@ def _voxels(path: Path) -> NDArray:
     if array.dtype != np.int16 and not np.isfinite(array).all():
         raise InputError(f"{path}: holds voxels that are not numbers")
     return array
-
-
-def _tell(path: Path, notes: tuple[str, ...]) -> None:
-    for line in notes:
-        log.warning("%s: %s", path, line)
-
-
-def last_line(error: Exception) -> str:
-    """SimpleITK's message without its preamble of several lines."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return re.sub(r"^(Reason|ITK ERROR): *", "", lines[-1]) if lines else "unknown fault"
-
-
-def write_volume(
-    volume: Volume, path: Path | str, *, compress: bool | None = None, series_uid: str | None = None
-) -> None:
-    """Write a volume as .mhd (with .raw or .zraw), .mha, .nii, .nii.gz or .nrrd.
-
-    compress: by default only .nii.gz and .nrrd are. series_uid: written into the header as
-    SeriesInstanceUID where the format has room (MetaImage, NRRD). Raises `InputError` for
-    another suffix and for axes that are not at right angles, `OSError` if the file is not whole.
-    """
-    path = Path(path)
-    suffix = image_suffix(path)
-    if suffix not in IMAGE_SUFFIXES:  # SimpleITK knows none in upper case
-        raise InputError(f"{path}: not a format to write ({' '.join(IMAGE_SUFFIXES)})")
-    try:
-        image = to_itk(volume)
-    except InputError as error:
-        raise InputError(f"{path}: not written: {error}") from error
-    if suffix == ".mhd":
-        _write_mhd(image, path, bool(compress), series_uid)
-        return
-    if series_uid:
-        image.SetMetaData(UID_KEYS[0], series_uid)
-    if compress is None:
-        compress = suffix in (".nii.gz", ".nrrd")
-    with replacing(path) as temporary:
-        try:
-            sitk.WriteImage(image, str(temporary), compress)
-            # On a full disk SimpleITK cuts NIfTI files short and says nothing.
-            check_data(temporary)
-        except (RuntimeError, InputError) as error:
-            raise OSError(errno.EIO, f"not written whole: {last_line(error)}", str(path)) from error
-
-
-def _write_mhd(image: sitk.Image, path: Path, compress: bool, series_uid: str | None) -> None:
-    """Data file first, header last: SimpleITK would name the data file after a temporary."""
-    array = sitk.GetArrayViewFromImage(image)
-    element = {**META_TYPES, "float32": "MET_FLOAT"}.get(array.dtype.name)
-    if element is None:
-        raise InputError(f"{path}: voxels of type {array.dtype} are not written as .mhd")
-    data = path.with_suffix(".zraw" if compress else ".raw")
-    content = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).data
-    held = zlib.compress(content) if compress else content
-    with replacing(data) as temporary:
-        temporary.write_bytes(held)
-    header = {
-        "ObjectType": "Image",
-        "NDims": "3",
-        "BinaryData": "True",
-        "BinaryDataByteOrderMSB": "False",
-        "CompressedData": str(compress),
-        **({"CompressedDataSize": str(len(held))} if compress else {}),
-        "TransformMatrix": _numbers(np.array(image.GetDirection()).reshape(3, 3).T.ravel()),
-        "Offset": _numbers(image.GetOrigin()),
-        "CenterOfRotation": "0 0 0",
-        "ElementSpacing": _numbers(image.GetSpacing()),
-        "DimSize": " ".join(map(str, image.GetSize())),
-        "ElementType": element,
-        **({UID_KEYS[0]: series_uid} if series_uid else {}),
-        "ElementDataFile": data.name,
-    }
-    with replacing(path) as temporary:
-        temporary.write_text("".join(f"{key} = {value}\n" for key, value in header.items()))
-
-
-def _numbers(values: tuple[float, ...] | NDArray) -> str:
-    return " ".join(repr(float(value)) for value in values)

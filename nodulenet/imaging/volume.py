@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """An image with its place in the world.
+    """An image with its position in the world.
 
     array: (z, y, x). affine: 4x4, index (z, y, x, 1) -> LPS (x, y, z, 1) in mm; the centre of
-    voxel i is i. Direction cosines are part of the affine, so flipped and oblique scans need
-    no case of their own. notes: what was odd or had to be decided when it was read, a line for
-    each.
+    voxel i is at index i. Direction cosines are part of the affine, so flipped and oblique scans
+    need no special case. notes: oddities and assumptions made when it was read, one line each.
     """
 
     array: NDArray
@@ -42,5 +41,17 @@ class Volume:
 
 
 def blank(affine: NDArray[np.float64], shape: tuple[int, int, int]) -> Volume:
-    """A volume of this place and shape whose voxels are one zero that takes no memory."""
+    """A volume with this affine and shape whose voxels are one zero and take no memory."""
     return Volume(np.broadcast_to(np.int16(0), shape), affine)
+
+
+def as_hu(array: NDArray) -> NDArray:
+    """HU as int16 if all are integers within its range, else as float32."""
+    if array.dtype == np.int16:
+        return array
+    if np.issubdtype(array.dtype, np.floating):
+        return array.astype(np.float32, copy=False)
+    limits = np.iinfo(np.int16)
+    if array.size and limits.min <= array.min() and array.max() <= limits.max:
+        return array.astype(np.int16)
+    return array.astype(np.float32)

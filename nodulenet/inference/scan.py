@@ -1,97 +1,65 @@
-"""Prediction of one scan: candidates, their second opinion and their masks, in voxels."""
+"""Prediction of one volume by one network, or by several networks and mirror images as by one.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+All passes (a network and a mirror image each) look at the same anchors. Their candidate
+probabilities are averaged anchor by anchor, one suppression passes over what is left, and every
+pass then gives its second opinion and its mask of the same candidates, which are averaged again.
+Boxes are averaged with the probabilities as weights: a pass that sees no nodule at a place was
+never trained on a box there. The mean of a single pass is its output, bit for bit.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nodulenet.boxes import nms
-from nodulenet.boxes.anchors import STRIDE, anchor_grid
+from nodulenet.boxes.anchors import ANCHOR_SIDES, STRIDE, anchor_grid
+from nodulenet.inference.predictor import Member, Pass, Predictor, ScanPrediction
 from nodulenet.masks import CroppedMask, crop, suppress_masks
 from nodulenet.model.backbone import Features
 from nodulenet.model.crops import sr_corners
 from nodulenet.model.device import mixed_precision
 from nodulenet.model.network import NoduleNet, normalise
-from nodulenet.model.objective import candidates, decoded
-from nodulenet.model.settings import DfpsSettings, SrSettings
+from nodulenet.model.objective import Screened, candidates, decoded
+
+Boxes = NDArray[np.float32]
+Step = Callable[[], object]
+"""Called whenever a backbone has been one."""
 
 SIZE_MULTIPLE = 16
 BOXES_AT_ONCE = 256
-
-
-@dataclass(frozen=True)
-class InferenceSettings:
-    """Thresholds of the prediction of a scan.
-
-    pad_value is a grey value of the input. tile: None for the whole scan at once, or the side of
-    overlapping tiles in voxels, a multiple of 16. halo: voxels of a tile beyond its core on each
-    side, whose candidates are left to its neighbours; a multiple of 16, below half of the tile.
-    """
-
-    ncs_threshold: float = 0.5
-    nms_iou: float = 0.1
-    mask_iou: float = 0.3
-    pad_value: int = 170
-    tile: int | None = None
-    halo: int = 64
-
-
-@dataclass(frozen=True, eq=False)
-class ScanPrediction:
-    """Candidates of one scan, one row a NCS candidate by falling NCS probability.
-
-    ncs_boxes, dfps_boxes: (N, 6) voxels; probabilities: (N,); kept: (N,) whether the decoded
-    box survived the second NMS; masks: row -> cropped mask. The dfps fields are None for a
-    network without that branch.
-    """
-
-    ncs_boxes: NDArray[np.float32]
-    ncs_probability: NDArray[np.float32]
-    dfps_boxes: NDArray[np.float32] | None
-    dfps_probability: NDArray[np.float32] | None
-    kept: NDArray[np.bool_]
-    masks: dict[int, CroppedMask]
+SMALLEST = 1e-6
+"""Least weight of a box, so that none is divided by zero."""
 
 
 @torch.inference_mode()
-def predict_scan(
-    net: NoduleNet,
-    volume: NDArray[np.uint8],
-    branches: Sequence[str],
-    settings: InferenceSettings,
-    dfps: DfpsSettings,
-    sr: SrSettings,
-    amp: bool,
+def predict_window(
+    predictor: Predictor, volume: NDArray[np.uint8], step: Step = lambda: None
 ) -> ScanPrediction:
-    """Predict a preprocessed volume (z, y, x) with a network in evaluation mode."""
-    device = next(net.parameters()).device
+    """Predict a preprocessed volume, or a window of one, (z, y, x), at once."""
+    settings, passes = predictor.settings, predictor.passes
+    branches = predictor.members[0].provenance.branches
+    device = next(predictor.members[0].net.parameters()).device
     image = torch.from_numpy(padded(volume, settings.pad_value))[None, None].to(device)
-    with mixed_precision(device, amp):
-        features, logits, deltas = net(normalise(image))
-        anchors = anchor_grid(tuple(n // STRIDE for n in image.shape[2:]))
-        boxes, probability = candidates(
-            logits[0].sigmoid().cpu().numpy(),
-            deltas[0].cpu().numpy(),
-            anchors,
-            volume.shape,
-            settings.ncs_threshold,
-            settings.nms_iou,
-        )
+    with mixed_precision(device, predictor.amp):
+        screened, features = _screen(passes, image, volume.shape, step)
+        boxes, first = candidates(screened, settings.ncs_threshold, settings.nms_iou)
         if "dfps" not in branches:
-            return ScanPrediction(boxes, probability, None, None, np.ones(len(boxes), bool), {})
-        second, refined = suppress_false_positives(net, features, boxes, volume.shape, dfps)
+            return ScanPrediction(boxes, first, None, None, np.ones(len(boxes), bool), {})
+        second, refined = _score_candidates(passes, features, boxes, image.shape[2:], volume.shape)
         order = nms(refined, second, settings.nms_iou)
         kept = np.zeros(len(boxes), bool)
         kept[order] = True
         masks: dict[int, CroppedMask] = {}
-        if "sr" in branches:
-            found = segment(net, features, refined[order], volume.shape, sr)
-            masks = suppress_masks(
-                {int(row): mask for row, mask in zip(order, found, strict=True)}, settings.mask_iou
-            )
-    return ScanPrediction(boxes, probability, refined, second, kept, masks)
+        rows = order[(first[order] + second[order]) / 2 >= predictor.least]
+        if "sr" in branches and len(rows):
+            if len(passes) > 1:
+                features = (_features_again(one, image, step) for one in passes)
+            found = _segment(passes, features, refined[rows], image.shape[2:], volume.shape)
+            masks = suppress_masks(dict(zip(rows.tolist(), found, strict=True)), settings.mask_iou)
+    return ScanPrediction(boxes, first, refined, second, kept, masks)
 
 
 def padded(volume: NDArray[np.uint8], value: int) -> NDArray[np.uint8]:
@@ -100,36 +68,116 @@ def padded(volume: NDArray[np.uint8], value: int) -> NDArray[np.uint8]:
     return np.pad(volume, far, constant_values=value)
 
 
-def suppress_false_positives(
-    net: NoduleNet,
-    features: Features,
-    boxes: NDArray[np.float32],
+def _screen(
+    passes: Sequence[Pass], image: Tensor, shape: tuple[int, ...], step: Step
+) -> tuple[Screened, Iterable[Features]]:
+    """The mean of the passes for every anchor, and of each the features that DFPS looks at."""
+    grid = tuple(n // STRIDE for n in image.shape[2:])
+    mean, features = _Mean(len(passes)), []
+    for one in passes:
+        seen, logits, deltas = one.member.net(normalise(one.mirrored(image)))
+        probability = logits[0].sigmoid().view(*grid, len(ANCHOR_SIDES)).flip(one.mirror)
+        deltas = deltas[0].view(*probability.shape, 6).flip(one.mirror)
+        deltas[..., list(one.mirror)] *= -1
+        mean.add(probability, deltas)
+        features.append(seen if len(passes) == 1 else _for_score(seen, one.member.net))
+        step()
+    probability, deltas = mean.result()
+    arrays = probability.flatten().cpu().numpy(), deltas.view(-1, 6).cpu().numpy()
+    return Screened(*arrays, anchor_grid(grid), shape), features
+
+
+def _for_score(features: Features, net: NoduleNet) -> Features:
+    """The features without the maps that DFPS does not look at: those of many passes would not fit
+    into memory.
+    """
+    nothing = features.image[:0, :0]
+    others = [name for name in features._fields if name != net.dfps_features]
+    return features._replace(**dict.fromkeys(others, nothing))
+
+
+def _features_again(one: Pass, image: Tensor, step: Step) -> Features:
+    """All features of one pass, computed a second time."""
+    features = one.member.net.backbone(normalise(one.mirrored(image)))
+    step()
+    return features
+
+
+def _score_candidates(
+    passes: Sequence[Pass],
+    features: Iterable[Features],
+    boxes: Boxes,
+    image_shape: Sequence[int],
     shape: tuple[int, ...],
-    settings: DfpsSettings,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Nodule probabilities (N,) and decoded boxes (N, 6) of candidate boxes (N, 6)."""
-    probability, second = np.empty(len(boxes), np.float32), boxes.copy()
+) -> tuple[NDArray[np.float32], Boxes]:
+    """Mean nodule probabilities (N,) and decoded boxes (N, 6) of candidates (N, 6)."""
+    mean = _Mean(len(passes))
+    for one, seen in zip(passes, features, strict=True):
+        axes = list(one.mirror)
+        mirrored = boxes.copy()
+        mirrored[:, axes] = np.array(image_shape, np.float32)[axes] - 1 - boxes[:, axes]
+        probability, deltas = _score_pass(one.member, seen, mirrored)
+        deltas[:, axes] *= -1
+        mean.add(probability, deltas)
+    probability, deltas = mean.result()
+    return probability.numpy(), decoded(deltas.numpy(), boxes, shape)
+
+
+def _score_pass(member: Member, features: Features, boxes: Boxes) -> tuple[Tensor, Tensor]:
+    """One pass's probabilities (N,) and deltas (N, 6), zero where boxes are not refined."""
+    probability, deltas = torch.empty(len(boxes)), torch.zeros(boxes.shape)
     for first in range(0, len(boxes), BOXES_AT_ONCE):
         part = slice(first, first + BOXES_AT_ONCE)
         items = np.zeros(len(boxes[part]), np.int64)
-        logits, deltas = net.score(features, items, boxes[part])
-        probability[part] = logits.softmax(1)[:, 1].cpu().numpy()
-        if settings.regression:
-            second[part] = decoded(deltas.cpu().numpy(), boxes[part], shape)
-    return probability, second
+        logits, found = member.net.score(features, items, boxes[part])
+        probability[part] = logits.softmax(1)[:, 1].cpu()
+        if member.provenance.settings.dfps.regression:
+            deltas[part] = found.cpu()
+    return probability, deltas
 
 
-def segment(
-    net: NoduleNet,
-    features: Features,
-    boxes: NDArray[np.float32],
-    shape: tuple[int, int, int],
-    settings: SrSettings,
+def _segment(
+    passes: Sequence[Pass],
+    features: Iterable[Features],
+    boxes: Boxes,
+    image_shape: tuple[int, ...],
+    shape: tuple[int, ...],
 ) -> list[CroppedMask]:
-    """The mask of every box (probability > 0.5), cut at the unpadded volume's `shape`."""
-    masks = []
-    image_shape = tuple(features.image.shape[2:])
-    for low, high in zip(*sr_corners(boxes, image_shape, settings.snap), strict=True):
-        mask = (net.sr(features, 0, low, high) > 0).cpu().numpy()
-        masks.append(crop(mask, low, shape))
-    return masks
+    """The mask of every box, where the passes' mean probability is above 0.5, within `shape`.
+
+    Summed is tanh(logit / 2) = 2 (probability - 1/2), whose sign is exact near 1/2 too.
+    """
+    snap = passes[0].member.provenance.settings.sr.snap
+    size = np.array(image_shape)
+    lows, highs = sr_corners(boxes, tuple(size), snap)
+    sums = [torch.zeros(tuple(high - low)) for low, high in zip(lows, highs, strict=True)]
+    for one, seen in zip(passes, features, strict=True):
+        axes = list(one.mirror)
+        for low, high, total in zip(lows, highs, sums, strict=True):
+            near, far = low.copy(), high.copy()
+            near[axes], far[axes] = (size - high)[axes], (size - low)[axes]
+            total += (one.member.net.sr(seen, 0, near, far) / 2).tanh().flip(axes).cpu()
+    return [crop((total > 0).numpy(), low, shape) for total, low in zip(sums, lows, strict=True)]
+
+
+class _Mean:
+    """Mean of probabilities (...) and of deltas (..., 6), weighted by the probabilities."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.sums: list[Tensor] = []
+
+    def add(self, probability: Tensor, deltas: Tensor) -> None:
+        """Add the output of one of the `number` passes."""
+        terms = [probability, deltas]
+        if self.number > 1:
+            weight = probability.clamp_min(SMALLEST)
+            terms = [probability, weight[..., None] * deltas, weight]
+        self.sums = [a + b for a, b in zip(self.sums, terms, strict=True)] if self.sums else terms
+
+    def result(self) -> tuple[Tensor, Tensor]:
+        """The means; of a single pass its output itself."""
+        total, weighted, *weights = self.sums
+        if self.number == 1:
+            return total, weighted
+        return total / self.number, weighted / weights[0][..., None]

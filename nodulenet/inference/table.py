@@ -19,7 +19,7 @@ from nodulenet.files import InputError, own_artefact, read_json, replacing
 from nodulenet.imaging import Volume
 
 if TYPE_CHECKING:  # it needs torch, which joining tables does not
-    from nodulenet.inference.scan import ScanPrediction
+    from nodulenet.inference.predictor import ScanPrediction
 
 SIZES = ("diameter_mm", "depth_mm", "height_mm", "width_mm")
 DFPS_COLUMNS = tuple(f"dfps_{name}" for name in POSITION + SIZES)

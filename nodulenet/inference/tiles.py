@@ -1,4 +1,4 @@
-"""Prediction by overlapping tiles, for volumes whose features do not fit into memory."""
+"""Prediction of whole volumes: at once, or by overlapping tiles where memory is short."""
 
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nodulenet.boxes import nms
-from nodulenet.inference.scan import InferenceSettings, ScanPrediction
+from nodulenet.inference.predictor import Predictor, ScanPrediction
+from nodulenet.inference.scan import Step, predict_window
 from nodulenet.masks import CroppedMask, suppress_masks
+from nodulenet.settings import InferenceSettings
 
 Box = tuple[slice, slice, slice]
 
@@ -31,10 +33,24 @@ def tiles(shape: tuple[int, ...], side: int, halo: int) -> Iterator[tuple[Box, B
         yield (z[0], y[0], x[0]), (z[1], y[1], x[1])
 
 
+def predict_volume(
+    predictor: Predictor, volume: NDArray[np.uint8], step: Step = lambda: None
+) -> ScanPrediction:
+    """Predict a preprocessed volume (z, y, x) as the predictor's settings say, by tiles or not.
+
+    step: called after each pass through a backbone. Raises `Diverged` where a network's boxes are
+    not finite.
+    """
+    if predictor.settings.tile is None:
+        return predict_window(predictor, volume, step)
+    return predict_tiled(
+        lambda window: predict_window(predictor, window, step), volume, predictor.settings
+    )
+
+
 def predict_tiled(
     predict: Callable[[NDArray[np.uint8]], ScanPrediction],
     volume: NDArray[np.uint8],
-    side: int,
     settings: InferenceSettings,
 ) -> ScanPrediction:
     """Predict a volume (z, y, x) window by window and join what lies in the windows' cores.
@@ -45,7 +61,7 @@ def predict_tiled(
     a window ends `settings.halo` voxels beyond its core.
     """
     parts = []
-    for core, window in tiles(volume.shape, side, settings.halo):
+    for core, window in tiles(volume.shape, settings.tile or 0, settings.halo):
         found = shifted(predict(volume[window]), [s.start for s in window])
         low, high = (np.array([getattr(s, end) for s in core]) - 0.5 for end in ("start", "stop"))
         centres = found.ncs_boxes[:, :3]

@@ -14,8 +14,18 @@ from nodulenet.model.backbone import Features
 from nodulenet.model.crops import sr_corners
 from nodulenet.model.losses import mask_loss, regression_loss, screening_loss, suppression_loss
 from nodulenet.model.network import NoduleNet, normalise
-from nodulenet.model.settings import MARGIN_TOTAL, Branch, DfpsSettings, NcsSettings, SrSettings
-from nodulenet.model.targets import Boxes, BoxSample, anchor_targets, sample_boxes, truth_boxes
+from nodulenet.model.targets import (
+    AnchorTargets,
+    Boxes,
+    BoxSample,
+    anchor_targets,
+    sample_boxes,
+    truth_boxes,
+)
+from nodulenet.settings import Branch, DfpsSettings, NcsSettings, SrSettings, TrainingSettings
+
+TERMS = ("ncs_class", "ncs_box", "dfps_class", "dfps_box", "sr")
+"""The loss terms of all branches."""
 
 
 class Diverged(ArithmeticError):
@@ -27,10 +37,42 @@ class Objective:
     """What a stage optimises: its branches and their settings."""
 
     branches: Sequence[Branch]
-    ncs: NcsSettings = field(default_factory=NcsSettings)
-    dfps: DfpsSettings = field(default_factory=DfpsSettings)
-    sr: SrSettings = field(default_factory=SrSettings)
-    margin_total: float = MARGIN_TOTAL
+    settings: TrainingSettings = field(default_factory=TrainingSettings)
+
+    @property
+    def terms(self) -> list[str]:
+        """The loss terms of the branches."""
+        dfps, sr = "dfps" in self.branches, "sr" in self.branches
+        wanted = (True, True, dfps, dfps and self.settings.dfps.regression, sr)
+        return [name for name, used in zip(TERMS, wanted, strict=True) if used]
+
+    @property
+    def summed(self) -> tuple[str, ...]:
+        """Terms that are sums over a batch, so that parts of it add up; the others are means."""
+        return ("sr",) if self.settings.sr.reduction == "sum" else ()
+
+
+@dataclass(frozen=True, eq=False)
+class Screened:
+    """Network output for every anchor of one volume.
+
+    probability: (N,); deltas, anchors: (N, 6); shape: (z, y, x) of the volume in voxels, within
+    which boxes are centred.
+    """
+
+    probability: NDArray[np.float32]
+    deltas: NDArray[np.float32]
+    anchors: Boxes
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """Boxes (N, 6) in voxels, the batch item (N,) and the nodule probability (N,) of each."""
+
+    items: NDArray[np.int64]
+    boxes: Boxes
+    probability: NDArray[np.float32]
 
 
 def loss_terms(
@@ -46,48 +88,48 @@ def loss_terms(
     instance labels on the host; rngs: for each crop the generator that draws its anchors and then
     its boxes, so that they do not depend on which other crops are in the batch.
     """
+    settings, shape = objective.settings, labels.shape[1:]
     features, logits, deltas = net(normalise(images))
-    truth = [truth_boxes(crop, objective.margin_total) for crop in labels]
-    anchors = anchor_grid(tuple(n // STRIDE for n in labels.shape[1:]))
-    terms = ncs_terms(logits, deltas, truth, anchors, objective.ncs, rngs)
+    truth = [truth_boxes(crop, settings.targets.margin_total) for crop in labels]
+    anchors = anchor_grid(tuple(n // STRIDE for n in shape))
+    pairs = zip(truth, rngs, strict=True)
+    targets = [anchor_targets(anchors, boxes, settings.ncs, rng) for boxes, rng in pairs]
+    coded = [
+        encode(boxes[t.truths], anchors[t.positives])
+        for boxes, t in zip(truth, targets, strict=True)
+    ]
+    terms = ncs_terms(logits, deltas, targets, np.concatenate(coded), settings.ncs)
     if "dfps" not in objective.branches:
         return terms
-    proposals = batch_proposals(logits, deltas, anchors, labels.shape[1:], objective.ncs)
+    proposals = batch_proposals(logits, deltas, anchors, shape, settings.ncs)
     samples = [
-        sample_boxes(p, t, objective.dfps, rng)
+        sample_boxes(p, t, settings.dfps, rng)
         for p, t, rng in zip(proposals, truth, rngs, strict=True)
     ]
     boxes = np.concatenate([s.boxes for s in samples])
     items = np.repeat(np.arange(len(samples)), [len(s.boxes) for s in samples])
     scores, box_deltas = net.score(features, items, boxes)
-    terms |= dfps_terms(scores, box_deltas, samples, truth, objective.dfps)
+    terms |= dfps_terms(scores, box_deltas, samples, truth, settings.dfps)
     if "sr" in objective.branches:
-        if objective.dfps.regression:
-            boxes = decoded(box_deltas.detach().cpu().numpy(), boxes, labels.shape[1:])
+        if settings.dfps.regression:
+            boxes = decoded(box_deltas.detach().cpu().numpy(), boxes, shape)
         probability = scores.detach().softmax(1)[:, 1].cpu().numpy()
-        terms["sr"] = sr_term(net, features, items, boxes, probability, labels, objective.sr)
+        detections = Detections(items, boxes, probability)
+        terms["sr"] = sr_term(net, features, detections, labels, settings.sr)
     return terms
 
 
 def ncs_terms(
     logits: Tensor,
     deltas: Tensor,
-    truth: Sequence[Boxes],
-    anchors: Boxes,
+    targets: Sequence[AnchorTargets],
+    coded: NDArray[np.float32],
     settings: NcsSettings,
-    rngs: Sequence[np.random.Generator],
 ) -> dict[str, Tensor]:
-    """Class and box loss of candidate screening over the batch."""
-    targets = [
-        anchor_targets(anchors, boxes, settings, rng)
-        for boxes, rng in zip(truth, rngs, strict=True)
-    ]
+    """Class and box loss of candidate screening; coded: the deltas (P, 6) of all positives."""
     positive = torch.cat([row[t.positives] for row, t in zip(logits, targets, strict=True)])
     negative = torch.cat([row[t.negatives] for row, t in zip(logits, targets, strict=True)])
     predicted = torch.cat([row[t.positives] for row, t in zip(deltas, targets, strict=True)])
-    coded = np.concatenate(
-        [encode(b[t.truths], anchors[t.positives]) for b, t in zip(truth, targets, strict=True)]
-    )
     classed = screening_loss(positive, negative, settings.hard_negatives, len(logits))
     boxed = regression_loss(predicted, torch.from_numpy(coded).to(predicted.device))
     return {
@@ -106,27 +148,20 @@ def batch_proposals(
     """The proposals (n, 6) of every crop: above the threshold, after NMS, the best ones."""
     probabilities = logits.detach().sigmoid().cpu().numpy()
     coded = deltas.detach().cpu().numpy()
-    return [
-        candidates(p, d, anchors, shape, settings.proposal_threshold, settings.nms_iou)[0][
-            : settings.proposals
-        ]
-        for p, d in zip(probabilities, coded, strict=True)
-    ]
+    crops = [Screened(p, d, anchors, shape) for p, d in zip(probabilities, coded, strict=True)]
+    threshold, iou = settings.proposal_threshold, settings.nms_iou
+    return [candidates(crop, threshold, iou)[0][: settings.proposals] for crop in crops]
 
 
 def candidates(
-    probability: NDArray[np.float32],
-    deltas: NDArray[np.float32],
-    anchors: Boxes,
-    shape: tuple[int, ...],
-    threshold: float,
-    nms_iou: float,
+    screened: Screened, threshold: float, nms_iou: float
 ) -> tuple[Boxes, NDArray[np.float32]]:
     """Boxes (n, 6) and probabilities (n,) above `threshold` after NMS, by falling probability."""
-    above = np.flatnonzero(probability > threshold)
-    boxes = decoded(deltas[above], anchors[above], shape)
-    kept = nms(boxes, probability[above], nms_iou)
-    return boxes[kept], probability[above][kept]
+    above = np.flatnonzero(screened.probability > threshold)
+    probability = screened.probability[above]
+    boxes = decoded(screened.deltas[above], screened.anchors[above], screened.shape)
+    kept = nms(boxes, probability, nms_iou)
+    return boxes[kept], probability[kept]
 
 
 def decoded(deltas: NDArray[np.float32], anchors: Boxes, shape: tuple[int, ...]) -> Boxes:
@@ -144,7 +179,7 @@ def dfps_terms(
     truth: Sequence[Boxes],
     settings: DfpsSettings,
 ) -> dict[str, Tensor]:
-    """Class and box loss of false positive suppression over the batch."""
+    """Class and box loss of false positive reduction over the batch."""
     truths = np.concatenate([s.truths for s in samples])
     positive = torch.from_numpy(truths >= 0).to(logits.device)
     terms = {"dfps_class": suppression_loss(logits, positive) * settings.weight}
@@ -164,22 +199,20 @@ def dfps_terms(
 def sr_term(
     net: NoduleNet,
     features: Features,
-    items: NDArray[np.int64],
-    boxes: Boxes,
-    probability: NDArray[np.float32],
+    found: Detections,
     labels: NDArray[np.integer],
     settings: SrSettings,
 ) -> Tensor:
-    """Mask losses of the detections, summed or averaged; those without a nodule's voxel count
-    for nothing."""
+    """Mask losses of the detections, summed or averaged; crops without a nodule voxel are left
+    out."""
     total, count = features.dec2.new_zeros((), dtype=torch.float32), 0
     nodules = torch.from_numpy(labels > 0).to(total.device)
+    likely = found.probability > settings.threshold
     for item, crop_labels in enumerate(labels):
-        mine = np.flatnonzero((items == item) & (probability > settings.threshold))
-        kept = mine[nms(boxes[mine], probability[mine], settings.nms_iou)]
-        for low, high in zip(
-            *sr_corners(boxes[kept], crop_labels.shape, settings.snap), strict=True
-        ):
+        mine = np.flatnonzero((found.items == item) & likely)
+        kept = mine[nms(found.boxes[mine], found.probability[mine], settings.nms_iou)]
+        spans = sr_corners(found.boxes[kept], crop_labels.shape, settings.snap)
+        for low, high in zip(*spans, strict=True):
             crop = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
             if crop_labels[crop].any():
                 logits = net.sr(features, item, low, high)

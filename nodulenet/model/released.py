@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nodulenet.files import InputError, sha256
+from nodulenet.files import InputError, sha256, workflow_folder
 from nodulenet.model.network import NoduleNet
-from nodulenet.model.released_settings import RELEASED
-from nodulenet.model.weights import Provenance, load_tensors, save_weights
+from nodulenet.model.weights import Origin, Provenance, load_tensors, save_weights
+from nodulenet.settings import TrainingSettings, read_config
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +45,10 @@ PLACES = {
     "sr.at_full": "mask_head.back3",
     "sr.logits": "mask_head.logits1",
 }
-"""Our layers and the published names of the same."""
+"""Our layers and their published names."""
 
 IN_BLOCK = {"body.0": "conv1", "body.1": "bn1", "body.3": "conv2", "body.4": "bn2"}
-"""The layers of a residual block likewise; `shortcut` is called the same."""
-
-WITHOUT_SR = sum(RELEASED["train"]["stages"][stage]["epochs"] for stage in ("ncs", "dfps"))
-"""Epochs of the published training before its segmentation head is trained."""
+"""The same for the layers of a residual block; `shortcut` has one name."""
 
 UNUSED = {
     "mask_head.up1.1.weight": (64, 128, 3, 3, 3),
@@ -65,7 +62,7 @@ UNUSED = {
     "mask_head.logits2.weight": (1, 64, 1, 1, 1),
     "mask_head.logits2.bias": (1,),
 }
-"""Tensors (float32) that the published network holds and never computes with."""
+"""Tensors (float32) that the published network holds but never uses."""
 
 
 def import_weights(checkpoint: Path, output: Path) -> Provenance:
@@ -75,24 +72,29 @@ def import_weights(checkpoint: Path, output: Path) -> Provenance:
     must have, else `InputError` names file and key. The fold is not known and left None.
     """
     content = load_tensors(checkpoint)
-    check_frame(content, checkpoint)
-    net = NoduleNet(**RELEASED["model"])
+    settings = released_settings()
+    check_frame(content, checkpoint, settings)
+    net = NoduleNet(**settings.model.plain())
     net.load_state_dict(converted(content["state_dict"], net.state_dict(), checkpoint))
-    origin = {"file": checkpoint.name, "sha256": sha256(checkpoint)}
-    provenance = Provenance(
-        RELEASED["model"],
-        ("ncs", "dfps", "sr"),
-        RELEASED["preprocess"],
-        "full",
-        None,
-        content["epoch"],
-        {**RELEASED, "imported_from": origin},
-    )
+    origin = Origin(checkpoint.name, sha256(checkpoint))
+    branches = ("ncs", "dfps", "sr")
+    provenance = Provenance(settings, branches, "full", None, content["epoch"], origin)
     save_weights(net, provenance, output)
     return provenance
 
 
-def check_frame(content: Mapping[str, Any], path: Path) -> None:
+def released_settings() -> TrainingSettings:
+    """What the published weights were trained with: released.yaml over the published values.
+
+    Device, precision and seed of that training are not known.
+    """
+    config = read_config([workflow_folder() / "released.yaml"])
+    known = {name: part for name, part in config.items() if name in TrainingSettings.model_fields}
+    settings = TrainingSettings.model_validate(known)
+    return settings.model_copy(update={"train": settings.train.part("full")})
+
+
+def check_frame(content: Mapping[str, Any], path: Path, settings: TrainingSettings) -> None:
     """Raise `InputError` unless the file is laid out as a published checkpoint.
 
     The log warns of a checkpoint from before the segmentation head was trained.
@@ -107,12 +109,14 @@ def check_frame(content: Mapping[str, Any], path: Path) -> None:
         raise InputError(f"{path}: epoch: {epoch!r} is no number of epochs")
     if not isinstance(state, Mapping):
         raise InputError(f"{path}: state_dict: a {type(state).__name__}, not a table of tensors")
-    if epoch <= WITHOUT_SR:
+    stages = settings.train.stages
+    before_sr = sum(stages[name].epochs for name in settings.train.ancestors("full"))
+    if epoch <= before_sr:
         log.warning(
             "%s: of epoch %d, but the published training has segmentation after epoch %d only",
             path,
             epoch,
-            WITHOUT_SR,
+            before_sr,
         )
 
 

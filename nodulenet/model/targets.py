@@ -7,13 +7,15 @@ from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
 from nodulenet.boxes import iou_matrix
-from nodulenet.model.settings import MARGIN_TOTAL, DfpsSettings, NcsSettings
+from nodulenet.settings import DfpsSettings, NcsSettings, TargetSettings
 
 Boxes = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
 
-def truth_boxes(labels: NDArray[np.integer], margin_total: float = MARGIN_TOTAL) -> Boxes:
+def truth_boxes(
+    labels: NDArray[np.integer], margin_total: float = TargetSettings().margin_total
+) -> Boxes:
     """Instance labels (z, y, x) -> boxes (T, 6) in voxels, by rising label.
 
     A mask from voxel a to b has centre (a + b) / 2 and side b - a + 1 + `margin_total`.
@@ -46,7 +48,7 @@ def anchor_targets(
     """
     if len(truth) == 0:
         none = np.zeros(0, np.int64)
-        negatives = draw(rng, np.arange(len(anchors)), settings.negatives)
+        negatives = draw_indices(rng, np.arange(len(anchors)), settings.negatives)
         return AnchorTargets(none, none, negatives)
     iou = iou_matrix(anchors, truth)
     best = iou.max(0)
@@ -58,10 +60,10 @@ def anchor_targets(
         one = rng.integers(len(positives), size=1)
         positives, truths = positives[one], truths[one]
     negatives = np.flatnonzero((iou < settings.negative_iou).all(1) & ~hits.any(1))
-    return AnchorTargets(positives, truths, draw(rng, negatives, settings.negatives))
+    return AnchorTargets(positives, truths, draw_indices(rng, negatives, settings.negatives))
 
 
-def draw(rng: np.random.Generator, indices: Indices, number: int) -> Indices:
+def draw_indices(rng: np.random.Generator, indices: Indices, number: int) -> Indices:
     """At most `number` of the indices, without replacement, sorted."""
     if len(indices) <= number:
         return indices
@@ -87,11 +89,11 @@ def sample_boxes(
     """
     boxes = np.concatenate([proposals, truth])
     if len(truth) == 0:
-        chosen = draw(rng, np.arange(len(boxes)), settings.samples)
+        chosen = draw_indices(rng, np.arange(len(boxes)), settings.samples)
         return BoxSample(boxes[chosen], np.full(len(chosen), -1))
     iou = iou_matrix(boxes, truth)
     best = iou.max(1)
-    positives = draw(rng, np.flatnonzero(best >= settings.positive_iou), settings.positives)
+    positives = draw_indices(rng, np.flatnonzero(best >= settings.positive_iou), settings.positives)
     negatives = np.flatnonzero(best < settings.negative_iou)
     wanted = settings.samples - len(positives)
     if len(negatives):

@@ -1,6 +1,5 @@
 """The weights file: a network and everything that is needed to use it again."""
 
-import dataclasses
 import io
 import pickle
 from collections.abc import Mapping
@@ -9,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from nodulenet import __version__
 from nodulenet.files import InputError, own_artefact, replacing
 from nodulenet.model.network import NoduleNet
+from nodulenet.settings import ModelSettings, PreprocessSettings, TrainingSettings
+from nodulenet.settings.reading import explain
 
 FORMAT = 1
 TORCH_FILES = (b"PK\x03\x04", b"\x80\x02")
@@ -20,28 +22,64 @@ TORCH_FILES = (b"PK\x03\x04", b"\x80\x02")
 
 
 @dataclass(frozen=True)
-class Provenance:
-    """What a network is and how it was trained, in plain types.
+class Origin:
+    """The checkpoint that a weights file was converted from: its name and SHA-256."""
 
-    model: the settings of `NoduleNet`; branches: those trained; preprocess: the parameters of
-    the images; fold: the one that training left out, None where that is not known; settings: the
-    sections of the config that decided the training.
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a network is and how it was trained.
+
+    settings: the sections of the config that decided the training; branches: those trained;
+    fold: the one that was left out, None where that is not known; epochs: of the stage and its
+    ancestors together; imported_from: None for a network that was trained by this package.
     """
 
-    model: Mapping[str, Any]
+    settings: TrainingSettings
     branches: tuple[str, ...]
-    preprocess: Mapping[str, Any]
     stage: str
     fold: int | None
     epochs: int
-    settings: Mapping[str, Any]
+    imported_from: Origin | None = None
+
+    @property
+    def model(self) -> ModelSettings:
+        """What network it is."""
+        return self.settings.model
+
+    @property
+    def preprocess(self) -> PreprocessSettings:
+        """How the images that it was trained on were prepared."""
+        return self.settings.preprocess
+
+    @property
+    def margin_total(self) -> float:
+        """Voxels by which the network's boxes are larger than the nodules, along each axis."""
+        return self.settings.targets.margin_total
+
+    def plain(self) -> dict[str, Any]:
+        """The content of a weights file beside its tensors, in plain types."""
+        origin = {"imported_from": vars(self.imported_from)} if self.imported_from else {}
+        return {
+            "model": self.model.plain(),
+            "branches": tuple(self.branches),
+            "preprocess": self.preprocess.plain(),
+            "stage": self.stage,
+            "fold": self.fold,
+            "epochs": self.epochs,
+            "settings": self.settings.plain() | origin,
+        }
 
 
 def save_tensors(content: Mapping[str, Any], path: Path) -> None:
-    """Write tensors and plain types with torch, whole or not at all, the same bytes for the same.
+    """Write tensors and plain types with torch: the whole file or none, and the same bytes for the
+    same content.
 
-    By way of memory: given a path, torch writes its name into the file, and reports a full disk as
-    an internal error.
+    It is serialised in memory: given a path, torch writes its name into the file, and reports a
+    full disk as an internal error.
     """
     buffer = io.BytesIO()
     torch.save(dict(content), buffer)
@@ -60,15 +98,15 @@ def load_tensors(path: Path) -> dict[str, Any]:
         except OSError:
             raise
         except Exception as error:  # a damaged pickle can raise anything
-            raise InputError(f"{path}: {_fault(path, error)}") from error
+            raise InputError(f"{path}: {_load_fault(path, error)}") from error
         if not isinstance(content, dict):
             fault = f"holds a {type(content).__name__}, not a table of tensors"
             raise InputError(f"{path}: {fault}")
         return content
 
 
-def _fault(path: Path, error: Exception) -> str:
-    """Why torch cannot load a file: its own words speak of its options, not of the file."""
+def _load_fault(path: Path, error: Exception) -> str:
+    """Why torch cannot load a file: its own message is about its options, not about the file."""
     with path.open("rb") as file:
         head = file.read(4)
     if not head:
@@ -82,31 +120,63 @@ def _fault(path: Path, error: Exception) -> str:
 
 def save_weights(net: NoduleNet, provenance: Provenance, path: Path) -> None:
     """Write a weights file."""
-    content = dataclasses.asdict(provenance) | {
-        "format": FORMAT,
-        "version": __version__,
-        "state_dict": net.state_dict(),
-    }
-    save_tensors(content, path)
+    content = {"format": FORMAT, "version": __version__, "state_dict": net.state_dict()}
+    save_tensors(provenance.plain() | content, path)
 
 
 def load_weights(path: Path) -> tuple[NoduleNet, Provenance]:
-    """Read a weights file.
+    """Read a weights file; a setting that it lacks, as older ones do, has its published value.
 
-    Raises `InputError` if it is of another format, `CorruptArtefact` if it is damaged or does not
-    fit its own model.
+    Raises `InputError` if it is of another format or has settings that this version does not
+    know, `CorruptArtefact` if it is damaged or does not fit its own model.
     """
     content = load_tensors(path)
     if content.get("format") != FORMAT:
         raise InputError(f"{path}: not a nodulenet weights file of format {FORMAT}")
-    names = [field.name for field in dataclasses.fields(Provenance)]
     with own_artefact(path):
         try:
-            provenance = Provenance(**{name: content[name] for name in names})
-            net = NoduleNet(**provenance.model)
+            settings = _sections(content)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{path}: holds no settings: {error}") from error
+    trained = _read_settings(settings, content.get("version"), path)
+    with own_artefact(path):
+        try:
+            origin = content["settings"].get("imported_from")
+            provenance = Provenance(
+                trained,
+                tuple(content["branches"]),
+                content["stage"],
+                content["fold"],
+                content["epochs"],
+                Origin(**origin) if origin else None,
+            )
+            net = NoduleNet(**provenance.model.plain())
             net.load_state_dict(content["state_dict"])
         except (KeyError, TypeError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             fault = f"{path}: does not hold the network that it names: {reason}"
             raise InputError(fault) from error
         return net, provenance
+
+
+def _sections(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections of the config in a weights file, its model and preprocessing included.
+
+    Older files name other stages without their branches, which nothing depends on: such a table of
+    stages is left out.
+    """
+    sections = {name: dict(section) for name, section in content["settings"].items()}
+    sections.pop("imported_from", None)
+    sections |= {name: dict(content[name]) for name in ("model", "preprocess")}
+    train = sections.get("train", {})
+    if not all("branches" in stage for stage in train.get("stages", {}).values()):
+        sections["train"] = {k: v for k, v in train.items() if k not in ("stages", "evaluate")}
+    return sections
+
+
+def _read_settings(sections: Mapping[str, Any], version: Any, path: Path) -> TrainingSettings:
+    try:
+        return TrainingSettings.model_validate(sections)
+    except ValidationError as error:
+        fault = explain(error, TrainingSettings)
+        raise InputError(f"{path}: settings: {fault} (written by nodulenet {version})") from None

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from nodulenet.cohort.manifest import count_scans
-from nodulenet.cohort.sources import ROWS
+from nodulenet.cohort.manifest import ROWS, count_scans
 from nodulenet.evaluation.results import ENSEMBLE, FrocFile
 from nodulenet.evaluation.truth import LUNA16, ScoredScan
 from nodulenet.files import InputError, own_artefact, read_json

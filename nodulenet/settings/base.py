@@ -24,6 +24,7 @@ class Section(BaseModel):
         frozen=True,
         strict=True,
         allow_inf_nan=False,
+        defer_build=True,  # each start of Snakemake imports this
         validate_default=True,  # so that a default and the same value in a file are written alike
         use_attribute_docstrings=True,
     )

@@ -26,17 +26,17 @@ class TrainingSettings(Section):
     folds, inference and froc count where patients are held out to watch it (`folds.validation`).
     """
 
-    preprocess: PreprocessSettings = PreprocessSettings()
-    model: ModelSettings = ModelSettings()
-    ncs: NcsSettings = NcsSettings()
-    dfps: DfpsSettings = DfpsSettings()
-    sr: SrSettings = SrSettings()
-    targets: TargetSettings = TargetSettings()
-    augment: AugmentSettings = AugmentSettings()
-    train: TrainSettings = TrainSettings()
-    folds: FoldsSettings = FoldsSettings()
-    inference: InferenceSettings = InferenceSettings()
-    froc: FrocSettings = FrocSettings()
+    preprocess: PreprocessSettings = Field(default_factory=PreprocessSettings)
+    model: ModelSettings = Field(default_factory=ModelSettings)
+    ncs: NcsSettings = Field(default_factory=NcsSettings)
+    dfps: DfpsSettings = Field(default_factory=DfpsSettings)
+    sr: SrSettings = Field(default_factory=SrSettings)
+    targets: TargetSettings = Field(default_factory=TargetSettings)
+    augment: AugmentSettings = Field(default_factory=AugmentSettings)
+    train: TrainSettings = Field(default_factory=TrainSettings)
+    folds: FoldsSettings = Field(default_factory=FoldsSettings)
+    inference: InferenceSettings = Field(default_factory=InferenceSettings)
+    froc: FrocSettings = Field(default_factory=FrocSettings)
 
     def watching(self) -> dict[str, Any]:
         """The sections that score the patients held out, as far as they do; empty without any."""
@@ -67,7 +67,7 @@ class Settings(TrainingSettings):
     """Weights used as they are: a stage is not trained on the folds named, and what starts from it
     starts from these, e.g. {full: {fold0: weights/a.pt}}; `nodulenet import-weights` converts the
     published ones (docs/weights.md)."""
-    consensus: ConsensusSettings = ConsensusSettings()
+    consensus: ConsensusSettings = Field(default_factory=ConsensusSettings)
 
     @model_validator(mode="after")
     def check_branches(self) -> "Settings":

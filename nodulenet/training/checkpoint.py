@@ -1,59 +1,39 @@
-"""The side checkpoint that a killed stage resumes from, and the momentum that stages pass on."""
+"""The side checkpoint from which a killed stage resumes."""
 
 import copy
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from nodulenet.files import CorruptArtefact, own_artefact, set_aside, sha256
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.weights import load_tensors, save_tensors
+from nodulenet.training.optimiser import momentum_of, set_momentum
+from nodulenet.training.stages import TrainingJob
 
 log = logging.getLogger(__name__)
 
-History = list[dict[str, Any]]
+Row = dict[str, Any]
+"""One row of history.csv, in plain types."""
+
+History = list[Row]
 
 
-def fingerprint(files: list[Path], settings: Mapping[str, Any]) -> str:
-    """One hash of everything that decides a training; a checkpoint of another is not resumed."""
-    content = [sha256(file) for file in files] + [json.dumps(settings, sort_keys=True)]
+def fingerprint(job: TrainingJob) -> str:
+    """One hash of everything that decides a training; only its own checkpoint is resumed."""
+    settings = {"settings": job.settings.plain(), "stage": job.stage, "fold": job.fold}
+    content = [sha256(file) for file in job.inputs] + [json.dumps(settings, sort_keys=True)]
     return hashlib.sha256("\n".join(content).encode()).hexdigest()
-
-
-def momentum_of(net: NoduleNet, optimiser: torch.optim.SGD) -> dict[str, Tensor]:
-    """Momentum buffer of every parameter that has one, by the parameter's name.
-
-    Rows in C order: a buffer that a resumed training has loaded lies otherwise in memory than one
-    that its steps have made, and the files would differ.
-    """
-    state = optimiser.state
-    return {
-        name: state[p]["momentum_buffer"].clone(memory_format=torch.contiguous_format)
-        for name, p in net.named_parameters()
-        if state.get(p, {}).get("momentum_buffer") is not None
-    }
-
-
-def set_momentum(
-    net: NoduleNet, optimiser: torch.optim.SGD, momentum: Mapping[str, Tensor]
-) -> None:
-    """Put momentum buffers back; parameters without one start anew."""
-    for name, p in net.named_parameters():
-        if name in momentum:
-            buffer = torch.empty_like(p).copy_(momentum[name])
-            optimiser.state[p]["momentum_buffer"] = buffer
 
 
 def save_checkpoint(
     path: Path, mark: str, net: NoduleNet, optimiser: torch.optim.SGD, history: History
 ) -> None:
-    """Write the state after an epoch."""
+    """Write the state after an epoch. mark: the fingerprint of the training."""
     content = {
         "fingerprint": mark,
         "state_dict": net.state_dict(),
@@ -66,8 +46,8 @@ def save_checkpoint(
 def resume(path: Path, mark: str, net: NoduleNet, optimiser: torch.optim.SGD) -> History:
     """Load a side checkpoint into the network; its history, empty where there is none to use.
 
-    A damaged one is set aside with a warning, and the stage starts anew; one of other data or
-    settings is passed over with a note in the log.
+    A damaged one is set aside with a warning, and the stage starts from its beginning; one of
+    other data or settings is ignored with a warning.
     """
     if not path.exists():
         return []

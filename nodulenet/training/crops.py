@@ -7,18 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How crops are drawn. margin and jitter in voxels; scale: the range of magnification."""
-
-    flip: bool = True
-    rotate: bool = True
-    scale: tuple[float, float] = (0.75, 1.25)
-    margin: float = 12
-    jitter: float = 6
-    rotation_fill: int = 170
-    random_crops: float = 0.0
+from nodulenet.settings import AugmentSettings
 
 
 @dataclass(frozen=True)
@@ -42,7 +31,7 @@ def plan_crop(
     centre: NDArray[np.floating],
     extent: float,
     size: int,
-    settings: Augmentation,
+    settings: AugmentSettings,
     rng: np.random.Generator,
 ) -> CropPlan:
     """Draw the crop of a nodule: its centre (z, y, x) and largest extent in voxels."""
@@ -58,7 +47,9 @@ def plan_crop(
     return plan
 
 
-def draw_scale(extent: float, size: int, settings: Augmentation, rng: np.random.Generator) -> float:
+def draw_scale(
+    extent: float, size: int, settings: AugmentSettings, rng: np.random.Generator
+) -> float:
     """Magnification: uniform, but no nodule is shrunk below 8 voxels or grown beyond the crop."""
     smallest, largest = settings.scale
     extent = max(extent, 1.0)
@@ -71,7 +62,7 @@ def draw_start(
     centre: NDArray[np.floating],
     extent: float,
     block: float,
-    settings: Augmentation,
+    settings: AugmentSettings,
     rng: np.random.Generator,
 ) -> tuple[float, float, float]:
     """Start of a block of side `block`: uniform where the nodule's cube keeps the margin to
@@ -118,8 +109,8 @@ def cut_crop(
     where = _in_plane(plan)
     z = plan.start[0] + np.arange(plan.size) / plan.scale
     return (
-        _linear(np.asarray(volume), z, *where, pad_value, rotation_fill),
-        _nearest(np.asarray(labels), np.rint(z).astype(np.int64), *where),
+        _sample_image(np.asarray(volume), z, where, (pad_value, rotation_fill)),
+        _sample_labels(np.asarray(labels), np.rint(z).astype(np.int64), where),
     )
 
 
@@ -139,7 +130,7 @@ def _in_plane(
 
 
 @njit(cache=True, nogil=True)
-def _linear(volume, z, y, x, covered, pad, fill):  # type: ignore[no-untyped-def]
+def _sample_image(volume, z, where, grey):  # type: ignore[no-untyped-def]
     size = len(z)
     image = np.empty((size, size, size), np.uint8)
     # Slices of the source, already interpolated in plane: the last two that were needed.
@@ -149,7 +140,7 @@ def _linear(volume, z, y, x, covered, pad, fill):  # type: ignore[no-untyped-def
         below = math.floor(z[i])
         for k in range(below, below + 2):
             if held[k % 2] != k:
-                _sample_plane(volume, k, y, x, covered, pad, fill, planes[k % 2])
+                _sample_plane(volume, k, where, grey, planes[k % 2])
                 held[k % 2] = k
         weight = np.float32(z[i] - below)
         low, high = planes[below % 2], planes[(below + 1) % 2]
@@ -161,10 +152,11 @@ def _linear(volume, z, y, x, covered, pad, fill):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True, nogil=True)
-def _sample_plane(volume, z, y, x, covered, pad, fill, plane):  # type: ignore[no-untyped-def]
+def _sample_plane(volume, z, where, grey, plane):  # type: ignore[no-untyped-def]
+    y, x, covered = where
     depth, height, width = volume.shape
     size = len(plane)
-    pad = np.float32(pad)
+    pad, fill = np.float32(grey[0]), grey[1]
     if not 0 <= z < depth:
         for j in range(size):
             for k in range(size):
@@ -199,7 +191,8 @@ def _pixel(source, y, x, pad):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _nearest(labels, z, y, x, covered):  # type: ignore[no-untyped-def]
+def _sample_labels(labels, z, where):  # type: ignore[no-untyped-def]
+    y, x, covered = where
     depth, height, width = labels.shape
     size = len(z)
     target = np.zeros((size, size, size), labels.dtype)

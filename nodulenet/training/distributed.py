@@ -20,8 +20,8 @@ import torch.multiprocessing
 from torch.multiprocessing.spawn import ProcessContext, ProcessException
 
 from nodulenet.files import InputError
-from nodulenet.model.claim import hold_devices
 from nodulenet.model.device import choose_device
+from nodulenet.model.gpu_lock import hold_devices
 from nodulenet.numerals import to_count
 
 log = logging.getLogger(__name__)
@@ -47,12 +47,12 @@ class Rank:
 def run_on_ranks(
     work: Work, arguments: Sequence[Any], device: str, processes: int, threads: int
 ) -> None:
-    """Call `work(rank, device, *arguments)` here, or in every process of the training.
+    """Call `work(rank, device, *arguments)` in this process or in every process of the training.
 
-    In a process that torchrun or srun started, it is called as one of theirs, and `processes` does
-    not count; else `processes` of them are started on this machine. On GPUs each has one that no
-    other training or prediction of this machine has. threads: of this call, shared by the
-    processes that it starts. Raises `InputError`, also for one of another process that it started.
+    In a process that torchrun or srun started, it is called as one of theirs, and `processes` is
+    ignored; else `processes` of them are started on this machine. On GPUs each has one that no
+    other training or prediction of this machine uses. threads: of this call, shared by the
+    processes that it starts. Raises `InputError`, also that of a process that it started.
     """
     kind = choose_device(device).type
     given = rank_given(os.environ)
@@ -70,7 +70,7 @@ def run_on_ranks(
 def rank_given(environment: Mapping[str, str]) -> Rank | None:
     """Which of several processes of torchrun or srun this is; None where it is alone.
 
-    Raises `InputError` where the variables are not whole.
+    Raises `InputError` where a variable is missing.
     """
     if "WORLD_SIZE" in environment:
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
@@ -93,7 +93,7 @@ def rank_given(environment: Mapping[str, str]) -> Rank | None:
 def slurm_meeting(environment: Mapping[str, str]) -> str:
     """Where the processes of a Slurm step meet: its first node, a port by the job and the step.
 
-    MASTER_ADDR and MASTER_PORT go before, where they are set.
+    MASTER_ADDR and MASTER_PORT take precedence where they are set.
     """
     job, step = (to_count(environment.get(name, "0")) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
     port = 20000 + (64 * job + step) % 20000
@@ -126,7 +126,7 @@ def join_ranks(
 ) -> None:
     """Meet the other processes and call `work(rank, device, *arguments)` as one of them.
 
-    A process that fails does not say goodbye: the others notice and fail too.
+    A process that fails leaves without notice: the others see the lost connection and fail too.
     """
     torch.set_num_threads(threads)
     backend = "gloo"
@@ -150,13 +150,14 @@ def start_ranks(
     """Start a process for each device; when one fails, end all and raise its error.
 
     They are spawned, so the main script must be guarded by `if __name__ == "__main__"`; they end
-    when this process does.
+    with this process.
     """
     size = len(devices)
     faults = torch.multiprocessing.get_context("spawn").SimpleQueue()
     with tempfile.TemporaryDirectory() as folder:
         ranks = [Rank(k, size, k, f"file://{folder}/meeting") for k in range(size)]
-        content = (ranks, devices, threads, faults, work, arguments)
+        calls = [(rank, device, threads) for rank, device in zip(ranks, devices, strict=True)]
+        content = (calls, faults, work, arguments)
         context = torch.multiprocessing.spawn(run_rank, content, size, join=False)
         try:
             while not context.join():
@@ -170,17 +171,15 @@ def start_ranks(
 
 def run_rank(
     number: int,
-    ranks: Sequence[Rank],
-    devices: Sequence[torch.device],
-    threads: int,
+    calls: Sequence[tuple[Rank, torch.device, int]],
     faults: Any,
     work: Work,
     arguments: Sequence[Any],
 ) -> None:
-    """What a started process does; its error goes to the one that started it."""
+    """What a started process does; its error goes to the process that started it."""
     logging.basicConfig(level=logging.WARNING if number else logging.INFO, format=LOG_FORMAT)
     try:
-        join_ranks(ranks[number], devices[number], threads, work, arguments)
+        join_ranks(*calls[number], work, arguments)
     except InputError as error:
         faults.put(error)
         raise
@@ -191,16 +190,16 @@ def run_rank(
 
 
 def cause_of(context: ProcessContext, faults: Any) -> Exception:
-    """The error that ended the processes, not one that followed when a process had gone."""
-    told: list[Exception] = []
+    """The first error of the processes, rather than those of processes that lost a peer."""
+    reported: list[Exception] = []
     while not faults.empty():
-        told.append(faults.get())
-    if told and isinstance(told[0], InputError):
-        return told[0]
+        reported.append(faults.get())
+    if reported and isinstance(reported[0], InputError):
+        return reported[0]
     for number, process in enumerate(context.processes):
         if process.exitcode not in (0, 1, -signal.SIGTERM):
             return RuntimeError(f"process {number} ended with status {process.exitcode}")
-    return told[0] if told else RuntimeError("a process of the training ended without a word")
+    return reported[0] if reported else RuntimeError("a process of the training exited silently")
 
 
 def agree(rank: Rank, state: Any) -> None:

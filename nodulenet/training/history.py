@@ -1,55 +1,67 @@
-"""What is told of every epoch: history.csv and TensorBoard."""
+"""The record of every epoch: history.csv, TensorBoard and the log."""
 
+import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from torch.utils.tensorboard import SummaryWriter
 
 from nodulenet.files import replacing
-from nodulenet.training.checkpoint import History
-from nodulenet.training.engine import TERMS, EpochResult
-from nodulenet.training.stages import Stage
-from nodulenet.training.units import LAYERS
+from nodulenet.model.objective import TERMS
+from nodulenet.training.checkpoint import History, Row
+from nodulenet.training.engine import EpochResult
+from nodulenet.training.feed import micro_batch
+from nodulenet.training.live_units import LAYERS
+from nodulenet.training.stages import Run, learning_rate
+
+log = logging.getLogger(__name__)
 
 VALIDATION = tuple(f"val_{name}" for name in ("loss", *TERMS, "cpm"))
 """Loss, its terms and the CPM of the patients held out; empty where none are."""
 
 SPEED = ("samples_per_s", "data_wait_s", "step_s")
-"""Crops a second of all processes; seconds of an epoch that the one that waited longest waited for
-its crops; seconds a step without that."""
+"""Crops per second of all processes; seconds that the process that waited longest for its crops
+waited in the epoch; seconds per step without the wait."""
 
 
-def history_row(
-    stage: Stage, epoch: int, lr: float, result: EpochResult, micro: int, processes: int
-) -> dict[str, Any]:
-    """One row of history.csv, in plain types; micro: crops computed at once."""
+def history_row(run: Run, epoch: int, result: EpochResult, found: Mapping[str, float]) -> Row:
+    """The row of an epoch of the stage. found: of the patients held out, as `validate` gives it."""
+    stage, train = run.stage, run.job.settings.train
     return {
         "stage": stage.name,
         "epoch": stage.before + epoch,
-        "lr": lr,
+        "lr": learning_rate(train.lr, stage, epoch),
         "loss": result.loss,
         **{name: result.terms.get(name) for name in TERMS},
         **{name: result.live.get(name) for name in LAYERS},
         "steps": result.steps,
-        "processes": processes,
-        "micro_batch": micro,
+        "processes": run.rank.size,
+        "micro_batch": micro_batch(train, run.rank),
         "seconds": round(result.seconds, 3),
         "samples_per_s": round(result.crops / result.seconds, 3),
         "data_wait_s": round(result.wait, 3),
         "step_s": round((result.seconds - result.wait) / max(result.steps, 1), 4),
+        **{name: found.get(name.removeprefix("val_")) for name in VALIDATION},
     }
 
 
-def validation_columns(found: Mapping[str, float]) -> dict[str, float | None]:
-    """The columns `VALIDATION` of a row: what was found of `loss`, its terms and `cpm`."""
-    return {name: found.get(name.removeprefix("val_")) for name in VALIDATION}
+def log_epoch(run: Run, epoch: int, result: EpochResult, row: Row) -> None:
+    """Log an epoch, with a warning where DFPS does not learn."""
+    name = f"{run.job.name} epoch {epoch}"
+    log.info("%s: %s", name, summary(row))
+    if result.at_chance:
+        log.warning(
+            "%s: dfps_class stayed near ln 2, so DFPS cannot tell nodules from other boxes; %.0f %%"
+            " of the units of its first layer live: try a lower train.lr, or train.warmup",
+            name,
+            100 * result.live.get("dfps_live_1", 0),
+        )
 
 
-def told(row: Mapping[str, Any]) -> str:
-    """Loss, speed, live units and what became of the patients held out, for the log."""
+def summary(row: Row) -> str:
+    """Loss, speed, live units and the scores of the patients held out, for the log."""
     parts = [
         "loss {loss:.4f}, {samples_per_s} crops/s, {data_wait_s} s waited for crops,"
         " {step_s} s per step"
@@ -66,7 +78,7 @@ def write_history(history: History, path: Path) -> None:
 
 
 def new_events(folder: Path, history: History) -> SummaryWriter:
-    """A TensorBoard folder made anew that holds what the history holds."""
+    """An empty TensorBoard folder, filled with what the history holds."""
     shutil.rmtree(folder, ignore_errors=True)
     writer = SummaryWriter(str(folder))
     for row in history:
@@ -74,7 +86,7 @@ def new_events(folder: Path, history: History) -> SummaryWriter:
     return writer
 
 
-def add_events(writer: SummaryWriter, row: Mapping[str, Any]) -> None:
+def add_events(writer: SummaryWriter, row: Row) -> None:
     """Write one epoch to TensorBoard."""
     for name in ("lr", "loss", *TERMS, *LAYERS, *VALIDATION, *SPEED):
         if row[name] is not None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,17 +10,18 @@ import torch
 from nodulenet.cohort import read_folds
 from nodulenet.files import InputError, replacing
 from nodulenet.model.network import NoduleNet
-from nodulenet.training.averaging import summed
+from nodulenet.model.objective import TERMS, Objective
+from nodulenet.settings import AugmentSettings, FoldsSettings, TrainingSettings
+from nodulenet.training.accumulation import summed
 from nodulenet.training.dataset import TrainingScan
-from nodulenet.training.engine import TERMS, shares_of, term_names
-from nodulenet.training.epoch import epoch_feed
-from nodulenet.training.run import Run, Validation
-from nodulenet.training.settings import read_objective, read_optimisation
+from nodulenet.training.engine import shares_of
+from nodulenet.training.feed import epoch_feed
+from nodulenet.training.stages import Run
 
 COLUMNS = ("series_uid", "patient_id", "nodules")
 
 SEED = 2**32 - 1
-"""In the place of the epoch: the crops are the same ones in every epoch, and no training's."""
+"""In place of the epoch: the crops are the same in every epoch, and differ from the training's."""
 
 
 def split_patients(nodules: Mapping[str, int], share: float, seed: Sequence[int]) -> frozenset[str]:
@@ -47,21 +47,21 @@ def split_patients(nodules: Mapping[str, int], share: float, seed: Sequence[int]
 
 
 def hold_out(
-    scans: Sequence[TrainingScan], folds: Path, fold: int, settings: Mapping[str, Any]
+    scans: Sequence[TrainingScan], folds: Path, fold: int, settings: FoldsSettings
 ) -> tuple[list[TrainingScan], list[TrainingScan]]:
     """Scans to train on, and those of the patients that are held out.
 
-    scans: all outside `fold`; settings: the config's section `folds`. The same patients are drawn
-    for all stages of a fold. Raises as `split_patients`.
+    scans: all outside `fold`. The same patients are drawn for all stages of a fold. Raises
+    `InputError` as `split_patients` does.
     """
-    if settings.get("validation") is None:
+    if settings.validation is None:
         return list(scans), []
     patient_of = patients_of(folds)
     nodules: dict[str, int] = {}
     for scan in scans:
         patient = patient_of[scan.series_uid]
         nodules[patient] = nodules.get(patient, 0) + len(scan.centres)
-    chosen = split_patients(nodules, settings["validation"], [settings.get("seed", 0), fold])
+    chosen = split_patients(nodules, settings.validation, [settings.seed, fold])
     held = [patient_of[scan.series_uid] in chosen for scan in scans]
     return (
         [scan for scan, out in zip(scans, held, strict=True) if not out],
@@ -78,7 +78,7 @@ def patients_of(folds: Path) -> dict[str, str]:
 def write_held_out(scans: Sequence[TrainingScan], folds: Path, path: Path) -> None:
     """Write validation.tsv: the scans held out, with their patients and numbers of nodules.
 
-    Without any there is no such file, not even one of a training before.
+    Where none are held out, one of an earlier training is removed.
     """
     if not scans:
         path.unlink(missing_ok=True)
@@ -89,19 +89,23 @@ def write_held_out(scans: Sequence[TrainingScan], folds: Path, path: Path) -> No
         pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(temporary, sep="\t", index=False)
 
 
-def validate(net: NoduleNet, run: Run, validation: Validation, epoch: int) -> dict[str, float]:
+def validate(net: NoduleNet, run: Run, epoch: int) -> dict[str, float]:
     """Loss and its terms on the patients held out, and their CPM after every so many epochs.
 
-    The network is as in prediction, with the running statistics of its normalisations; nothing of
-    it changes. epoch: of the stage, from 0; the CPM is found after its last epoch too. `loss` is
-    the sum of the terms, each a mean over batches as in training. Raises `Diverged`.
+    The network is as in prediction, with the running statistics of its normalisations; nothing in
+    it changes. epoch: of the stage, from 0; the CPM is computed after its last epoch too. `loss`
+    is the sum of the terms, each a mean over batches as in training. Empty where nobody is held
+    out. Raises `Diverged`.
     """
+    validation, settings = run.validation, run.job.settings
+    if validation is None:
+        return {}
     net.eval()
     found = validation_terms(net, run, validation.scans)
     found["loss"] = sum(found.values())
-    every = read_optimisation(run.settings["train"]).validate_every
-    if validation.score and ((epoch + 1) % every == 0 or epoch + 1 == run.stage.epochs):
-        branches, settings = run.stage.branches, run.settings
+    due = (epoch + 1) % settings.train.validate_every == 0 or epoch + 1 == run.stage.epochs
+    if validation.score and due:
+        branches = run.stage.branches
         found["cpm"] = validation.score(net, validation.held, branches, settings, run.rank)
     return found
 
@@ -109,21 +113,22 @@ def validate(net: NoduleNet, run: Run, validation: Validation, epoch: int) -> di
 @torch.no_grad()
 def validation_terms(net: NoduleNet, run: Run, scans: Sequence[TrainingScan]) -> dict[str, float]:
     """Loss terms of one crop per nodule, neither turned nor scaled, by all processes together."""
-    plain = {"flip": False, "rotate": False, "scale": [1, 1], "random_crops": 0}
-    settings = {
-        **run.settings,
-        "augment": {**run.settings["augment"], **plain},
-        "train": {**run.settings["train"], "sync_batch_norm": False},
-    }
-    optimisation = read_optimisation(settings["train"])
-    objective = read_objective(settings, run.stage)
-    seed = [optimisation.seed, run.fold, SEED]
+    settings = unaugmented(run.job.settings)
+    objective = Objective(run.stage.branches, settings)
     totals, steps = dict.fromkeys(TERMS, 0.0), 0
-    for parts in epoch_feed(list(scans), settings, seed, run.rank):
+    for parts in epoch_feed(scans, settings, run.job.seed(SEED), run.rank):
         steps += 1
         for part in parts:
-            for name, share in shares_of(net, part, objective, optimisation.amp).items():
+            for name, share in shares_of(net, part, objective, settings.train.amp).items():
                 totals[name] += float(share)
     whole = summed(list(totals.values()), run.rank, next(net.parameters()).device)
     means = {name: value / max(steps, 1) for name, value in zip(TERMS, whole, strict=True)}
-    return {name: means[name] for name in term_names(objective)}
+    return {name: means[name] for name in objective.terms}
+
+
+def unaugmented(settings: TrainingSettings) -> TrainingSettings:
+    """The settings with crops that are only shifted, and without synchronised statistics."""
+    plain = {"flip": False, "rotate": False, "scale": (1.0, 1.0), "random_crops": 0.0}
+    augment: AugmentSettings = settings.augment.model_copy(update=plain)
+    train = settings.train.model_copy(update={"sync_batch_norm": False})
+    return settings.model_copy(update={"augment": augment, "train": train})

@@ -43,7 +43,7 @@ def test_cells_are_stripped_and_lines_counted(tmp_path: Path) -> None:
         (HEAD.strip() + ",coordX\n", "column coordX is there twice"),
         (HEAD.replace(",", ";"), f"{MISSING}: its cells are separated by semicolons"),
         (HEAD.replace(",", "\t"), f"{MISSING}: its cells are separated by tabs"),
-        (HEAD + '1.2,"1\n', "line 2: no CSV: unexpected end of data"),
+        (HEAD + '1.2,"1\n', "line 2: not CSV: unexpected end of data"),
     ],
 )
 def test_faults_are_one_line_that_names_them(tmp_path: Path, text: str, fault: str) -> None:
@@ -91,7 +91,7 @@ def test_packed_tables_are_read_and_damaged_ones_named(
     for damaged in (packed[:-12], packed[:20], HEAD.encode(), b"\0" * 30):
         path.write_bytes(damaged)
         with pytest.raises(
-            InputError, match=f"t.csv.{suffix}: damaged, or no .{suffix.lower()}"
+            InputError, match=f"t.csv.{suffix}: damaged, or not a .{suffix.lower()}"
         ) as e:
             read_text(path)
         assert "\n" not in str(e.value)
@@ -101,5 +101,5 @@ def test_archives_that_hold_no_single_table(tmp_path: Path) -> None:
     (tmp_path / "t.zip").write_bytes(zipped("a.csv", "b.csv"))
     with pytest.raises(InputError, match=r"t\.zip: .*: holds 2 files, not one"):
         read_text(tmp_path / "t.zip")
-    with pytest.raises(InputError, match=r"t\.csv\.zst: \.zst is not read here: unpack it"):
+    with pytest.raises(InputError, match=r"t\.csv\.zst: \.zst is not supported: decompress it"):
         read_text(tmp_path / "t.csv.zst")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lidc_text import document, nodule, non_nodule, roi
 
 from nodulenet.annotations import Reading, lidc_xml, read_lidc_xml
-from nodulenet.annotations.lidc_points import packed_points, unpacked_points
+from nodulenet.annotations.lidc_xml import packed_points, unpacked_points
 from nodulenet.files import InputError
 
 SQUARE = [(10, 20), (14, 20), (14, 23), (10, 23)]

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from lidc_text import CXR, SERIES, document, nodule, non_nodule, points, roi
 
-from nodulenet.annotations import Mark, Roi, lidc_root, lidc_series_uid, read_lidc_xml
+from nodulenet.annotations import Mark, Roi, read_lidc_xml
+from nodulenet.annotations.lidc_files import ct_series_uid
 from nodulenet.files import InputError
 
 SQUARE = [(10, 20), (14, 20), (14, 23), (10, 23)]
@@ -158,7 +159,7 @@ def test_a_missing_file_and_one_without_series(write, tmp_path):
     path = write(document("", series=""))
     assert fault(path) == "no SeriesInstanceUid in the header"
     with pytest.raises(InputError, match="no SeriesInstanceUid"):
-        lidc_series_uid(path)
+        ct_series_uid(path)
 
 
 def test_entities_are_refused(write, tmp_path):
@@ -173,20 +174,17 @@ def test_entities_are_refused(write, tmp_path):
 
 
 def test_the_root_tells_ct_from_chest_x_ray(write):
-    assert lidc_root(write(document(""))) == "ct"
-    assert lidc_series_uid(write(document(""))) == SERIES
+    assert ct_series_uid(write(document(""))) == SERIES
     path = write(CXR)
-    assert lidc_root(path) == "cxr"
+    assert ct_series_uid(path) is None
     assert fault(path) == "a chest X-ray reading, not a CT reading"
-    with pytest.raises(InputError, match="chest X-ray"):
-        lidc_series_uid(path)
     # The same local name outside the namespace is another format.
     path = write(document("").replace("www.nih.gov", "example.org"))
     with pytest.raises(InputError, match="no LIDC reading: the root element is"):
-        lidc_root(path)
+        ct_series_uid(path)
     assert "no LIDC reading" in fault(path)
 
 
 def test_the_head_is_read_without_the_rest(write):
     path = write(document(nodule("A", roi([(x, 3) for x in range(400)])))[:-100])
-    assert lidc_series_uid(path) == SERIES
+    assert ct_series_uid(path) == SERIES

@@ -3,15 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodulenet.annotations import (
-    Mark,
-    Roi,
-    Session,
-    SliceGeometry,
-    point_index,
-    points_off_scan,
-    roi_slices,
-)
+from nodulenet.annotations import Mark, Roi, Session, SliceGeometry, point_index, points_off_scan
+from nodulenet.annotations.slices import roi_slices
 from nodulenet.files import InputError
 
 

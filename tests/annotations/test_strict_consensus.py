@@ -6,15 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodulenet.annotations import (
-    Mark,
-    Roi,
-    Session,
-    SliceGeometry,
-    consensus,
-    interior_mask,
-    mark_mask,
-)
+from nodulenet.annotations import Mark, Roi, Session, SliceGeometry, consensus, mark_mask
+from nodulenet.annotations.outlines import interior_mask
 
 GEOMETRY = SliceGeometry(np.arange(-20.0, -4.0, 2.0), (40, 48))
 Z = -10.0  # slice 5

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from benchmarks.plain_nms import early_boxes, kept_list, suppress_forward, trained_boxes
 from nodulenet.boxes import iou_matrix, nms
-from nodulenet.boxes.iou import corners
-from nodulenet.boxes.ranking import falling, score_bits
+from nodulenet.boxes.iou import box_corners
+from nodulenet.boxes.nms import descending_order, score_bits
 from nodulenet.boxes.suppress import _keep_by_grids, _rounds_relatively
 
 F32 = np.float32
@@ -17,8 +17,8 @@ THRESHOLDS = [1e-9, 1e-3, 0.1, float(F32(1 / 3)), 0.5, 0.7, 0.97, 1.0, 1.5]
 
 def by_grids(boxes, scores, threshold):
     """The grids from the first box on, which `nms` leaves to the lanes while few are kept."""
-    order = falling(score_bits(scores))
-    ranked, kept = corners(boxes[order]), np.empty(len(boxes), np.int32)
+    order = descending_order(score_bits(scores))
+    ranked, kept = box_corners(boxes[order]), np.empty(len(boxes), np.int32)
     assert _rounds_relatively(ranked)
     count = _keep_by_grids(ranked, F32(threshold), kept, 0, 0)
     return order[kept[:count]]
@@ -28,7 +28,7 @@ def agree(boxes, scores, threshold):
     expected = kept_list(boxes, scores, threshold)
     np.testing.assert_array_equal(suppress_forward(boxes, scores, threshold), expected)
     np.testing.assert_array_equal(nms(boxes, scores, threshold), expected)
-    if threshold > 0 and _rounds_relatively(corners(boxes)):
+    if threshold > 0 and _rounds_relatively(box_corners(boxes)):
         np.testing.assert_array_equal(by_grids(boxes, scores, threshold), expected)
     return expected
 
@@ -110,4 +110,4 @@ def test_scores_are_ranked_as_by_a_stable_sort(values, kind):
     scores = np.array(values, kind)
     with np.errstate(invalid="ignore"):
         expected = np.argsort(-scores, kind="stable")
-    np.testing.assert_array_equal(falling(score_bits(scores)), expected)
+    np.testing.assert_array_equal(descending_order(score_bits(scores)), expected)

@@ -93,7 +93,7 @@ def test_a_second_image_of_a_series_is_a_copy_or_refuses_it(folders):
     table, passed, _ = index_folders(folders / "ct", folders / "xml")
     assert table["series_uid"].tolist() == ["1.1"]
     assert dict(passed)[first] == (
-        f"series 1.2 is refused: series 1.2 lies both in {first} and in {again}, which are no"
+        f"series 1.2 is refused: series 1.2 is both in {first} and in {again}, which are not"
         " copies: keep the right one of them"
     )
 

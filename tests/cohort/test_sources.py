@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nodulenet.cohort.sources import count_sources, find_slips
+from nodulenet.cohort.manifest import count_sources, find_slips
 from nodulenet.files import InputError
 
 HEAD = "seriesuid,coordX,coordY,coordZ,diameter_mm\n"

@@ -5,18 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import one_scan
 import pandas as pd
 import pytest
 import tiny
 
 from nodulenet.cohort import gather_manifest, read_manifest, write_manifest
 from nodulenet.cohort.annotate import annotate_scan
-from nodulenet.cohort.steps import Scan, consensus_scan, preprocess_scan
+from nodulenet.cohort.steps import Scan, consensus_scan
 from nodulenet.files import InputError
-from nodulenet.imaging import open_scan
-from nodulenet.settings import ConsensusSettings, PreprocessSettings
+from nodulenet.imaging.store import open_scan
 
-RULES, GRID = ConsensusSettings(), PreprocessSettings()
 SCANS = pd.DataFrame(
     {"series_uid": tiny.SERIES, "patient_id": ["A", "B", "C", "D"], "annotations": "a.xml"}
 )
@@ -38,23 +37,9 @@ def run_scan(
 ) -> Path:
     """All three steps of one scan; returns the folder of the results."""
     folder = data.parent / "results"
-    reading = folder / f"annotations/{series}.json"
-    nodules = {
-        "nodules": folder / f"nodules/{series}.npz",
-        "findings": folder / f"nodules/{series}.csv",
-        "record": folder / f"nodules/{series}.json",
-    }
-    volume = {
-        "volume": folder / f"volumes/{series}.npy",
-        "mask": folder / f"volumes/{series}_mask.npy",
-        "record": folder / f"volumes/{series}.json",
-    }
     ct, lungs = data / f"{series}.mhd", data / f"{series}_lungs.mhd"
-    annotate_scan(series, annotations or data / f"{series}.xml", source, reading, on_bad_scan)
     scan = Scan(series, ct, lungs, on_bad_scan)
-    consensus_scan(scan, reading, RULES, GRID, nodules)
-    preprocess_scan(scan, nodules, GRID, volume)
-    assert all(path.exists() for path in (*nodules.values(), *volume.values()))
+    one_scan.prepare(folder, scan, annotations or data / f"{series}.xml", source)
     return folder
 
 
@@ -202,7 +187,9 @@ def test_a_scan_that_nobody_read_has_no_nodules(data: Path) -> None:
     annotate_scan(series, None, "xml", reading)
     assert json.loads(reading.read_text())["sessions"] == []
     nodules = {name: folder / f"nodules/{name}" for name in ("nodules", "findings", "record")}
-    consensus_scan(Scan(series, data / f"{series}.mhd"), reading, RULES, GRID, nodules)
+    consensus_scan(
+        Scan(series, data / f"{series}.mhd"), reading, one_scan.RULES, one_scan.GRID, nodules
+    )
     assert len(pd.read_csv(nodules["findings"])) == 0
     assert json.loads(nodules["record"].read_text())["levels"] == [0, 0, 0, 0]
 
@@ -259,7 +246,9 @@ def test_the_consensus_step_reads_no_voxel(data: Path, monkeypatch: pytest.Monke
     }
     monkeypatch.setattr("nodulenet.cohort.steps.read_volume", refuse)
     reading = folder / f"annotations/{series}.json"
-    consensus_scan(Scan(series, data / f"{series}.mhd"), reading, RULES, GRID, outputs)
+    consensus_scan(
+        Scan(series, data / f"{series}.mhd"), reading, one_scan.RULES, one_scan.GRID, outputs
+    )
     assert outputs["findings"].read_bytes() == expected
 
 

@@ -10,8 +10,7 @@ import pytest
 
 from nodulenet import cli
 from nodulenet.commands.demo import SHIPPED
-from nodulenet.commands.workflow import find_workflow
-from nodulenet.files import InputError
+from nodulenet.files import InputError, workflow_folder
 
 ROOT = Path(__file__).parents[2]
 FAKE = """
@@ -97,15 +96,15 @@ def test_the_workflow_of_a_wheel_goes_before_that_beside_it(tmp_path: Path) -> N
     package = tmp_path / "nodulenet"
     package.mkdir()
     with pytest.raises(InputError, match="the workflow is neither in it nor beside it: install"):
-        find_workflow(package)
+        workflow_folder(package)
     (tmp_path / "Snakefile").write_text("")  # of something else
     with pytest.raises(InputError, match="neither"):
-        find_workflow(package)
+        workflow_folder(package)
     (tmp_path / "rules").mkdir()
-    assert find_workflow(package) == tmp_path
+    assert workflow_folder(package) == tmp_path
     (package / "workflow/rules").mkdir(parents=True)
     (package / "workflow/Snakefile").write_text("")
-    assert find_workflow(package) == package / "workflow"
+    assert workflow_folder(package) == package / "workflow"
 
 
 def test_the_folder_of_the_workflow_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

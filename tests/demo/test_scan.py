@@ -17,13 +17,8 @@ from nodulenet.annotations import (
     read_lidc_xml,
 )
 from nodulenet.annotations.records import SliceGeometry
-from nodulenet.demo import (
-    DemoScan,
-    demo_reading,
-    read_cohort,
-    render_demo_scan,
-    window_geometry,
-)
+from nodulenet.demo import render_demo_scan
+from nodulenet.demo.cohort import DemoScan, demo_reading, demo_scans, window_geometry
 from nodulenet.files import InputError
 from nodulenet.imaging import Volume, find_series, read_volume
 
@@ -45,7 +40,7 @@ def render(scan: DemoScan, folder: Path) -> Rendered:
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
     """A scan of few slices with nodules and findings below the level."""
-    scan = next(scan for scan in read_cohort() if scan.patient_id == "LIDC-IDRI-0049")
+    scan = next(scan for scan in demo_scans() if scan.patient_id == "LIDC-IDRI-0049")
     return render(scan, tmp_path_factory.mktemp("demo"))
 
 

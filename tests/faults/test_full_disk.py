@@ -51,9 +51,10 @@ def small_files() -> Iterator[None]:
 
 
 def scan(folder: Path) -> Path:
-    files = [folder / name for name in ("1.2.npy", "1.2.json", "1.2_mask.npy")]
-    write_scan(*files, VOLUME, NOISE, {})
-    return files[0]
+    names = {"volume": "1.2.npy", "record": "1.2.json", "mask": "1.2_mask.npy"}
+    files = {kind: folder / name for kind, name in names.items()}
+    write_scan(files, VOLUME, NOISE, {})
+    return files["volume"]
 
 
 def restored_masks(folder: Path) -> Path:

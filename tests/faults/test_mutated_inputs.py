@@ -103,7 +103,7 @@ def every_mark_is_there(folder: Path, printed: str) -> None:
 
 
 def every_slice_is_there(folder: Path, printed: str) -> None:
-    named = re.findall(r"passed over (\d+) file", (folder / "job.log").read_text())
+    named = re.findall(r"skipped (\d+) file", (folder / "job.log").read_text())
     assert json.loads(printed)[0] + sum(map(int, named)) == len(list((folder / "ct").iterdir()))
 
 

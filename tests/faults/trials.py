@@ -14,8 +14,9 @@ from types import SimpleNamespace
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "workflow_scripts")]
+sys.path[:0] = [str(ROOT), str(ROOT / "workflow_scripts"), str(ROOT / "tests")]
 
+import one_scan  # noqa: E402
 import snakemake.cli  # noqa: E402
 from job_log import logged  # noqa: E402
 
@@ -23,11 +24,9 @@ import nodulenet.evaluation  # noqa: E402 - imported here once for all forks
 import nodulenet.plots  # noqa: E402, F401
 from nodulenet import cli  # noqa: E402
 from nodulenet.annotations import read_reading  # noqa: E402
-from nodulenet.cohort import steps  # noqa: E402
-from nodulenet.cohort.annotate import annotate_scan  # noqa: E402
 from nodulenet.cohort.manifest import gather_scan  # noqa: E402
+from nodulenet.cohort.steps import Scan  # noqa: E402
 from nodulenet.imaging import read_volume  # noqa: E402
-from nodulenet.settings import ConsensusSettings, PreprocessSettings  # noqa: E402
 
 CPU_SECONDS = 60
 WALL_SECONDS = 600
@@ -37,17 +36,11 @@ MEMORY = 4 << 30
 def try_scan(series: str) -> dict[str, Any]:
     """All steps of one scan of the working directory; what became of its marks."""
     out = Path("out")
-    nodules = {name: out / f"nodules/{series}.{end}" for name, end in
-               (("nodules", "npz"), ("findings", "csv"), ("record", "json"))}  # fmt: skip
-    volumes = {name: out / f"volumes/{series}{end}" for name, end in
-               (("volume", ".npy"), ("mask", "_mask.npy"), ("record", ".json"))}  # fmt: skip
     ct, lungs = Path(f"{series}.mhd"), Path(f"{series}_lungs.mhd")
-    annotate_scan(series, Path(f"{series}.xml"), "xml", out / "reading.json")
-    scan, grid = steps.Scan(series, ct, lungs), PreprocessSettings()
-    steps.consensus_scan(scan, out / "reading.json", ConsensusSettings(), grid, nodules)
-    steps.preprocess_scan(scan, nodules, grid, volumes)
+    scan = Scan(series, ct, lungs)
+    one_scan.prepare(out, scan, Path(f"{series}.xml"))
     row = gather_scan(series, "P", out)
-    marks = sum(len(s.marks) for s in read_reading(out / "reading.json").sessions)
+    marks = sum(len(s.marks) for s in read_reading(one_scan.reading(out, series)).sessions)
     return {"marks": marks} | {k: row[k] for k in ("n_nodules", "n_kept", "lost", "depth")}
 
 

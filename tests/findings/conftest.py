@@ -12,8 +12,9 @@ from nodulenet.findings.detector import Detector
 from nodulenet.findings.predict import predict_scan
 from nodulenet.findings.scans import find_scans, slice_sources
 from nodulenet.findings.threshold import Threshold
-from nodulenet.inference.scan import ScanPrediction
+from nodulenet.inference.predictor import ScanPrediction
 from nodulenet.masks import CroppedMask
+from nodulenet.settings import PreprocessSettings
 
 BRIGHT = 205  # HU 247: nothing else in the lungs or around them is as bright
 SPECK = 50  # voxels; the spline overshoots at corners
@@ -42,7 +43,7 @@ def see_balls(volume, step):
 @pytest.fixture(scope="session")
 def detector():
     weights = {"path": "w.pt", "sha256": "ab" * 32, "stage": "full", "fold": 0, "epochs": 1}
-    return Detector(see_balls, {"margin": 5}, MARGIN, [weights], {"mirrors": 1}, 1)
+    return Detector(see_balls, PreprocessSettings(), MARGIN, [weights], {"mirrors": 1}, 1)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from chest import check_by_others
 from pydicom.sr.codedict import codes
 
-from nodulenet.findings.dicom_seg import build_segmentation, track
+from nodulenet.findings.dicom_seg import build_segmentation, new_tracking
 from nodulenet.findings.dicom_sr import build_report
 from nodulenet.findings.measure import Finding
 from nodulenet.masks import CroppedMask
@@ -107,7 +107,7 @@ def test_a_finding_without_a_mask_is_a_circle_in_its_slice(predicted, tmp_path):
     volume = predicted.volume
     at = volume.to_world(np.array([7.2, 20.0, 30.0]))
     finding = Finding(1, at, 9.0, 0.7, 0.8, 0.6)
-    names = track([finding])
+    names = new_tracking([finding])
     assert build_segmentation(predicted.sources, [finding], names, "ff") is None
     report = build_report(predicted.sources, [finding], names, volume, None)
     report.save_as(tmp_path / "sr.dcm")
@@ -128,7 +128,7 @@ def test_a_single_finding(predicted, tmp_path):
     """DICOM keeps the number of a single segment elsewhere than those of several."""
     mask = CroppedMask(np.ones((3, 4, 5), bool), (7, 20, 30))
     finding = Finding(3, np.zeros(3), 9.0, 0.7, 0.8, 0.6, mask, 648.0, 10.7, 12.0, 5.0)
-    names = track([finding])
+    names = new_tracking([finding])
     seg = build_segmentation(predicted.sources, [finding], names, "ff")
     report = build_report(predicted.sources, [finding], names, predicted.volume, seg)
     for name, dataset in (("seg.dcm", seg), ("sr.dcm", report)):

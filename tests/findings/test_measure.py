@@ -5,7 +5,7 @@ import pytest
 
 from nodulenet.findings.measure import find_findings, long_axis
 from nodulenet.imaging import Volume
-from nodulenet.inference.scan import ScanPrediction
+from nodulenet.inference.predictor import ScanPrediction
 from nodulenet.masks import CroppedMask
 
 # The scan: voxels of 2 x 1 x 1 mm, y running to the front. The 1 mm grid starts at its voxel

@@ -9,12 +9,17 @@ import pytest
 from browser import open_page
 from selenium.webdriver.common.keys import Keys
 
-from nodulenet.findings.cuts import LEAST_HALF_MM, cut_block, three_cuts
+from nodulenet.findings.cuts import LEAST_HALF_MM, View, cut_block, three_cuts
 from nodulenet.findings.measure import Finding
 from nodulenet.findings.page import RESEARCH, slice_numbers, write_page
 from nodulenet.imaging import Volume
+from nodulenet.imaging.orientation import STANDARD
 
 AFFINE = np.array([[0, 0, 1, 0], [0, 2, 0, 0], [4, 0, 0, 0], [0, 0, 0, 1.0]])
+
+
+def view(hu, labels):
+    return View(Volume(hu, AFFINE), np.zeros(hu.shape, np.uint8), labels, STANDARD)
 
 
 def test_block_and_cuts_by_hand():
@@ -25,7 +30,7 @@ def test_block_and_cuts_by_hand():
     hu[z + 1, y - 2, x + 4] = 150
     labels[z + 1, y - 2, x + 4] = 5
     finding = Finding(5, np.array([30.0, 40, 12]), 4.0, 0.9, 0.9, 0.9)
-    block = cut_block(finding, Volume(hu, AFFINE), labels)
+    block = cut_block(finding, view(hu, labels))
     half = (5, 10, 20)
     assert block.image.shape == tuple(2 * n + 1 for n in half)
     assert [n * s for n, s in zip(half, (4, 2, 1), strict=True)] == [LEAST_HALF_MM] * 3
@@ -87,10 +92,9 @@ def test_page_is_self_contained_and_states_where_it_comes_from(predicted):
 def test_no_string_of_a_scan_becomes_html(predicted, tmp_path):
     hostile = "<script>x=1</script><img src=x onerror='x=1'>\"{{ 7 * 7 }}"
     given = {"patient_id": hostile, "input": hostile, "notes": [hostile], "findings": []}
-    scan = Volume(np.zeros((1, 1, 1), np.int16), AFFINE)
-    labels = np.zeros((1, 1, 1), np.uint16)
+    empty = view(np.zeros((1, 1, 1), np.int16), np.zeros((1, 1, 1), np.uint16))
     overview, page = predicted.output / "overview.png", tmp_path / "report.html"
-    write_page(predicted.content | given, [], scan, labels, ((0, 1, 2), ()), overview, page)
+    write_page(predicted.content | given, [], empty, overview, page)
     text = page.read_text()
     assert text.count("&lt;script&gt;x=1") == 3
     assert text.count("<script>") == text.count("<img") == 1

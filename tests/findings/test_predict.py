@@ -23,7 +23,7 @@ from nodulenet.findings.predict import OUTPUTS, predict_scan, replacing_results
 from nodulenet.findings.scans import find_scans, slice_sources
 from nodulenet.findings.threshold import Threshold
 from nodulenet.imaging import Volume, read_volume, write_volume
-from nodulenet.inference.scan import ScanPrediction
+from nodulenet.inference.predictor import ScanPrediction
 from nodulenet.masks import CroppedMask
 
 C, S = np.cos(0.3), np.sin(0.3)
@@ -132,7 +132,7 @@ def test_without_findings_and_after_a_run_that_had_some(tmp_path, detector):
     [
         ("read_volume", InputError("x: sheared"), r"chest\.nii\.gz: series chest: x: sheared"),
         ("find_findings", ValueError("a fault of the program"), "a fault of the program"),
-        ("write_table", OSError(28, "No space left on device"), "No space left on device"),
+        ("write_finding_rows", OSError(28, "No space left on device"), "No space left on device"),
         (
             "write_page",
             InputError("p: not written"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from nodulenet.findings.measure import Finding
-from nodulenet.findings.table import COLUMNS, finding_rows, write_table
+from nodulenet.findings.table import COLUMNS, finding_rows, write_finding_rows
 from nodulenet.imaging import Volume
 
 
@@ -30,7 +30,7 @@ def test_probabilities_that_differ_in_float32_differ_in_the_table(tmp_path: Path
     assert [row["probability"] for row in rows] == [0.9999997, 0.9999996]
     assert [row["dfps_probability"] for row in rows] == [0.1, None]
     assert list(rows[0]) == list(COLUMNS)
-    write_table(rows, tmp_path / "findings.csv")
+    write_finding_rows(rows, tmp_path / "findings.csv")
     lines = (tmp_path / "findings.csv").read_text().splitlines()
     assert lines[1].startswith("1.2,1234.567,0.0,-0.0,0.9999997,")
     assert lines[2].startswith("1.2,1234.567,0.0,-0.0,0.9999996,")

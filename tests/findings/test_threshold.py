@@ -36,7 +36,7 @@ def test_of_a_cohort_and_beside_the_file(tmp_path):
     write(tmp_path / "ncs_only/froc.json", {"sets": {"ensemble": {}}})
     found = find_threshold(Fraction(1), [weights, tmp_path / "fold0/full/weights.pt"])
     assert found.probability == 0.4
-    assert found.source == f"1 false positives a scan in {tmp_path}/full/froc.json"
+    assert found.source == f"1 false positives per scan in {tmp_path}/full/froc.json"
     # a flat file as `nodulenet froc` writes it, beside the weights, goes before the cohort's
     write(tmp_path / "fold3/full/froc.json", {"rates": [1.0], "thresholds": [0.7]})
     assert find_threshold(Fraction(1), [weights]).probability == 0.7

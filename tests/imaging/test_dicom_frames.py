@@ -145,7 +145,7 @@ def test_a_localizer_frame_is_left_out(tmp_path, stored, caplog):
 
     edit(tmp_path, change)
     assert np.array_equal(read_volume(tmp_path).array, (stored[np.argsort(ORDER)] - 1024)[:4])
-    assert "passed over 1 file: 1 of 5 frames: a localizer (e.dcm)" in caplog.text
+    assert "skipped 1 file: 1 of 5 frames: a localizer (e.dcm)" in caplog.text
 
 
 def faults():

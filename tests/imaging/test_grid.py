@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from nodulenet.imaging import Volume, crop_offset, target_grid
-from nodulenet.imaging.grid import moved
+from nodulenet.imaging.grid import crop_affine
 from nodulenet.imaging.orientation import from_standard, to_standard
 
 number = st.floats(-1, 1)
@@ -69,7 +69,7 @@ def test_native_grid_and_wrong_name():
 
 @given(affines(), st.tuples(*[st.integers(-50, 50)] * 3))
 def test_offset_of_a_crop(affine, offset):
-    assert crop_offset(moved(affine, offset), affine) == offset
+    assert crop_offset(crop_affine(affine, offset), affine) == offset
 
 
 @given(affines())

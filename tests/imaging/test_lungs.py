@@ -15,8 +15,8 @@ from nodulenet.imaging import (
     read_volume,
     segment_lungs,
 )
-from nodulenet.imaging.hull import lung_region
 from nodulenet.imaging.lungs import enlarge, shrink
+from nodulenet.imaging.preprocess import lung_region
 
 SHAPE, SPACING = (60, 150, 170), np.array([4.0, 2.0, 2.0])
 LEFT, RIGHT = 3, 4

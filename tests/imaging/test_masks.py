@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodulenet.imaging import Volume, label_volume, resample_mask, restore_mask, target_grid
-from nodulenet.imaging.grid import moved
+from nodulenet.imaging.grid import crop_affine
 from nodulenet.masks import NO_MASK, CroppedMask, crop
 
 
@@ -118,10 +118,10 @@ def test_later_nodule_has_the_shared_voxels():
 def test_lost_nodules_are_reported():
     affine = np.diag([1, 0.5, 0.5, 1])
     cube, speck = np.ones((4, 8, 8), bool), np.ones((1, 1, 1), bool)
-    crop = moved(np.eye(4), (2, 0, 0))
+    kept = crop_affine(np.eye(4), (2, 0, 0))
     places = [(cube, (0, 8, 8)), (cube, (40, 8, 8)), (speck, (5, 3, 3))]
     nodules = [(k, CroppedMask(*place)) for k, place in enumerate(places, 1)]
-    labels, painted = label_volume(nodules, affine, crop, (10, 10, 10))
+    labels, painted = label_volume(nodules, affine, kept, (10, 10, 10))
     assert "outside the crop: 32 of its 64 voxels" in painted[1]["lost"]
     assert "outside the crop: all of its 64 voxels" in painted[2]["lost"]
     assert "vanishes" in painted[3]["lost"]

@@ -7,8 +7,9 @@ from skimage.morphology import convex_hull_image
 
 from nodulenet.files import InputError
 from nodulenet.imaging import Volume, preprocess, target_grid
-from nodulenet.imaging.hull import convex_hull, dilated, lung_region
-from nodulenet.imaging.resample import spline_matrix
+from nodulenet.imaging.grid import spline_matrix
+from nodulenet.imaging.preprocess import convex_hull, dilate, lung_region
+from nodulenet.settings import PreprocessSettings
 
 ROUNDING = 1e-3  # grey values; half a one is rounding to bytes
 
@@ -62,7 +63,7 @@ def reference(volume, lungs, grid):
 def test_equals_the_reference(scan, grid):
     volume, lungs = scan
     whole, first, last = reference(volume, lungs, grid)
-    result = preprocess(volume, lungs, grid=grid)
+    result = preprocess(volume, lungs, PreprocessSettings(grid=grid))
     assert result.array.dtype == np.uint8
     assert np.allclose(result.to_world(np.zeros(3)), whole.to_world(first))
     wanted = whole.array[tuple(slice(a, b + 1) for a, b in zip(first, last, strict=True))]
@@ -83,7 +84,7 @@ def test_lungs_that_reach_the_faces(scan):
 
 def test_native_grid(scan):
     volume, lungs = scan
-    result = preprocess(volume, lungs, resample=False, margin=2)
+    result = preprocess(volume, lungs, PreprocessSettings(resample=False, margin=2))
     box = tuple(slice(max(0, a.min() - 2), a.max() + 3) for a in np.nonzero(lungs))
     scaled = np.rint((np.clip(volume.array, -1200, 600) + 1200) / 1800 * 255)
     scaled[~reference_region(lungs)] = 170
@@ -94,7 +95,7 @@ def test_native_grid(scan):
 def test_window_and_pad_value(scan):
     volume, lungs = scan
     flat = Volume(np.full_like(volume.array, 100), volume.affine)
-    result = preprocess(flat, lungs, hu_window=(0, 200), pad_value=7)
+    result = preprocess(flat, lungs, PreprocessSettings(hu_window=(0, 200), pad_value=7))
     assert {7, 128} <= set(np.unique(result.array).tolist())
 
 
@@ -139,10 +140,10 @@ def test_hull_only_where_it_grows_little():
     region = lung_region(lungs)
     filled = np.zeros_like(region)
     filled[15, 20:40, 20:40] = True
-    assert np.array_equal(region, dilated(filled, 10))
+    assert np.array_equal(region, dilate(filled, 10))
     lungs[:] = 0
     lungs[15, 5:55, 5] = lungs[15, 54, 5:55] = 4
-    assert np.array_equal(lung_region(lungs), dilated(lungs > 0, 10))
+    assert np.array_equal(lung_region(lungs), dilate(lungs > 0, 10))
     assert not lung_region(lungs)[15, 25, 30]
 
 
@@ -150,7 +151,7 @@ def test_dilation_equals_ten_steps():
     seed = np.zeros((25, 40, 600), bool)
     seed[12, 20, 14] = seed[3, 2, 39] = seed[12, 21, 15] = True
     cross = ndimage.generate_binary_structure(3, 1)
-    assert np.array_equal(dilated(seed, 10), ndimage.binary_dilation(seed, cross, iterations=10))
+    assert np.array_equal(dilate(seed, 10), ndimage.binary_dilation(seed, cross, iterations=10))
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 40])

@@ -7,19 +7,18 @@ import pytest
 import torch
 
 from nodulenet.files import InputError
-from nodulenet.inference.ensemble import (
+from nodulenet.inference.predictor import (
     MIRRORS,
     Member,
-    _for_score,
+    Predictor,
+    ScanPrediction,
     load_members,
-    passes,
-    predict_ensemble,
 )
-from nodulenet.inference.scan import InferenceSettings, ScanPrediction, predict_scan
+from nodulenet.inference.scan import _for_score, predict_window
 from nodulenet.masks import CroppedMask
 from nodulenet.model import NoduleNet
-from nodulenet.model.settings import DfpsSettings, SrSettings
 from nodulenet.model.weights import Provenance, save_weights
+from nodulenet.settings import InferenceSettings, TrainingSettings
 
 # No multiple of 16, so that the mirror images of the padded volume are not those of the volume.
 VOLUME = np.random.default_rng(0).integers(0, 255, (24, 28, 36)).astype(np.uint8)
@@ -29,18 +28,13 @@ LOW = InferenceSettings(ncs_threshold=0.5)
 ALL = ("ncs", "dfps", "sr")
 
 
-def provenance(branches: tuple[str, ...] = ALL, **changes: object) -> Provenance:
-    settings = {"dfps": {}, "sr": {}, "targets": {"margin_total": 8}}
-    fields = {
-        "model": {"width": 0.1},
-        "branches": branches,
-        "preprocess": {"margin": 5},
-        "stage": "full",
-        "fold": 0,
-        "epochs": 1,
-        "settings": settings,
-    }
-    return Provenance(**{**fields, **changes})
+def provenance(branches: tuple[str, ...] = ALL, **settings: object) -> Provenance:
+    settings = {"model": {"width": 0.1}} | settings
+    return Provenance(TrainingSettings.model_validate(settings), branches, "full", 0, 1)
+
+
+def predict(members: list[Member], volume: np.ndarray, **how: object) -> ScanPrediction:
+    return predict_window(Predictor(members, **{"settings": SETTINGS, "amp": False, **how}), volume)
 
 
 def network(seed: int) -> NoduleNet:
@@ -68,14 +62,6 @@ def check_same(one: ScanPrediction, two: ScanPrediction) -> None:
         np.testing.assert_array_equal(mask.mask, two.masks[row].mask)
 
 
-def test_one_network_predicts_as_ever() -> None:
-    own = member(4)
-    found = predict_ensemble([own], VOLUME, SETTINGS, amp=False)
-    alone = predict_scan(own.net, VOLUME, ALL, SETTINGS, DfpsSettings(), SrSettings(), amp=False)
-    assert len(found.masks) > 3
-    check_same(found, alone)
-
-
 @pytest.mark.parametrize("map_of_dfps", ["enc2", "dec2"])
 def test_of_many_runs_only_the_map_that_is_scored_stays_in_memory(map_of_dfps: str) -> None:
     net = NoduleNet(width=0.1, dfps_features=map_of_dfps).eval()
@@ -89,15 +75,15 @@ def test_of_many_runs_only_the_map_that_is_scored_stays_in_memory(map_of_dfps: s
 def test_a_network_twice_is_the_network_once() -> None:
     own = member(4)
     check_same(
-        predict_ensemble([own, own], VOLUME, SETTINGS, amp=False),
-        predict_ensemble([own], VOLUME, SETTINGS, amp=False),
+        predict([own, own], VOLUME),
+        predict([own], VOLUME),
     )
 
 
 def test_members_are_averaged_in_any_order() -> None:
     members = [member(4), member(7)]
-    found = predict_ensemble(members, VOLUME, SETTINGS, amp=False)
-    check_same(found, predict_ensemble(members[::-1], VOLUME, SETTINGS, amp=False))
+    found = predict(members, VOLUME)
+    check_same(found, predict(members[::-1], VOLUME))
     assert len(found.ncs_boxes) > 3
 
 
@@ -114,7 +100,7 @@ def test_probabilities_are_the_means_of_the_members() -> None:
             net.dfps.logits.bias[1] = dfps
         members.append(Member(net, provenance(("ncs", "dfps")), Path("w.pt")))
     # Logits 2 and 0: the second alone is not above the threshold, their mean is.
-    found = predict_ensemble(members, VOLUME, SETTINGS, amp=False)
+    found = predict(members, VOLUME)
     sigmoid = {logit: 1 / (1 + np.exp(-logit)) for logit in (0.0, 1.0, 2.0)}
     assert len(found.ncs_boxes) > 0
     np.testing.assert_allclose(found.ncs_probability, (sigmoid[2] + sigmoid[0]) / 2, atol=1e-6)
@@ -128,9 +114,9 @@ def test_a_mirrored_scan_has_mirrored_findings(axes: tuple[int, ...]) -> None:
     of whole multiples of 16 mirrors onto itself.
     """
     own = member(4, ("ncs",))
-    one = predict_ensemble([own], WHOLE, LOW, mirrors=MIRRORS, amp=False)
+    one = predict([own], WHOLE, settings=LOW, mirrors=MIRRORS)
     turned = np.flip(WHOLE, axes).copy()
-    other = predict_ensemble([own], turned, LOW, mirrors=MIRRORS, amp=False)
+    other = predict([own], turned, settings=LOW, mirrors=MIRRORS)
     assert len(one.ncs_boxes) > 3
     expected = one.ncs_boxes.copy()
     for axis in axes:
@@ -149,9 +135,9 @@ def test_a_mirror_image_alone_is_the_prediction_of_the_mirrored_volume() -> None
         torch.nn.init.zeros_(layer.bias)
     with torch.no_grad():
         own.net.ncs.logits.bias[[0, 2, 3, 4]] = -1000
-    found = predict_ensemble([own], WHOLE, SETTINGS, mirrors=[(0, 2)], amp=False)
+    found = predict([own], WHOLE, mirrors=[(0, 2)])
     turned = np.flip(WHOLE, (0, 2)).copy()
-    plain = predict_ensemble([own], turned, SETTINGS, amp=False)
+    plain = predict([own], turned)
     size = np.array(WHOLE.shape)
     expected = plain.ncs_boxes.copy()
     expected[:, [0, 2]] = (size - 1)[[0, 2]] - expected[:, [0, 2]]
@@ -175,12 +161,13 @@ def paste(mask: CroppedMask, into: np.ndarray) -> None:
 
 def test_only_probable_candidates_are_segmented_and_steps_are_counted() -> None:
     members, seen = [member(4), member(7)], []
-    whole = predict_ensemble(members, VOLUME, SETTINGS, amp=False, step=lambda: seen.append(1))
-    assert len(seen) == passes(members, ((),)) == 4
+    predictor = Predictor(members, SETTINGS, amp=False)
+    whole = predict_window(predictor, VOLUME, step=lambda: seen.append(1))
+    assert len(seen) == predictor.steps == 4
     assert whole.dfps_probability is not None
     mean = (whole.ncs_probability + whole.dfps_probability) / 2
     least = float(np.median(mean[list(whole.masks)]))
-    part = predict_ensemble(members, VOLUME, SETTINGS, amp=False, least=least)
+    part = predict(members, VOLUME, least=least)
     assert 0 < len(part.masks) < len(whole.masks)
     assert all(mean[row] >= least for row in part.masks)
     np.testing.assert_array_equal(part.kept, whole.kept)
@@ -191,7 +178,8 @@ def test_only_probable_candidates_are_segmented_and_steps_are_counted() -> None:
     [
         ({"preprocess": {"margin": 6}}, "preprocessing"),
         ({"branches": ("ncs", "dfps")}, "choice of branches"),
-        ({"settings": {"sr": {}, "dfps": {}, "targets": {"margin_total": 4}}}, "margin of boxes"),
+        ({"targets": {"margin_total": 4}}, "margin of boxes"),
+        ({"sr": {"snap": "truncate"}}, "snapping of boxes"),
     ],
 )
 def test_members_must_fit_together(tmp_path: Path, changes: dict, what: str) -> None:

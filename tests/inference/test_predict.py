@@ -8,28 +8,28 @@ import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
-import small_cohort
 import torch
 from small_training import write_cohort
 
-from nodulenet.files import InputError
+from nodulenet.files import CorruptArtefact, InputError
 from nodulenet.imaging import Volume
-from nodulenet.inference.predict import predict_fold, write_scan_masks
-from nodulenet.inference.scan import InferenceSettings, ScanPrediction, predict_scan
+from nodulenet.inference.predict import FileGrid, PredictionJob, predict_fold, write_scan_masks
+from nodulenet.inference.predictor import Member, Predictor, ScanPrediction
+from nodulenet.inference.scan import predict_window
 from nodulenet.inference.table import prediction_table
 from nodulenet.masks import CroppedMask, read_masks
 from nodulenet.model import NoduleNet
-from nodulenet.model.settings import DfpsSettings, SrSettings
 from nodulenet.model.weights import Provenance, save_weights
+from nodulenet.settings import InferenceSettings, TrainingSettings
 
 # The preprocessed grid starts at (2, 3, 4) of the scan, whose voxels are 1 mm.
 SCAN = np.array([[0, 0, 1, -50], [0, 1, 0, -60], [1, 0, 0, -70], [0, 0, 0, 1]], float)
 CROP = SCAN @ np.array([[1, 0, 0, 2], [0, 1, 0, 3], [0, 0, 1, 4], [0, 0, 0, 1]], float)
-RECORD = {"stored_affine": SCAN.tolist(), "stored_shape": [20, 24, 28]}
+STORED = FileGrid(SCAN, (20, 24, 28))
 
 
 def write(stem: Path, masks: dict[int, CroppedMask]) -> np.ndarray:
-    write_scan_masks(masks, Volume(np.zeros((1, 1, 1), np.uint8), CROP), RECORD, stem)
+    write_scan_masks(masks, Volume(np.zeros((1, 1, 1), np.uint8), CROP), STORED, stem)
     return sitk.GetArrayFromImage(sitk.ReadImage(f"{stem}.nii.gz"))
 
 
@@ -56,31 +56,54 @@ def test_the_first_mask_has_the_shared_voxels_and_a_hidden_one_is_named(
 
 
 def test_weights_of_other_images_predict_nothing(tmp_path: Path) -> None:
-    cohort = small_cohort.build(tmp_path)
-    provenance = Provenance({"width": 0.1}, ("ncs",), {"grid": "corners"}, "ncs", 0, 1, {})
-    save_weights(NoduleNet(width=0.1), provenance, tmp_path / "a.pt")
-    settings = {"train": {"device": "cpu"}}
-    fault = r"a\.pt: was trained on .*preprocess\.grid: corners, but scan s0 was prepared with None"
+    manifest, folds = prepared(tmp_path)
+    settings = TrainingSettings.model_validate({**TRAINED, "preprocess": {"grid": "corners"}})
+    weights = tmp_path / "a.pt"
+    save_weights(NoduleNet(width=0.1), Provenance(settings, ("ncs",), "ncs", 0, 1), weights)
+    job = PredictionJob(
+        manifest, folds, 0, weights, tmp_path / "out", ("ncs",), InferenceSettings(), "cpu"
+    )
+    fault = (
+        r"a\.pt: was trained on .*preprocess\.grid: corners, but scan 1\.0 was prepared with world"
+    )
     with pytest.raises(InputError, match=fault):
-        predict_fold(
-            cohort.manifest,
-            cohort.folds,
-            0,
-            tmp_path / "a.pt",
-            ("ncs",),
-            settings,
-            tmp_path / "out",
-            1,
-        )
+        predict_fold(job, 1)
     assert not list((tmp_path / "out").glob("*.csv"))
 
 
+def test_a_scan_that_does_not_say_how_it_was_prepared_is_not_predicted(tmp_path: Path) -> None:
+    manifest, folds = write_cohort(tmp_path)
+    untrained(tmp_path / "a.pt")
+    record = tmp_path / "1.0.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"preprocess": {"grd": 1}}))
+    job = PredictionJob(
+        manifest, folds, 0, tmp_path / "a.pt", tmp_path / "out", ("ncs",), InferenceSettings()
+    )
+    with pytest.raises(CorruptArtefact, match=r"1\.0\.json"):
+        predict_fold(job, 1)
+
+
 TRAINED = {
+    "model": {"width": 0.1},
     "dfps": {"regression": False},
     "sr": {"snap": "truncate"},
     "targets": {"margin_total": 5},
 }
 INFERENCE = {"ncs_threshold": 0.6, "nms_iou": 0.2, "mask_iou": 0.4, "pad_value": 7}
+ALL = ("ncs", "dfps", "sr")
+
+
+def trained(branches: tuple[str, ...]) -> Provenance:
+    return Provenance(TrainingSettings.model_validate(TRAINED), branches, "full", 0, 1)
+
+
+def prepared(folder: Path) -> tuple[Path, Path]:
+    """A cohort whose records name the grid of the scan's file."""
+    cohort = write_cohort(folder)
+    for record in folder.glob("*.json"):
+        source = {"stored_affine": np.eye(4).tolist(), "stored_shape": [36, 40, 44]}
+        record.write_text(json.dumps(json.loads(record.read_text()) | source))
+    return cohort
 
 
 def untrained(path: Path) -> NoduleNet:
@@ -89,17 +112,15 @@ def untrained(path: Path) -> NoduleNet:
     net = NoduleNet(width=0.1).eval()
     torch.nn.init.normal_(net.ncs.logits.weight, std=3)
     torch.nn.init.normal_(net.sr.logits.weight, std=3)
-    branches = ("ncs", "dfps", "sr")
-    save_weights(net, Provenance({"width": 0.1}, branches, {}, "full", 0, 1, TRAINED), path)
+    save_weights(net, trained(ALL), path)
     return net
 
 
 def predicted_alone(
     net: NoduleNet, volume: np.ndarray, branches: tuple[str, ...]
 ) -> ScanPrediction:
-    settings = InferenceSettings(**INFERENCE)
-    dfps, sr = DfpsSettings(regression=False), SrSettings(snap="truncate")
-    return predict_scan(net, volume, branches, settings, dfps, sr, amp=False)
+    members = [Member(net, trained(branches))]
+    return predict_window(Predictor(members, InferenceSettings(**INFERENCE), amp=False), volume)
 
 
 @pytest.mark.parametrize("branches", [("ncs", "dfps"), ("ncs", "dfps", "sr")])
@@ -107,14 +128,12 @@ def predicted_alone(
 def test_a_fold_is_its_scans_one_after_the_other(
     tmp_path: Path, branches: tuple[str, ...], tile: int | None
 ) -> None:
-    manifest, folds = write_cohort(tmp_path)
-    for record in tmp_path.glob("*.json"):
-        source = {"stored_affine": np.eye(4).tolist(), "stored_shape": [36, 40, 44]}
-        record.write_text(json.dumps(json.loads(record.read_text()) | source))
+    manifest, folds = prepared(tmp_path)
     net = untrained(tmp_path / "a.pt")
-    settings = {"train": {"device": "cpu", "amp": False}, "inference": INFERENCE | {"tile": tile}}
-    output = tmp_path / "out"
-    predict_fold(manifest, folds, 0, tmp_path / "a.pt", branches, settings, output, 1)
+    settings, output = InferenceSettings(**INFERENCE, tile=tile), tmp_path / "out"
+    weights = tmp_path / "a.pt"
+    job = PredictionJob(manifest, folds, 0, weights, output, branches, settings, "cpu", amp=False)
+    predict_fold(job, 1)
 
     table = pd.read_csv(output / "predictions.csv", dtype={"seriesuid": str})
     first, candidates = 1, {}

@@ -1,26 +1,19 @@
 """Prediction of one volume by an untrained network: what must hold whatever its weights."""
 
-from dataclasses import asdict
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from nodulenet.boxes import iou_matrix
-from nodulenet.inference.scan import (
-    InferenceSettings,
-    ScanPrediction,
-    padded,
-    predict_scan,
-    segment,
-)
+from nodulenet.inference.predictor import Member, Pass, Predictor, ScanPrediction
+from nodulenet.inference.scan import _segment, padded, predict_window
 from nodulenet.masks import mask_iou
 from nodulenet.model import NoduleNet
 from nodulenet.model.backbone import Features
-from nodulenet.model.settings import DfpsSettings, SrSettings
+from nodulenet.model.weights import Provenance
+from nodulenet.settings import InferenceSettings, TrainingSettings
 
 VOLUME = np.random.default_rng(0).integers(0, 255, (40, 44, 52)).astype(np.uint8)
 SETTINGS = InferenceSettings(ncs_threshold=0.5)
@@ -35,16 +28,14 @@ def net() -> NoduleNet:
     return net
 
 
-def test_what_is_not_said_is_as_in_the_config() -> None:
-    config = Path(__file__).parents[2] / "config.yaml"
-    assert asdict(InferenceSettings()) == yaml.safe_load(config.read_text())["inference"]
+def member(net: NoduleNet, branches: tuple[str, ...], **sections: dict) -> Member:
+    trained = TrainingSettings.model_validate({"model": {"width": 0.1}, **sections})
+    return Member(net, Provenance(trained, branches, "full", 0, 1))
 
 
-def predict(
-    net: NoduleNet, branches: tuple[str, ...], dfps: DfpsSettings | None = None
-) -> ScanPrediction:
-    dfps = dfps or DfpsSettings()
-    return predict_scan(net, VOLUME, branches, SETTINGS, dfps, SrSettings(), amp=False)
+def predict(net: NoduleNet, branches: tuple[str, ...], **sections: dict) -> ScanPrediction:
+    predictor = Predictor([member(net, branches, **sections)], SETTINGS, amp=False)
+    return predict_window(predictor, VOLUME)
 
 
 def test_candidates_are_above_the_threshold_and_do_not_overlap(net: NoduleNet) -> None:
@@ -73,7 +64,7 @@ def test_kept_decoded_boxes_do_not_overlap_and_the_others_hit_a_better_one(net: 
 
 
 def test_without_regression_the_boxes_stay(net: NoduleNet) -> None:
-    found = predict(net, ("ncs", "dfps"), DfpsSettings(regression=False))
+    found = predict(net, ("ncs", "dfps"), dfps={"regression": False})
     np.testing.assert_array_equal(found.dfps_boxes, found.ncs_boxes)
 
 
@@ -98,7 +89,8 @@ def test_a_mask_is_where_a_nodule_is_likelier_than_not(monkeypatch: pytest.Monke
     image = torch.zeros(1, 1, 32, 32, 32)
     boxes = np.array([[12, 12, 12, 8, 8, 8]], np.float32)
     features = Features(image, image, image, image)
-    (found,) = segment(net, features, boxes, (32, 32, 32), SrSettings())
+    alone = Pass(member(net, ("ncs", "dfps", "sr")), ())
+    (found,) = _segment([alone], [features], boxes, (32, 32, 32), (32, 32, 32))
     assert found.offset == (8 + 2, 8 + 3, 8 + 3)
     assert found.mask.shape == (1, 1, 3)
     assert found.mask.all()

@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodulenet.boxes import nms
-from nodulenet.inference.scan import InferenceSettings, ScanPrediction, predict_scan
-from nodulenet.inference.tiles import predict_tiled, tiles
+from nodulenet.inference.predictor import Member, Predictor, ScanPrediction
+from nodulenet.inference.tiles import predict_tiled, predict_volume, tiles
 from nodulenet.masks import CroppedMask, suppress_masks
 from nodulenet.model import NoduleNet
-from nodulenet.model.settings import DfpsSettings, SrSettings
+from nodulenet.model.weights import Provenance
+from nodulenet.settings import InferenceSettings, ModelSettings, TrainingSettings
 
-SETTINGS = InferenceSettings(halo=32)
+SETTINGS = InferenceSettings(halo=32, tile=128)
 
 
 @given(
@@ -71,7 +72,7 @@ def test_joined_tiles_give_the_detections_of_the_whole_volume() -> None:
     volume = np.zeros((150, 170, 200), np.uint8)
     places = rng.integers(4, 146, (300, 3))
     volume[tuple(places.T)] = rng.permutation(300) % 255 + 1
-    whole, joined = detect_points(volume), predict_tiled(detect_points, volume, 128, SETTINGS)
+    whole, joined = detect_points(volume), predict_tiled(detect_points, volume, SETTINGS)
 
     def found(p: ScanPrediction) -> set[tuple[float, ...]]:
         return {
@@ -94,10 +95,12 @@ def test_a_volume_of_one_tile_is_predicted_as_it_is(branches: tuple[str, ...]) -
     torch.nn.init.normal_(net.ncs.logits.weight, std=3)
     volume = np.random.default_rng(0).integers(0, 255, (40, 44, 52)).astype(np.uint8)
 
-    def predict(part: np.ndarray) -> ScanPrediction:
-        return predict_scan(net, part, branches, SETTINGS, DfpsSettings(), SrSettings(), amp=False)
-
-    whole, tiled = predict(volume), predict_tiled(predict, volume, 128, SETTINGS)
+    trained = TrainingSettings(model=ModelSettings(width=0.1))
+    members = [Member(net, Provenance(trained, branches, "full", 0, 1))]
+    at_once = SETTINGS.model_copy(update={"tile": None})
+    whole, tiled = (
+        predict_volume(Predictor(members, how, amp=False), volume) for how in (at_once, SETTINGS)
+    )
     np.testing.assert_array_equal(tiled.ncs_boxes, whole.ncs_boxes)
     np.testing.assert_array_equal(tiled.kept, whole.kept)
     assert tiled.masks.keys() == whole.masks.keys()

@@ -2,22 +2,24 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import plain_objective as plain
 import published_network as published
 import pytest
+import small_training
 import torch
 from torch import Tensor
 
 from nodulenet.model import NoduleNet, objective
 from nodulenet.model.objective import Objective
 from nodulenet.model.released import published_name
-from nodulenet.model.settings import DfpsSettings, NcsSettings, SrSettings
-from nodulenet.training.engine import Part, backward, shares_of
-from nodulenet.training.settings import Optimisation
-from nodulenet.training.train import start
+from nodulenet.settings import SrSettings, TrainingSettings
+from nodulenet.training.engine import backward, shares_of
+from nodulenet.training.feed import Part
+from nodulenet.training.optimiser import start
 
 SIDE = 32
 # The published values, and those of the released code, but for the numbers, which are to be scarce
@@ -143,12 +145,7 @@ def ours(
     if settings is not PUBLISHED:
         scarce = {name: tuple(settings[name]) for name in scarce}
     own = {name: {key: settings[name][key] for key in keys} for name, keys in scarce.items()}
-    wanted = Objective(
-        ("ncs", "dfps", "sr"),
-        NcsSettings(**own["ncs"]),
-        DfpsSettings(**own["dfps"]),
-        SrSettings(**own["sr"]),
-    )
+    wanted = Objective(("ncs", "dfps", "sr"), TrainingSettings.model_validate(own))
     seen: dict[str, list[Any]] = {"anchors": [], "proposals": [], "samples": []}
     segmented = []
 
@@ -249,7 +246,8 @@ def test_a_part_of_a_batch_has_its_weight_in_means_and_the_whole_of_sums(
     net: NoduleNet, batch: tuple[np.ndarray, np.ndarray]
 ) -> None:
     for reduction, factor in (("sum", 1), ("mean", 0.25)):
-        wanted = Objective(("ncs", "dfps", "sr"), sr=SrSettings(reduction=reduction))
+        settings = TrainingSettings(sr=SrSettings(reduction=reduction))
+        wanted = Objective(("ncs", "dfps", "sr"), settings)
         whole, part = (
             shares_of(net, Part(*batch, weight, generators()), wanted, amp=False)
             for weight in (1.0, 0.25)
@@ -262,7 +260,8 @@ def test_a_part_of_a_batch_has_its_weight_in_means_and_the_whole_of_sums(
 
 def test_a_step_is_that_of_gradient_descent_with_momentum_and_an_l2_penalty(net: NoduleNet) -> None:
     """Three steps by hand; what has no gradient is neither moved nor shrunk."""
-    own, optimiser = start({"model": {"width": 0.25}}, Optimisation(), {}, torch.device("cpu"))
+    job = small_training.job((Path(), Path()), "ncs", Path(), {"model": {"width": 0.25}})
+    own, optimiser = start(job, torch.device("cpu"))
     own.load_state_dict(net.state_dict())
     draw = torch.Generator().manual_seed(0)
     exact = {name: p.detach().double() for name, p in own.named_parameters()}

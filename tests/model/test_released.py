@@ -1,6 +1,6 @@
 """Import of a published checkpoint: what it refuses, and that the function stays the same."""
 
-import dataclasses
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,13 @@ from torch import Tensor
 
 from nodulenet import cli
 from nodulenet.files import InputError, sha256
-from nodulenet.inference.predict import margin_of, predict_array
+from nodulenet.inference.predictor import Member, Predictor
+from nodulenet.inference.scan import predict_window
 from nodulenet.model import NoduleNet
 from nodulenet.model.backbone import Features
-from nodulenet.model.released import check_frame, converted, import_weights
-from nodulenet.model.weights import load_weights
+from nodulenet.model.released import check_frame, converted, import_weights, released_settings
+from nodulenet.model.weights import Origin, load_weights
+from nodulenet.settings import InferenceSettings, ModelSettings
 
 PLACES = {
     "stem": ["backbone.stem"],
@@ -150,24 +152,21 @@ def test_the_weights_file_says_what_it_is(imported: tuple[Path, Path]) -> None:
     _, provenance = load_weights(imported[1])
     assert provenance.branches == ("ncs", "dfps", "sr")
     assert (provenance.stage, provenance.fold, provenance.epochs) == ("full", None, 200)
-    assert provenance.model == {"width": 1.0, "dfps_features": "enc2"}
-    assert provenance.settings["imported_from"] == {
-        "file": "released.ckpt",
-        "sha256": sha256(imported[0]),
-    }
+    assert provenance.model == ModelSettings()
+    assert provenance.settings == released_settings()
+    assert provenance.imported_from == Origin("released.ckpt", sha256(imported[0]))
 
 
 def test_the_weights_predict_under_the_released_conventions(imported: tuple[Path, Path]) -> None:
     net, provenance = load_weights(imported[1])
     volume = np.random.default_rng(0).integers(0, 256, (20, 30, 28)).astype(np.uint8)
-    settings = {"inference": {"ncs_threshold": 0.5}, "train": {"amp": False}}
-    unsegmented = dataclasses.replace(provenance, branches=("ncs", "dfps"))
-    found = predict_array(net.eval(), unsegmented, volume, settings)
+    unsegmented = Member(net.eval(), replace(provenance, branches=("ncs", "dfps")))
+    found = predict_window(Predictor([unsegmented], InferenceSettings(), amp=False), volume)
     assert len(found.ncs_boxes) > 0
     assert found.dfps_boxes is not None
     np.testing.assert_array_equal(found.dfps_boxes, found.ncs_boxes)  # they are not refined
-    assert provenance.settings["sr"]["snap"] == "truncate"
-    assert margin_of(provenance) == 8
+    assert provenance.settings.sr.snap == "truncate"
+    assert provenance.margin_total == 8
 
 
 FC1, NORM = "rcnn_head.fc1.weight", "feature_net.forw1.0.bn1.num_batches_tracked"
@@ -220,10 +219,10 @@ def test_another_frame_is_refused(
 
 
 @pytest.mark.parametrize(("epoch", "told"), [(79, True), (80, False)])
-def test_a_head_that_was_not_trained_yet_is_told(
+def test_a_head_that_was_not_trained_yet_is_warned_of(
     caplog: pytest.LogCaptureFixture, epoch: int, told: bool
 ) -> None:
-    check_frame({"epoch": epoch, "state_dict": {}}, Path("a.ckpt"))
+    check_frame({"epoch": epoch, "state_dict": {}}, Path("a.ckpt"), released_settings())
     assert ("a.ckpt: of epoch 79" in caplog.text) == told
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from nodulenet.boxes import iou_matrix
 from nodulenet.boxes.anchors import anchor_grid
-from nodulenet.model.settings import DfpsSettings, NcsSettings
 from nodulenet.model.targets import anchor_targets, sample_boxes, truth_boxes
+from nodulenet.settings import DfpsSettings, NcsSettings
 
 
 @pytest.fixture

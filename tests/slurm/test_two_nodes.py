@@ -68,7 +68,7 @@ def test_two_nodes_end_as_one_process_that_accumulates(
     assert job["NodeList"] == f"{nodes[0][:-1]}[1-2]"
 
     alone = {**settings(), "train": {**settings()["train"], "gpus": 1}}
-    train_stage(*cohort, 1, "full", alone, {}, tmp_path / "alone", threads=1)
+    train_stage(small_training.job(cohort, "full", tmp_path / "alone", alone), threads=1)
     both = tmp_path / "fold1/full"
     mine, theirs = (pd.read_csv(folder / "history.csv") for folder in (tmp_path / "alone", both))
     assert theirs["processes"].tolist() == [2] * 4

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from nodulenet.training.crops import Augmentation, CropPlan, cut_crop, draw_angle, plan_crop
+from nodulenet.settings import AugmentSettings
+from nodulenet.training.crops import CropPlan, cut_crop, draw_angle, plan_crop
 
 PAD, FILL = 170, 7
 
@@ -104,7 +105,7 @@ def test_the_nodule_keeps_its_margin_where_it_fits(
 ) -> None:
     rng = np.random.default_rng(seed)
     where = np.array(centre)
-    plan = plan_crop(where, extent, 128, Augmentation(rotate=False, flip=False), rng)
+    plan = plan_crop(where, extent, 128, AugmentSettings(rotate=False, flip=False), rng)
     low = (where - plan.start - extent / 2) * plan.scale
     high = (where - plan.start + extent / 2) * plan.scale
     block = 128 / plan.scale
@@ -120,7 +121,7 @@ def test_the_nodule_keeps_its_margin_where_it_fits(
 @given(st.integers(0, 10_000), extents)
 def test_scale_stays_in_its_range(seed: int, extent: float) -> None:
     rng = np.random.default_rng(seed)
-    scale = plan_crop(np.zeros(3), extent, 128, Augmentation(), rng).scale
+    scale = plan_crop(np.zeros(3), extent, 128, AugmentSettings(), rng).scale
     assert min(1, max(0.75, 8 / extent)) <= scale <= max(1, min(1.25, 120 / extent))
 
 

@@ -11,10 +11,11 @@ import small_training
 
 from nodulenet.files import CorruptArtefact
 from nodulenet.imaging import Volume, write_scan
-from nodulenet.training.crops import Augmentation
-from nodulenet.training.dataset import Sample, draw_sample, load_scan, load_training_scans
+from nodulenet.settings import AugmentSettings, TrainingSettings, TrainSettings
+from nodulenet.training.dataset import Sample, cut_sample, load_scan, load_training_scans
 
 ROW = {"series_uid": "1.2", "volume": "a.npy", "mask": "a_mask.npy", "record": "a.json"}
+SETTINGS = TrainingSettings(augment=AugmentSettings(margin=2), train=TrainSettings(crop=32))
 SPARE = 24
 """Files that a process may open beside those that it has."""
 
@@ -34,8 +35,8 @@ def write(folder: Path, nodules: dict | None) -> None:
     labels = np.zeros((20, 24, 28), np.uint8)
     labels[4:9, 10:14, 11:14] = 2
     record = {"status": "ok"} | ({} if nodules is None else {"nodules": nodules})
-    files = [folder / ROW[name] for name in ("volume", "record", "mask")]
-    write_scan(*files, Volume(labels * 50, np.eye(4)), labels, record)
+    files = {name: folder / ROW[name] for name in ("volume", "record", "mask")}
+    write_scan(files, Volume(labels * 50, np.eye(4)), labels, record)
 
 
 def test_nodules_are_the_boxes_of_their_labels(tmp_path: Path) -> None:
@@ -59,7 +60,7 @@ def test_more_scans_than_a_process_may_open_files(tmp_path: Path) -> None:
     crops = []
     for k in range(len(scans)):
         rng = np.random.default_rng(0)
-        crops.append(draw_sample(scans, Sample(k, 0), 16, Augmentation(margin=2), 170, rng))
+        crops.append(cut_sample(scans, Sample(k, 0), SETTINGS, rng))
     assert (crops[0][1] == 2).any()
     assert all(
         (image == crops[0][0]).all() and (labels == crops[0][1]).all() for image, labels in crops
@@ -71,4 +72,4 @@ def test_a_volume_that_was_damaged_on_the_way_is_named(tmp_path: Path) -> None:
     scans = load_training_scans(manifest, folds, 1)
     scans[0].volume.write_bytes(b"")
     with pytest.raises(CorruptArtefact, match=scans[0].volume.name):
-        draw_sample(scans, Sample(0, 0), 16, Augmentation(), 170, np.random.default_rng(0))
+        cut_sample(scans, Sample(0, 0), SETTINGS, np.random.default_rng(0))

@@ -18,13 +18,14 @@ import small_training
 import torch
 
 from nodulenet.files import InputError
-from nodulenet.model.objective import loss_terms
+from nodulenet.model.objective import Objective, loss_terms
+from nodulenet.settings import TrainSettings
 from nodulenet.training import train_stage
-from nodulenet.training.dataset import draw_sample, epoch_samples, load_training_scans
+from nodulenet.training.dataset import cut_sample, load_training_scans
 from nodulenet.training.distributed import Rank, first_node, rank_given, start_ranks
-from nodulenet.training.settings import read_augmentation, read_objective, read_optimisation
+from nodulenet.training.feed import check_sharing, epoch_samples
+from nodulenet.training.optimiser import start
 from nodulenet.training.stages import learning_rate, resolve_stage
-from nodulenet.training.train import check_sharing, start
 
 EPOCHS, CROPS, BATCH = 10, 5, 3
 TERMS = ["ncs_class", "ncs_box", "dfps_class", "dfps_box", "sr"]
@@ -54,7 +55,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def on_two(cohort: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a stage that two processes trained."""
     output = tmp_path_factory.mktemp("on_two")
-    train_stage(*cohort, 1, "full", several(2), {}, output, threads=2)
+    train_stage(small_training.job(cohort, "full", output, several(2)), threads=2)
     return output
 
 
@@ -64,17 +65,16 @@ def accumulate(cohort: tuple[Path, Path]) -> list[list[float]]:
     The means are averaged over the micro-batches, which hold a crop each, and the Dice losses
     summed; gradients are added up in double precision.
     """
-    settings = several(1)
-    optimisation = read_optimisation(settings["train"])
-    augmentation = read_augmentation(settings["augment"])
-    stage = resolve_stage(settings["train"]["stages"], "full")
-    objective = read_objective(settings, stage)
+    job = small_training.job(cohort, "full", Path(), several(1))
+    settings = job.settings
+    stage = resolve_stage(settings.train, "full")
+    objective = Objective(stage.branches, settings)
     scans = load_training_scans(*cohort, 1)
-    net, optimiser = start(settings, optimisation, {}, torch.device("cpu"))
+    net, optimiser = start(job, torch.device("cpu"))
     net.train()
     rows = []
     for epoch in range(EPOCHS):
-        optimiser.param_groups[0]["lr"] = learning_rate(optimisation.lr, stage, epoch)
+        optimiser.param_groups[0]["lr"] = learning_rate(settings.train.lr, stage, epoch)
         seed = [0, 1, epoch]
         samples = epoch_samples(scans, CROPS - 1, np.random.default_rng([*seed, 0, 1]))
         steps = []
@@ -83,7 +83,7 @@ def accumulate(cohort: tuple[Path, Path]) -> list[list[float]]:
             sums: dict[str, torch.Tensor] = {}
             for k in batch:
                 own = np.random.default_rng([*seed, k, 2])
-                image, labels = draw_sample(scans, samples[k], 32, augmentation, 170, own)
+                image, labels = cut_sample(scans, samples[k], settings, own)
                 rngs = [np.random.default_rng([*seed, k, 3])]
                 found = loss_terms(
                     net, torch.from_numpy(image)[None, None], labels[None], objective, rngs
@@ -132,7 +132,7 @@ def test_a_training_goes_on_with_fewer_processes(
     assert len(torch.load(output / "checkpoint.pt", weights_only=True)["history"]) == 2
     assert not (output / "weights.pt").exists()
 
-    train_stage(*cohort, 1, "full", settings, {}, output, threads=1)
+    train_stage(small_training.job(cohort, "full", output, settings), threads=1)
     assert pd.read_csv(output / "history.csv").processes.tolist() == [2, 2] + [1] * 8
     ours, theirs = (small_training.tensors(folder) for folder in (output, on_two))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
@@ -178,17 +178,17 @@ def test_synchronised_normalisation_is_refused_on_the_cpu(
     settings = several(1)
     settings["train"]["sync_batch_norm"] = True
     with pytest.raises(InputError, match=r"train\.sync_batch_norm: exists on CUDA only"):
-        train_stage(*cohort, 1, "full", settings, {}, tmp_path, threads=1)
+        train_stage(small_training.job(cohort, "full", tmp_path, settings), threads=1)
 
 
 def test_a_batch_needs_a_crop_for_every_process(caplog: pytest.LogCaptureFixture) -> None:
-    optimisation = read_optimisation({"batch": 4, "micro_batch": 2})
-    check_sharing(optimisation, Rank(0, 2))
+    train = TrainSettings(batch=4, micro_batch=2)
+    check_sharing(train, Rank(0, 2))
     assert not caplog.records
-    check_sharing(optimisation, Rank(0, 4))
+    check_sharing(train, Rank(0, 4))
     assert "2 of 4 processes have none" in caplog.text
     with pytest.raises(InputError, match=r"train\.batch: 4 crops .* 5 processes"):
-        check_sharing(optimisation, Rank(0, 5))
+        check_sharing(train, Rank(0, 5))
 
 
 SLURM = {"SLURM_PROCID": "3", "SLURM_LOCALID": "1", "SLURM_NTASKS": "4", "SLURM_JOB_ID": "7"}
@@ -235,5 +235,5 @@ def test_the_number_of_processes_is_no_part_of_a_training(
     cohort: tuple[Path, Path], on_two: Path
 ) -> None:
     provenance = torch.load(on_two / "weights.pt", weights_only=True)["settings"]
-    assert "gpus" not in provenance["train"]
+    assert provenance["train"]["gpus"] == 1  # the default
     assert provenance["train"]["micro_batch"] == 1

@@ -1,4 +1,4 @@
-"""What is drawn for a crop depends on the seed, the fold, the epoch and the crop, and nothing else."""
+"""What is drawn for a crop depends on the seed, fold, epoch and crop, and on nothing else."""
 
 import copy
 from pathlib import Path
@@ -13,13 +13,13 @@ import torch
 from nodulenet.boxes.anchors import STRIDE, anchor_grid
 from nodulenet.model import NoduleNet
 from nodulenet.model.objective import Objective
-from nodulenet.model.settings import DfpsSettings, NcsSettings
 from nodulenet.model.targets import anchor_targets, sample_boxes, truth_boxes
+from nodulenet.settings import DfpsSettings, NcsSettings, TrainingSettings
 from nodulenet.training import train_stage
 from nodulenet.training.dataset import load_training_scans
 from nodulenet.training.distributed import Rank
-from nodulenet.training.engine import Part, shares_of
-from nodulenet.training.epoch import CUT, ORDER, TARGETS, epoch_feed, generator
+from nodulenet.training.engine import shares_of
+from nodulenet.training.feed import CUT, ORDER, TARGETS, Part, epoch_feed, generator
 
 BATCH = 3
 SEED = [0, 1, 2]
@@ -45,7 +45,7 @@ def steps_of(
 ) -> list[list[Part]]:
     """The parts of every step of an epoch, of all processes together."""
     scans = load_training_scans(*cohort, 1)
-    own = settings(random_crops, micro_batch=micro)
+    own = TrainingSettings.model_validate(settings(random_crops, micro_batch=micro))
     feeds = [epoch_feed(scans, own, SEED, Rank(k, processes)) for k in range(processes)]
     return [[part for share in step for part in share] for step in zip(*feeds, strict=True)]
 
@@ -81,7 +81,7 @@ def test_the_losses_of_a_batch_are_those_of_its_micro_batches(cohort: tuple[Path
     torch.manual_seed(0)
     net = NoduleNet(width=0.1).eval()
     ncs = NcsSettings(negatives=20, hard_negatives=20, positives="one_per_crop")
-    objective = Objective(("ncs",), ncs)
+    objective = Objective(("ncs",), TrainingSettings(ncs=ncs))
     losses = []
     for sharing in SHARINGS:
         parts = steps_of(cohort, *sharing)[0]
@@ -98,7 +98,8 @@ def test_weights_do_not_depend_on_the_number_of_processes(
     for processes in (1, 2, 3):
         own = settings(micro_batch=1, gpus=processes)
         own["train"]["stages"] = {"full": {"epochs": 2, "branches": ["ncs", "dfps", "sr"]}}
-        train_stage(*cohort, 1, "full", own, {}, tmp_path / str(processes), threads=processes)
+        job = small_training.job(cohort, "full", tmp_path / str(processes), own)
+        train_stage(job, threads=processes)
     one, *others = (small_training.tensors(tmp_path / str(k)) for k in (1, 2, 3))
     losses = [pd.read_csv(tmp_path / str(k) / "history.csv").loss for k in (1, 2, 3)]
     for other, loss in zip(others, losses[1:], strict=True):

@@ -1,21 +1,22 @@
-"""What is told of an epoch, worked by hand, in the table, the log and TensorBoard."""
+"""The record of an epoch, worked by hand, in the table, the log and TensorBoard."""
 
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import small_training
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from nodulenet.training.distributed import Rank
 from nodulenet.training.engine import EpochResult
 from nodulenet.training.history import (
     add_events,
     history_row,
     new_events,
-    told,
-    validation_columns,
+    summary,
     write_history,
 )
-from nodulenet.training.stages import Stage
+from nodulenet.training.stages import Run, Stage
 
 STAGE = Stage("dfps", ("ncs", "dfps"), 3, 10, 20)
 # 30 crops in 10 steps of 12.5 s, of which 2.5 s were spent waiting.
@@ -23,10 +24,15 @@ RESULT = EpochResult(1.25, {"ncs_class": 1.0, "ncs_box": 0.25}, 10, 30, 12.5, 2.
 SPEED = {"samples_per_s": 2.4, "data_wait_s": 2.5, "step_s": 1.0}
 
 
+def row_of(found: dict) -> dict:
+    own = small_training.SETTINGS["train"] | {"batch": 8}
+    job = small_training.job((Path(), Path()), "ncs", Path(), {"train": own})
+    return history_row(Run(job, STAGE, Rank(0, 4)), 1, RESULT, found)
+
+
 @pytest.fixture
 def row() -> dict:
-    row = history_row(STAGE, 1, 0.01, RESULT, micro=2, processes=4)
-    return row | validation_columns({})
+    return row_of({})
 
 
 def test_the_table_has_the_speed(row: dict, tmp_path: Path) -> None:
@@ -37,19 +43,19 @@ def test_the_table_has_the_speed(row: dict, tmp_path: Path) -> None:
 
 
 def test_the_log_has_the_speed(row: dict) -> None:
-    assert told(row) == "loss 1.2500, 2.4 crops/s, 2.5 s waited for crops, 1.0 s per step"
+    assert summary(row) == "loss 1.2500, 2.4 crops/s, 2.5 s waited for crops, 1.0 s per step"
 
 
-def test_the_log_has_live_units_and_what_became_of_the_patients_held_out(row: dict) -> None:
-    row |= {"dfps_live_1": 0.934} | validation_columns({"loss": 2.5, "sr": 1.5, "cpm": 0.8})
+def test_the_log_has_live_units_and_the_scores_of_the_patients_held_out() -> None:
+    row = row_of({"loss": 2.5, "sr": 1.5, "cpm": 0.8}) | {"dfps_live_1": 0.934}
     expected = ", 1.0 s per step, dfps_live_1 93%, val_loss 2.5000, val_cpm 0.8000"
-    assert told(row).endswith(expected)
+    assert summary(row).endswith(expected)
 
 
-def test_the_table_has_live_units_and_what_became_of_the_patients_held_out(
+def test_the_table_has_live_units_and_the_scores_of_the_patients_held_out(
     row: dict, tmp_path: Path
 ) -> None:
-    later = {**row, "ncs_live": 0.5} | validation_columns({"loss": 2.5, "sr": 1.5, "cpm": 0.8})
+    later = row_of({"loss": 2.5, "sr": 1.5, "cpm": 0.8}) | {"ncs_live": 0.5}
     write_history([row, later], tmp_path / "history.csv")
     table = pd.read_csv(tmp_path / "history.csv")
     names = ["ncs_live", "val_loss", "val_sr", "val_cpm"]

@@ -2,32 +2,19 @@
 
 import pytest
 
-from nodulenet.files import InputError
-from nodulenet.training.stages import learning_rate, resolve_stage
+from nodulenet.settings import StageSettings, TrainingSettings, TrainSettings
+from nodulenet.training.stages import deciding, learning_rate, resolve_stage
 
-PUBLISHED = {
-    "ncs": {"epochs": 65, "branches": ["ncs"]},
-    "dfps": {"after": "ncs", "epochs": 15, "branches": ["ncs", "dfps"]},
-    "full": {"after": "dfps", "epochs": 120, "branches": ["ncs", "dfps", "sr"]},
-    "ncs_only": {"after": "ncs", "epochs": 135, "branches": ["ncs"]},
-}
+PUBLISHED = TrainSettings()
 
 
 def test_epochs_before_and_in_all_are_counted_from_the_first_ancestor() -> None:
     full = resolve_stage(PUBLISHED, "full")
     assert (full.before, full.epochs, full.total) == (80, 120, 200)
-    assert full.branches == ["ncs", "dfps", "sr"]
+    assert full.branches == ("ncs", "dfps", "sr")
     ncs = resolve_stage(PUBLISHED, "ncs")
     assert (ncs.before, ncs.total) == (0, 200)
     assert resolve_stage(PUBLISHED, "ncs_only").total == 200
-
-
-def test_a_circle_and_an_unknown_ancestor_are_errors() -> None:
-    circle = {name: {**PUBLISHED["ncs"], "after": after} for name, after in ("ab", "ba")}
-    with pytest.raises(InputError, match=r"train\.stages\.b\.after: 'a'"):
-        resolve_stage(circle, "a")
-    with pytest.raises(InputError, match=r"train\.stages\.c\.after: 'ncs'"):
-        resolve_stage({"c": {**PUBLISHED["ncs"], "after": "ncs"}}, "c")
 
 
 def test_learning_rate_falls_at_half_and_at_four_fifths() -> None:
@@ -39,3 +26,33 @@ def test_learning_rate_falls_at_half_and_at_four_fifths() -> None:
     assert rates[160] == pytest.approx(0.0001)
     assert rates[199] == pytest.approx(0.0001)
     assert learning_rate(0.01, resolve_stage(PUBLISHED, "ncs"), 64) == 0.01
+
+
+def test_a_training_depends_on_no_later_stage_but_for_its_epochs() -> None:
+    other = TrainSettings(
+        stages={
+            **PUBLISHED.stages,
+            "later": StageSettings(after="dfps", epochs=9, branches=("ncs",)),
+        },
+        gpus=3,
+    )
+    for stage in ("ncs", "dfps", "full"):
+        own, theirs = (deciding(TrainingSettings(train=t), stage) for t in (PUBLISHED, other))
+        assert own == theirs
+        assert deciding(own, stage) == own
+        assert resolve_stage(own.train, stage) == resolve_stage(PUBLISHED, stage)
+    longer = TrainSettings(
+        stages={**PUBLISHED.stages, "full": other.stages["full"].model_copy(update={"epochs": 130})}
+    )
+    assert deciding(TrainingSettings(train=longer), "ncs") != deciding(TrainingSettings(), "ncs")
+
+
+def test_what_scores_the_patients_held_out_counts_where_there_are_any() -> None:
+    plain = {"folds": {"number": 3}, "inference": {"halo": 32}, "froc": {"bootstrap": 5}}
+    assert deciding(TrainingSettings.model_validate(plain), "ncs") == deciding(
+        TrainingSettings(), "ncs"
+    )
+    plain["folds"]["validation"] = 0.2
+    held = deciding(TrainingSettings.model_validate(plain), "ncs")
+    assert (held.folds.validation, held.folds.number) == (0.2, 6)
+    assert (held.inference.halo, held.froc.bootstrap) == (32, 1000)

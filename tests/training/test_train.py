@@ -1,29 +1,28 @@
 """A stage on tiny scans: what it writes, and that a kill changes nothing."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import torch
-from small_training import SETTINGS, tensors, write_cohort
+from small_training import SETTINGS, job, tensors, write_cohort
 
 from nodulenet.files import InputError
 from nodulenet.model import NoduleNet
 from nodulenet.model.weights import Provenance, load_weights, save_weights
+from nodulenet.settings import ModelSettings, TrainingSettings
 from nodulenet.training import train as train_module
 from nodulenet.training import train_stage
+from nodulenet.training.optimiser import start
 
 CPU = torch.device("cpu")
 
 
-def files(folder: Path | None) -> dict[str, Path]:
-    return {name: folder / f"{name}.pt" for name in ("weights", "momentum")} if folder else {}
-
-
 def run(cohort: tuple[Path, Path], stage: str, output: Path, parent: Path | None = None) -> None:
-    train_stage(*cohort, 1, stage, SETTINGS, files(parent), output, threads=1)
+    train_stage(job(cohort, stage, output, parent=parent), threads=1)
 
 
 def test_a_killed_stage_resumes_and_ends_with_the_same_weights(
@@ -60,9 +59,7 @@ def test_a_killed_stage_resumes_and_ends_with_the_same_weights(
 def test_a_later_stage_starts_from_the_weights_and_momentum_before(tmp_path: Path) -> None:
     cohort = write_cohort(tmp_path)
     run(cohort, "ncs", tmp_path / "ncs")
-    net, optimiser = train_module.start(
-        SETTINGS, train_module.read_optimisation(SETTINGS["train"]), files(tmp_path / "ncs"), CPU
-    )
+    net, optimiser = start(job(cohort, "full", tmp_path, parent=tmp_path / "ncs"), CPU)
     before = tensors(tmp_path / "ncs")
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     momentum = torch.load(tmp_path / "ncs" / "momentum.pt", weights_only=True)
@@ -87,7 +84,7 @@ def test_a_checkpoint_of_other_settings_is_not_resumed(
     run(cohort, "ncs", tmp_path / "ncs")
     changed = copy.deepcopy(SETTINGS)
     changed["train"]["lr"] = 0.02
-    train_stage(*cohort, 1, "ncs", changed, {}, tmp_path / "ncs", threads=1)
+    train_stage(job(cohort, "ncs", tmp_path / "ncs", changed), threads=1)
     assert "not resumed" in caplog.text
     assert pd.read_csv(tmp_path / "ncs" / "history.csv").lr.max() == 0.02
 
@@ -132,24 +129,22 @@ def test_a_training_that_diverges_says_where(tmp_path: Path, stage: str, lr: flo
     changed["train"]["lr"] = lr
     changed["train"]["stages"]["full"]["epochs"] = 9
     with pytest.raises(InputError, match=rf"fold 1, stage {stage}, epoch \d: .*lower train\.lr"):
-        train_stage(*cohort, 1, stage, changed, files(parent), tmp_path / "new", threads=1)
+        train_stage(job(cohort, stage, tmp_path / "new", changed, parent), threads=1)
 
 
 def test_a_parent_of_another_size_is_refused(tmp_path: Path) -> None:
-    provenance = Provenance({"width": 0.2}, ("ncs",), {}, "ncs", 1, 3, {})
+    provenance = Provenance(TrainingSettings(model=ModelSettings(width=0.2)), ("ncs",), "ncs", 1, 3)
     save_weights(NoduleNet(width=0.2), provenance, tmp_path / "weights.pt")
-    optimisation = train_module.read_optimisation(SETTINGS["train"])
     with pytest.raises(InputError, match=r"weights\.pt: is a network of .*0\.2.*model says .*0\.1"):
-        train_module.start(SETTINGS, optimisation, {"weights": tmp_path / "weights.pt"}, CPU)
+        start(job((tmp_path, tmp_path), "full", tmp_path, parent=tmp_path), CPU)
 
 
 def test_given_weights_start_a_stage_without_momentum(tmp_path: Path) -> None:
     net = NoduleNet(**SETTINGS["model"])
-    provenance = Provenance(SETTINGS["model"], ("ncs",), {}, "ncs", None, 3, {})
-    save_weights(net, provenance, tmp_path / "weights.pt")
-    optimisation = train_module.read_optimisation(SETTINGS["train"])
-    parent = {"weights": tmp_path / "weights.pt"}
-    started, optimiser = train_module.start(SETTINGS, optimisation, parent, CPU)
+    settings = TrainingSettings.model_validate(SETTINGS)
+    save_weights(net, Provenance(settings, ("ncs",), "ncs", None, 3), tmp_path / "weights.pt")
+    given = replace(job((tmp_path, tmp_path), "full", tmp_path, parent=tmp_path), momentum=None)
+    started, optimiser = start(given, CPU)
     held = net.state_dict()
     assert all(torch.equal(value, held[name]) for name, value in started.state_dict().items())
     assert not optimiser.state

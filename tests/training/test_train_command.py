@@ -35,7 +35,7 @@ def test_stages_are_trained_as_in_the_workflow(config: Path, tmp_path: Path) -> 
     settings = copy.deepcopy(small_training.SETTINGS)
     settings["train"]["lr"] = 0.02
     tables = (tmp_path / "manifest.tsv", tmp_path / "folds.tsv")
-    train_stage(*tables, 1, "ncs", settings, {}, tmp_path / "ncs", threads=1)
+    train_stage(small_training.job(tables, "ncs", tmp_path / "ncs", settings), threads=1)
     mine, its = (small_training.tensors(tmp_path / name) for name in ("ncs", "fold1/ncs"))
     assert all(torch.equal(mine[name], its[name]) for name in mine)
     assert (tmp_path / "fold1/full/weights.pt").exists()
@@ -55,7 +55,7 @@ def test_a_copy_of_the_volumes_trains_into_the_shared_folder(config: Path, tmp_p
     assert made == ["history.csv", "momentum.pt", "tensorboard", "weights.pt"]
     small_training.write_cohort(shared)
     tables = (shared / "manifest.tsv", shared / "folds.tsv")
-    train_stage(*tables, 1, "ncs", small_training.SETTINGS, {}, tmp_path / "ncs", threads=1)
+    train_stage(small_training.job(tables, "ncs", tmp_path / "ncs"), threads=1)
     mine, its = (small_training.tensors(tmp_path / name) for name in ("ncs", "fold1/ncs"))
     assert all(torch.equal(mine[name], its[name]) for name in mine)
 

@@ -1,7 +1,7 @@
-"""Patients held out of a training: who they are, and what is told of them."""
+"""Patients held out of a training: who they are, and how they are scored."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,12 @@ from hypothesis import strategies as st
 from nodulenet.cohort.folds import read_folds, write_folds
 from nodulenet.files import InputError
 from nodulenet.model import NoduleNet
-from nodulenet.model.settings import Branch
+from nodulenet.settings import Branch, FoldsSettings, InferenceSettings, TrainingSettings
 from nodulenet.training import train as train_module
 from nodulenet.training import train_stage
 from nodulenet.training.dataset import load_training_scans
 from nodulenet.training.distributed import Rank
-from nodulenet.training.run import HeldOut, Run
-from nodulenet.training.settings import read_objective, read_optimisation
-from nodulenet.training.stages import resolve_stage
+from nodulenet.training.stages import HeldOut, Run, resolve_stage
 from nodulenet.training.validation import hold_out, split_patients, validation_terms
 
 SCANS = 12
@@ -80,15 +78,14 @@ def test_both_scans_of_a_patient_are_held_out_and_none_of_the_test_fold(
     cohort: tuple[Path, Path],
 ) -> None:
     outside = load_training_scans(*cohort, 1)
-    scans, held = hold_out(outside, cohort[1], 1, settings()["folds"])
+    scans, held = hold_out(outside, cohort[1], 1, FoldsSettings(validation=0.4))
     table = read_folds(cohort[1]).set_index("series_uid")
     of = [{table.patient_id[scan.series_uid] for scan in part} for part in (scans, held)]
     assert not of[0] & of[1]
     assert [len(part) for part in of] == [2, 1]
     assert [len(scans), len(held)] == [4, 2]
     assert {table.fold[scan.series_uid] for scan in [*scans, *held]} == {0}
-    assert hold_out(outside, cohort[1], 1, {"validation": None}) == (outside, [])
-    assert hold_out(outside, cohort[1], 1, {}) == (outside, [])
+    assert hold_out(outside, cohort[1], 1, FoldsSettings()) == (outside, [])
 
 
 def test_who_is_held_out_depends_on_the_seed_and_the_fold_left_out(
@@ -98,7 +95,7 @@ def test_who_is_held_out_depends_on_the_seed_and_the_fold_left_out(
     draws = {}
     for seed in range(4):
         for fold in range(4):
-            own = {"validation": 0.5, "seed": seed}
+            own = FoldsSettings(validation=0.5, seed=seed)
             held = hold_out(scans, cohort[1], fold, own)[1]
             draws[seed, fold] = frozenset(scan.series_uid for scan in held)
     assert all(len({draws[seed, fold] for fold in range(4)}) > 1 for seed in range(4))
@@ -116,21 +113,21 @@ class Scoring:
         net: NoduleNet,
         held: HeldOut,
         branches: Sequence[Branch],
-        settings: Mapping[str, Any],
+        settings: TrainingSettings,
         rank: Rank,
     ) -> float:
         assert not net.training
-        assert settings["inference"] == {"ncs_threshold": 0.4}
+        assert settings.inference == InferenceSettings(ncs_threshold=0.4)
         self.asked.append((held, tuple(branches)))
         return len(self.asked) / 8
 
 
 def train(cohort: tuple[Path, Path], output: Path, own: dict[str, Any], score: Any = None) -> None:
     own = own | {"inference": {"ncs_threshold": 0.4}, "froc": {}}
-    train_stage(*cohort, 1, "ncs", own, {}, output, 1, score)
+    train_stage(small_training.job(cohort, "ncs", output, own), 1, score)
 
 
-def test_the_table_tells_the_losses_every_epoch_and_the_cpm_every_few(
+def test_the_table_has_the_losses_of_every_epoch_and_the_cpm_of_some(
     cohort: tuple[Path, Path], tmp_path: Path
 ) -> None:
     score = Scoring()
@@ -208,9 +205,9 @@ def test_the_losses_of_a_network_are_the_same_again_and_change_nothing(
     cohort: tuple[Path, Path],
 ) -> None:
     own = settings(micro_batch=1)
-    stage = resolve_stage(own["train"]["stages"], "full")
+    job = small_training.job(cohort, "full", Path(), own)
     scans = load_training_scans(*cohort, 1)
-    run = Run(stage, 1, own, "", Path(), Rank(), None)
+    run = Run(job, resolve_stage(job.settings.train, "full"), Rank())
     torch.manual_seed(0)
     net = NoduleNet(**own["model"]).eval()
     before = copy.deepcopy(net.state_dict())
@@ -219,19 +216,17 @@ def test_the_losses_of_a_network_are_the_same_again_and_change_nothing(
     assert tuple(first) == TERMS
     assert all(p.grad is None for p in net.parameters())
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
-    assert read_optimisation(own["train"]).batch == 2
-    assert read_objective(own, stage).branches == ["ncs", "dfps", "sr"]
 
 
-def test_two_processes_are_told_the_same_as_one(cohort: tuple[Path, Path], tmp_path: Path) -> None:
+def test_two_processes_record_the_same_as_one(cohort: tuple[Path, Path], tmp_path: Path) -> None:
     for gpus in (1, 2):
         own = settings(0.5, micro_batch=1, gpus=gpus)
         train(cohort, tmp_path / str(gpus), own, rank_program.count_gathered)
     one, two = (pd.read_csv(tmp_path / name / "history.csv") for name in ("1", "2"))
     assert two.processes.tolist() == [2, 2, 2]
-    told = [name for name in one if name.startswith("val_") or name.endswith("live")]
+    compared = [name for name in one if name.startswith("val_") or name.endswith("live")]
     assert one.val_cpm.tolist()[-1] == len(pd.read_csv(tmp_path / "1/validation.tsv", sep="\t"))
-    pd.testing.assert_frame_equal(one[told], two[told], rtol=1e-5)
+    pd.testing.assert_frame_equal(one[compared], two[compared], rtol=1e-5)
 
 
 def test_too_few_patients_are_an_error(tmp_path: Path) -> None:

@@ -75,8 +75,9 @@ def test_a_stage_starts_from_the_given_one_before_it(finished: Path) -> None:
 
 def test_weights_of_other_images_are_refused_before_any_work(fresh: Path, first_run: Path) -> None:
     net, provenance = load_weights(first_run / RESULTS / "fold0/full/weights.pt")
-    other = {**provenance.preprocess, "grid": "corners"}
-    save_weights(net, dataclasses.replace(provenance, preprocess=other), fresh / "given.pt")
+    preprocess = provenance.preprocess.model_copy(update={"grid": "corners"})
+    settings = provenance.settings.model_copy(update={"preprocess": preprocess})
+    save_weights(net, dataclasses.replace(provenance, settings=settings), fresh / "given.pt")
     running.configure(fresh, weights={"full": {"fold0": "given.pt"}})
     printed = running.fail(fresh, "--cores", "1")
     faults = [line for line in printed.splitlines() if line.startswith("error: ")]

@@ -11,7 +11,8 @@ import pytest
 import running
 
 from nodulenet.cli import main
-from nodulenet.imaging import Volume, open_scan
+from nodulenet.imaging import Volume
+from nodulenet.imaging.store import open_scan
 
 pytestmark = pytest.mark.slow
 

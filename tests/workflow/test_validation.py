@@ -11,7 +11,7 @@ import yaml
 from nodulenet.evaluation.validation import score_validation
 from nodulenet.model.weights import load_weights
 from nodulenet.training.distributed import Rank
-from nodulenet.training.run import HeldOut
+from nodulenet.training.stages import HeldOut
 
 RESULTS = "results/tiny"
 
@@ -29,8 +29,7 @@ def test_the_cpm_of_scans_is_what_the_evaluation_says_of_them(
         tuple(folds.series_uid[folds.fold == fold]),
     )
     net, trained = load_weights(results / f"fold{fold}/{stage}/weights.pt")
-    settings = {**trained.settings, "inference": {}, "froc": {}}
-    cpm = score_validation(net.eval(), held, trained.branches, settings, Rank())
+    cpm = score_validation(net.eval(), held, trained.branches, trained.settings, Rank())
     froc = json.loads((results / stage / "froc.json").read_text())
     assert cpm == pytest.approx(froc["sets"]["ensemble"]["folds"][str(fold)]["cpm"], abs=1e-6)
 

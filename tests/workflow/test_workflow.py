@@ -126,7 +126,9 @@ def test_an_edit_reruns_the_rules_it_decides(finished: Path) -> None:
     jobs = edited("training/engine.py")
     assert {f"train stage ncs without fold {k}" for k in (0, 1)} <= jobs
     assert not any("scan 1." in job for job in jobs)
-    assert {f"preprocess scan {series}" for series in tiny.SERIES} <= edited("imaging/hull.py")
+    assert {f"preprocess scan {series}" for series in tiny.SERIES} <= edited(
+        "imaging/preprocess.py"
+    )
     assert running.plan(finished) == set()
 
 

@@ -1,0 +1,118 @@
+"""What predicts a scan: one network or several, mirror images, settings; and what it predicts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nodulenet.files import InputError
+from nodulenet.masks import CroppedMask
+from nodulenet.model.device import choose_device, to_device
+from nodulenet.model.network import NoduleNet
+from nodulenet.model.weights import Provenance, load_weights
+from nodulenet.settings import InferenceSettings
+
+Mirror = tuple[int, ...]
+UNMIRRORED: tuple[Mirror, ...] = ((),)
+MIRRORS = tuple(axes for n in range(4) for axes in combinations(range(3), n))
+"""The axes (z, y, x) along which each of the eight mirror images is flipped."""
+
+
+@dataclass(frozen=True, eq=False)
+class ScanPrediction:
+    """Candidates of one scan, one row per NCS candidate by falling NCS probability.
+
+    ncs_boxes, dfps_boxes: (N, 6) voxels; probabilities: (N,); kept: (N,) whether the decoded
+    box survived the second NMS; masks: row -> cropped mask. The dfps fields are None for a
+    network without that branch.
+    """
+
+    ncs_boxes: NDArray[np.float32]
+    ncs_probability: NDArray[np.float32]
+    dfps_boxes: NDArray[np.float32] | None
+    dfps_probability: NDArray[np.float32] | None
+    kept: NDArray[np.bool_]
+    masks: dict[int, CroppedMask]
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A network of an ensemble, in evaluation mode, and what is known of it."""
+
+    net: NoduleNet
+    provenance: Provenance
+    path: Path = Path()
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """A network and a mirror image of the scan."""
+
+    member: Member
+    mirror: Mirror
+
+    def mirrored(self, image: Tensor) -> Tensor:
+        """The image (1, 1, z, y, x) as this pass sees it."""
+        return image.flip([axis + 2 for axis in self.mirror])
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """One or more networks that predict as one, and how they do so.
+
+    mirrors: the mirror images that each looks at; least: the mean of both probabilities from which
+    a candidate is segmented.
+    """
+
+    members: Sequence[Member]
+    settings: InferenceSettings
+    amp: bool = True
+    mirrors: Sequence[Mirror] = UNMIRRORED
+    least: float = 0.0
+
+    @property
+    def passes(self) -> list[Pass]:
+        """Every member with every mirror image."""
+        return [Pass(member, mirror) for member in self.members for mirror in self.mirrors]
+
+    @property
+    def steps(self) -> int:
+        """How often a backbone is run at most. The features of a single pass are kept."""
+        number = len(self.passes)
+        again = number > 1 and "sr" in self.members[0].provenance.branches
+        return number * (1 + again)
+
+
+def load_members(paths: Sequence[Path], device: str) -> list[Member]:
+    """Read the networks of an ensemble onto a device, ready to predict.
+
+    Raises `InputError` for a file that is no weights file and for one whose preprocessing,
+    branches, margin or snapping of boxes are not those of the first.
+    """
+    place = choose_device(device)
+    members = []
+    for path in paths:
+        net, provenance = load_weights(path)
+        to_device(net.eval(), place)
+        members.append(Member(net, provenance, path))
+    for other in members[1:]:
+        first, own = _common(members[0]), _common(other)
+        for what in first:
+            if own[what] != first[what]:
+                raise InputError(f"{other.path}: trained with another {what} than {paths[0]}")
+    return members
+
+
+def _common(member: Member) -> dict[str, object]:
+    """What the members of an ensemble must share."""
+    provenance = member.provenance
+    return {
+        "preprocessing": provenance.preprocess,
+        "choice of branches": provenance.branches,
+        "margin of boxes": provenance.margin_total,
+        "snapping of boxes": provenance.settings.sr.snap,
+    }

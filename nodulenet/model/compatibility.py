@@ -1,0 +1,86 @@
+"""Whether weights fit the images and the stage that they are to be used for."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nodulenet.files import InputError, sha256, write_json
+from nodulenet.model.weights import Provenance, load_weights
+from nodulenet.settings import ModelSettings, PreprocessSettings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Use:
+    """What given weights are used for: a stage on a fold, its branches, and images prepared so.
+
+    model: that of the config where a stage is trained from these weights, else None.
+    """
+
+    branches: Sequence[str]
+    fold: int
+    preprocess: PreprocessSettings
+    model: ModelSettings | None = None
+
+
+def check_given_weights(weights: Path, use: Use, output: Path) -> None:
+    """Check a weights file that the config gives for a stage and fold; write a JSON record of it.
+
+    Raises `InputError` where the weights lack a branch, are of another model or were trained on
+    images that were prepared differently. The log warns of weights that were trained without
+    another fold: the file cannot tell whether they have seen the patients of this one.
+    """
+    _, provenance = load_weights(weights)
+    if lacking := [branch for branch in use.branches if branch not in provenance.branches]:
+        raise InputError(
+            f"{weights}: has the branches {', '.join(provenance.branches)}, but the stage that it"
+            f" is given for has {', '.join(lacking)} too"
+        )
+    if use.model is not None:
+        check_model(provenance, use.model, weights)
+    check_preprocess(provenance, use.preprocess, weights, "this cohort is")
+    if provenance.fold not in (None, use.fold):
+        log.warning(
+            "%s: trained without fold %d, used for fold %d", weights, provenance.fold, use.fold
+        )
+    origin = provenance.imported_from
+    write_json(
+        output,
+        {
+            "file": str(weights),
+            "sha256": sha256(weights),
+            "stage": provenance.stage,
+            "fold": provenance.fold,
+            "epochs": provenance.epochs,
+            "branches": list(provenance.branches),
+            "model": provenance.model.plain(),
+            "imported_from": vars(origin) if origin else None,
+        },
+    )
+
+
+def check_model(provenance: Provenance, model: ModelSettings, weights: Path) -> None:
+    """Raise `InputError` unless the weights are of the config's section `model`."""
+    if provenance.model != model:
+        raise InputError(
+            f"{weights}: is a network of {provenance.model.plain()}, but the config's section model"
+            f" says {model.plain()}"
+        )
+
+
+def check_preprocess(
+    provenance: Provenance, preprocess: PreprocessSettings, weights: Path, images: str
+) -> None:
+    """Raise `InputError` unless images were prepared as those that the weights were trained on.
+
+    preprocess: the parameters of the images; images: what to call them, with its verb.
+    """
+    trained, own = provenance.preprocess.plain(), preprocess.plain()
+    for key in sorted(trained):
+        if trained[key] != own[key]:
+            raise InputError(
+                f"{weights}: was trained on images with preprocess.{key}: {trained[key]},"
+                f" but {images} prepared with {own[key]}"
+            )
