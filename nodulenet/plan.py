@@ -1,4 +1,4 @@
-"""What a run needs beside its scans, and what its tables say of it: weights, lists, the stamp."""
+"""What a run needs beside its scans (given weights, LUNA16's lists), and its tables' stamp."""
 
 import hashlib
 import json

@@ -10,7 +10,7 @@ from scipy import ndimage
 from nodulenet.imaging.grid import Shape, index_map
 from nodulenet.masks import NO_MASK, CroppedMask, crop
 
-MARGIN = 12  # voxels of background around a mask: the spline has forgotten the edge by then
+MARGIN = 12  # voxels of background around a mask, so that the spline does not feel the edge
 HALF = 0.5 - 1e-6  # a boundary midway between two voxels must not depend on rounding
 
 Nodule = tuple[int, CroppedMask]

@@ -39,7 +39,7 @@ class TrainingSettings(Section):
     froc: FrocSettings = Field(default_factory=FrocSettings)
 
     def watching(self) -> dict[str, Any]:
-        """The sections that score the patients held out, as far as they do; empty without any."""
+        """The keys that decide how patients held out are scored; empty where nobody is held out."""
         if self.folds.validation is None:
             return {}
         return {
