@@ -14,6 +14,7 @@ if not workflow.configfiles:
 include: "rules/common.smk"
 
 
+# <results>, <logs> and <benchmarks> in the paths of all rules.
 pathvars:
     results=f"results/{SETTINGS.cohort}",
     logs=f"logs/{SETTINGS.cohort}",

@@ -26,7 +26,8 @@ if not os.access(".snakemake" if os.path.isdir(".snakemake") else ".", os.W_OK):
     raise WorkflowError(f"{os.getcwd()}: is not writable, but Snakemake keeps its records there")
 
 CONFIG = ", ".join(map(str, dict.fromkeys(workflow.configfiles))) or "config"
-checked(read_config, [Path(path) for path in workflow.configfiles])  # as numbers are written
+# Only for its check: `config` no longer shows how a number was written (010 is 8 there).
+checked(read_config, [Path(path) for path in workflow.configfiles])
 SETTINGS = checked(check_settings, config, CONFIG)
 config.update(SETTINGS.plain())  # for the captions of the report
 for key, path in missing_weights(SETTINGS):
@@ -46,11 +47,12 @@ DEVICE = SETTINGS.train.device
 GPU = int(DEVICE == "cuda" or (DEVICE == "auto" and shutil.which("nvidia-smi") is not None))
 CORES = workflow.resource_settings.cores or 8
 RANKS = SETTINGS.train.gpus
+# Of train and predict. On GPUs they cut crops, eight a device; else the folds share the cores.
 TRAIN_THREADS = min(8 * RANKS, CORES) if GPU else max(RANKS, CORES // len(FOLDS))
 
 
 def image(column):
-    """Input function: an image of a scan, with the raw file of a MetaImage header."""
+    """Make an input function: an image of a scan, with the raw file of a MetaImage header."""
 
     def files(wildcards):
         path = SCANS[wildcards.series][column]

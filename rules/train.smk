@@ -47,6 +47,7 @@ rule train:
     threads: TRAIN_THREADS
     resources:
         gpu=GPU * RANKS,
+        # train.gpus, no param: on another number of devices nothing is trained again.
         ranks=RANKS,
     params:
         # The module that scores held-out patients does not affect the weights.

@@ -48,6 +48,33 @@ def test_the_page_has_the_packages_in_their_order() -> None:
     assert table("package") == list(ORDER)
 
 
+def functions(head: str) -> list[tuple[str, list[str]]]:
+    """Step and functions of each row below a heading of the page."""
+    rows = PAGE.split(f"\n## {head}\n")[1].split("\n## ")[0].splitlines()
+    cells = [row.split("|") for row in rows if row.startswith("| ")][2:]
+    return [
+        (row[1].strip(" `"), re.findall(r"`(\w+(?:\.\w+){2})`", "|".join(row))) for row in cells
+    ]
+
+
+@pytest.mark.parametrize(
+    "head", ["One scan, from its XML to the FROC", "One crop, from its volume to a step"]
+)
+def test_the_page_has_functions_where_they_are(head: str) -> None:
+    named = [name for _, names in functions(head) for name in names]
+    assert len(named) > 4
+    for name in named:
+        module, function = name.rsplit(".", 1)
+        text = (ROOT / "nodulenet" / f"{module.replace('.', '/')}.py").read_text()
+        assert re.search(rf"^def {function}\(", text, re.M), name
+
+
+def test_the_page_has_what_the_adapters_call() -> None:
+    for rule, (name, *_) in functions("One scan, from its XML to the FROC"):
+        text = (ROOT / f"workflow_scripts/{rule}.py").read_text()
+        assert re.search(rf"\b{name.rsplit('.', 1)[1]}\(", text), name
+
+
 def test_arrows_are_read_back_from_what_is_drawn() -> None:
     dot = """
     digraph snakemake_dag {

@@ -129,10 +129,10 @@ def test_passing_a_name_on_from_elsewhere_changes_the_digest(package: Path) -> N
 @pytest.mark.parametrize(
     ("script", "inside", "outside"),
     [
-        ("annotations", ["annotations/lidc_xml.py"], ["imaging/hull.py", "model/network.py"]),
+        ("annotations", ["annotations/lidc_xml.py"], ["imaging/lungs.py", "model/network.py"]),
         ("check_weights", ["model/network.py", "model/backbone.py"], ["training/engine.py"]),
         ("demo_scan", ["demo/cohort.tsv", "imaging/volume.py"], ["cohort/steps.py"]),
-        ("preprocess", ["imaging/hull.py", "imaging/nifti.py"], ["boxes/nms.py"]),
+        ("preprocess", ["imaging/lungs.py", "imaging/nifti.py"], ["boxes/nms.py"]),
         ("train", ["boxes/cuda_kernels.py", "model/losses.py"], ["evaluation/froc.py"]),
         ("predict", ["inference/tiles.py", "boxes/nms.py"], ["evaluation/froc.py"]),
         ("evaluate", ["evaluation/froc.py", "plots/froc.py"], ["report/page.py"]),
@@ -142,6 +142,7 @@ def test_passing_a_name_on_from_elsewhere_changes_the_digest(package: Path) -> N
 def test_the_code_of_the_rules(script: str, inside: list[str], outside: list[str]) -> None:
     own = code_files(ROOT / f"workflow_scripts/{script}.py", [SCORER] if script == "train" else [])
     names = {path.relative_to(source_code.PACKAGE).as_posix() for path in own}
+    assert all((source_code.PACKAGE / name).exists() for name in (*inside, *outside))
     assert set(inside) <= names
     assert not set(outside) & names
 

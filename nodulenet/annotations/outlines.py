@@ -74,8 +74,8 @@ def _fill_interior(plane: NDArray[np.uint8], outlines: Outlines) -> None:
 def _outlines(
     mark: Mark, geometry: SliceGeometry, z: ZRule, where: str
 ) -> tuple[dict[int, Outlines], NDArray[np.uint8], Index]:
-    """The outlines of a mark by slice, as indices of an empty array (d, h, w) of their box that
-    is given too, and its (z, y, x) offset in the scan.
+    """The outlines of a mark by slice, in pixels of the mark's box; that box as an array (d, h, w)
+    of zeros to fill; and its (z, y, x) offset in the scan.
     """
     indices = roi_slices(mark, geometry, z, where).tolist()
     points, (x0, y0), (x1, y1) = _pixels(mark, geometry, where)

@@ -117,7 +117,7 @@ def count_sources(scans: pd.DataFrame, ok: pd.Series, source: Source) -> pd.Data
     table of nodules, the rows of the scans that name it in the scan table, and all others; the same
     for every scan of that table, 0 with outlines. Each scan reads only its own rows: a mistyped UID
     leaves it without nodules, which only the whole table reveals. scans: series_uid and
-    annotations; ok: which of them were not left out, by position: a table needed by none of these
+    annotations; ok: whether each was kept, by position: a table that only scans left out would need
     may be unreadable and is not counted. Unmatched rows and scans without annotations are logged.
     Raises `InputError` naming a table without a row of its scans.
     """

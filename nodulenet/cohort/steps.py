@@ -77,42 +77,48 @@ def consensus_scan(
     scan: Scan,
     reading: Path,
     rules: ConsensusSettings,
-    grid: PreprocessSettings,
+    preprocessing: PreprocessSettings,
     outputs: Mapping[str, Path],
 ) -> None:
     """Write one scan's findings: `outputs` names nodules (npz), findings (csv), record (json).
 
-    grid: what the findings are measured in. Raises `InputError`.
+    preprocessing: says which 1 mm grid the findings are measured in. Raises `InputError`.
     """
     try:
         require_ok(reading)
-        groups, table, levels = find_nodules(scan, read_reading(reading), rules, grid)
+        groups, table, levels = find_nodules(scan, read_reading(reading), rules, preprocessing)
         status = "ok"
     except InputError as error:
         status = leave_out(scan.series_uid, error, scan.on_bad_scan)
         groups, levels = [], (0, 0, 0, 0)
         empty = blank(np.eye(4), (0, 0, 0))
-        table = tabulate(Reading(scan.series_uid, (), "", ""), groups, empty, grid, level=1)
+        table = tabulate(
+            Reading(scan.series_uid, (), "", ""), groups, empty, preprocessing, level=1
+        )
     write_nodules(outputs["nodules"], outputs["findings"], groups, table)
     record = {"series_uid": scan.series_uid, "status": status, "levels": list(levels)}
     write_json(outputs["record"], record)
 
 
 def find_nodules(
-    scan: Scan, reading: Reading, rules: ConsensusSettings, grid: PreprocessSettings
+    scan: Scan, reading: Reading, rules: ConsensusSettings, preprocessing: PreprocessSettings
 ) -> tuple[list[Group], pd.DataFrame, tuple[int, int, int, int]]:
     """All groups of a scan, its findings, and the number of groups at each level or above.
 
     Outlines are filled where they were drawn, in the pixels of the DICOM images, and turned with
     the scan. Of the CT only the headers are read; what is wrong with its voxels shows in `prepare`.
+
+    Three grids without voxels: `stored`, of the CT's file; `pixels`, that readers drew on; `place`,
+    of the scan in standard orientation, in which groups and findings are given.
     """
     stored = blank(*read_geometry(scan.ct, scan.series_uid))
     if reading.listed:
-        return find_listed(reading, standard(stored)[0], grid)
+        return find_listed(reading, standard(stored)[0], preprocessing)
     marked = any(session.marks for session in reading.sessions)
     pixels = lidc_grid(scan.ct, stored, scan.series_uid) if marked else standard(stored)[0]
     geometry = SliceGeometry(pixels.slice_z(), pixels.array.shape[1:])
     try:
+        # Groups below the level too: they are findings that count neither way.
         groups = consensus(reading.sessions, geometry, **{**rules.plain(), "level": 1})
     except InputError as error:
         raise InputError(f"{reading.source or 'annotations'}: {error}") from error
@@ -120,12 +126,12 @@ def find_nodules(
     for line in notes + points_off_scan(reading.sessions, geometry):
         log.warning("scan %s: %s", scan.series_uid, line)
     reading, groups, place = to_standard_grid(reading, groups, pixels)
-    table = tabulate(reading, groups, place, grid, rules.level)
+    table = tabulate(reading, groups, place, preprocessing, rules.level)
     return groups, table, count_levels(groups)
 
 
 def find_listed(
-    reading: Reading, place: Volume, grid: PreprocessSettings
+    reading: Reading, place: Volume, preprocessing: PreprocessSettings
 ) -> tuple[list[Group], pd.DataFrame, tuple[int, int, int, int]]:
     """What `find_nodules` gives, for a reading of positions and diameters: cubes."""
     try:
@@ -134,7 +140,7 @@ def find_listed(
         raise InputError(f"{reading.source}: {error}") from error
     for line in cut_cubes(reading.listed, place):
         log.warning("scan %s: %s: %s", reading.series_uid, reading.source, line)
-    table = tabulate(reading, groups, place, grid, level=1)
+    table = tabulate(reading, groups, place, preprocessing, level=1)
     count = len(groups)
     return groups, listed_findings(table, groups, reading.listed), (count, count, count, count)
 
@@ -143,12 +149,12 @@ def tabulate(
     reading: Reading,
     groups: list[Group],
     place: Volume,
-    grid: PreprocessSettings,
+    preprocessing: PreprocessSettings,
     level: int,
 ) -> pd.DataFrame:
     """The table of findings, with boxes measured in the 1 mm grid of the scan."""
     grid_affine, _ = target_grid(
-        place.affine, place.array.shape, resample=grid.resample, grid=grid.grid
+        place.affine, place.array.shape, resample=preprocessing.resample, grid=preprocessing.grid
     )
     return findings_table(reading, groups, place, level, grid_affine)
 

@@ -1,4 +1,4 @@
-"""A FROC as it is written down: froc.json, typed, and the rows of froc.csv."""
+"""A FROC as plain values: the summary that froc.csv and froc.json hold, and froc.json as read."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace

@@ -114,8 +114,8 @@ def evaluate_stage(
     write_scored(scored, about, output)
     write_json(output / "froc.json", content)
     stamp = stamp_of(origin, len(positive), sum(scan.nodules for scan in positive))
-    for name, masked in segmentation_tables(segmentation).items():
-        write_scores(stamped(masked, stamp), output / name)
+    for name, scores in segmentation_tables(segmentation).items():
+        write_scores(stamped(scores, stamp), output / name)
 
 
 def score(name: str, truth: Truth, marks: pd.DataFrame, settings: FrocSettings) -> Scored:

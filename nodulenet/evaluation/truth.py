@@ -24,7 +24,7 @@ from nodulenet.imaging.store import open_scan
 from nodulenet.inference.table import read_predictions
 
 LABELLED_COLUMNS = ("series_uid", "label", *POSITION, "diameter_mm")
-DFPS_COLUMNS = tuple(f"dfps_{name}" for name in MARK_COLUMNS[1:])
+DFPS_MARK_COLUMNS = tuple(f"dfps_{name}" for name in MARK_COLUMNS[1:])
 NODULENET, LUNA16 = "nodulenet", "luna16"
 WITH_NODULES, ALL = "with_nodules", "all"
 log = logging.getLogger(__name__)
@@ -32,7 +32,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ScoredScan:
-    """A scan of the cohort: its fold, its number of consensus nodules and its files."""
+    """A scan of the cohort: its fold, its number of consensus nodules and its files.
+
+    findings, outlines: nodules/{series}.csv and .npz; volume, mask and record: those of volumes/,
+    the mask being the labels.
+    """
 
     series_uid: str
     fold: int
@@ -91,9 +95,9 @@ def result_sets(table: pd.DataFrame, name: str) -> dict[str, pd.DataFrame]:
     """The marks of each result set; `dfps` only where the stage has that branch."""
     sets = {"ensemble": table, "ncs": table.assign(probability=table["ncs_probability"])}
     if table.empty or table["dfps_probability"].notna().any():
-        check_numbers(table, ("seriesuid", *DFPS_COLUMNS, "kept"), name)
+        check_numbers(table, ("seriesuid", *DFPS_MARK_COLUMNS, "kept"), name)
         dfps = table[table["kept"] == 1].drop(columns=list(MARK_COLUMNS[1:]))
-        names = dict(zip(DFPS_COLUMNS, MARK_COLUMNS[1:], strict=True))
+        names = dict(zip(DFPS_MARK_COLUMNS, MARK_COLUMNS[1:], strict=True))
         sets["dfps"] = dfps.rename(columns=names)
     return sets
 

@@ -10,7 +10,7 @@ from scipy import ndimage
 from nodulenet.imaging.grid import Shape, index_map
 from nodulenet.masks import NO_MASK, CroppedMask, crop
 
-MARGIN = 12  # voxels of background around a mask: the spline has forgotten the edge by then
+MARGIN = 12  # voxels of background around a mask, so that the spline does not feel the edge
 HALF = 0.5 - 1e-6  # a boundary midway between two voxels must not depend on rounding
 
 Nodule = tuple[int, CroppedMask]
@@ -59,7 +59,7 @@ def _transformed(
 ) -> CroppedMask:
     if not cropped.mask.any():
         return NO_MASK
-    first, size = _target_box(cropped, source_affine, target_affine)
+    first, size = _box_on_target(cropped, source_affine, target_affine)
     matrix, shift = index_map(source_affine, target_affine)
     values = ndimage.affine_transform(
         np.pad(cropped.mask, MARGIN).astype(np.float64),
@@ -72,7 +72,7 @@ def _transformed(
     return crop(values >= HALF, first, target_shape)
 
 
-def _target_box(
+def _box_on_target(
     cropped: CroppedMask,
     source_affine: NDArray[np.float64],
     target_affine: NDArray[np.float64],

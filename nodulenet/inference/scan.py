@@ -23,10 +23,10 @@ from nodulenet.model.crops import sr_corners
 from nodulenet.model.device import mixed_precision
 from nodulenet.model.network import NoduleNet, normalise
 from nodulenet.model.objective import Screened, candidates, decoded
+from nodulenet.model.targets import Boxes
 
-Boxes = NDArray[np.float32]
 Step = Callable[[], object]
-"""Called whenever a backbone has been one."""
+"""Called after each pass through a backbone."""
 
 SIZE_MULTIPLE = 16
 BOXES_AT_ONCE = 256

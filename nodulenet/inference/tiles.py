@@ -15,24 +15,6 @@ from nodulenet.settings import InferenceSettings
 Box = tuple[slice, slice, slice]
 
 
-def tiles(shape: tuple[int, ...], side: int, halo: int) -> Iterator[tuple[Box, Box]]:
-    """Cores that part a volume of `shape`, and the windows of side `side` at most around them.
-
-    A window reaches `halo` voxels beyond its core on every side within the volume. Both are
-    multiples of 16, so that windows start at such and every tile sees the anchors of the whole
-    volume. Raises ValueError where they leave no core.
-    """
-    step = side - 2 * halo
-    if step <= 0:
-        raise ValueError(f"tiles of {side} voxels have no core between halos of {halo}")
-    for starts in product(*(range(0, n, step) for n in shape)):
-        z, y, x = (
-            (slice(a, min(a + step, n)), slice(max(a - halo, 0), min(a + step + halo, n)))
-            for a, n in zip(starts, shape, strict=True)
-        )
-        yield (z[0], y[0], x[0]), (z[1], y[1], x[1])
-
-
 def predict_volume(
     predictor: Predictor, volume: NDArray[np.uint8], step: Step = lambda: None
 ) -> ScanPrediction:
@@ -69,6 +51,24 @@ def predict_tiled(
     joined = join(parts)
     survivors = nms(joined.ncs_boxes, joined.ncs_probability, settings.nms_iou)
     return suppressed_again(selected(joined, survivors), settings)
+
+
+def tiles(shape: tuple[int, ...], side: int, halo: int) -> Iterator[tuple[Box, Box]]:
+    """Cores that part a volume of `shape`, and the windows of side `side` at most around them.
+
+    A window reaches `halo` voxels beyond its core on every side within the volume. Both are
+    multiples of 16, so that windows start at such and every tile sees the anchors of the whole
+    volume. Raises ValueError where they leave no core.
+    """
+    step = side - 2 * halo
+    if step <= 0:
+        raise ValueError(f"tiles of {side} voxels have no core between halos of {halo}")
+    for starts in product(*(range(0, n, step) for n in shape)):
+        z, y, x = (
+            (slice(a, min(a + step, n)), slice(max(a - halo, 0), min(a + step + halo, n)))
+            for a, n in zip(starts, shape, strict=True)
+        )
+        yield (z[0], y[0], x[0]), (z[1], y[1], x[1])
 
 
 def shifted(p: ScanPrediction, start: list[int]) -> ScanPrediction:

@@ -12,7 +12,7 @@ from nodulenet.evaluation.results import ENSEMBLE, FrocFile
 from nodulenet.evaluation.truth import LUNA16, ScoredScan
 from nodulenet.files import InputError, own_artefact, read_json
 from nodulenet.imaging.findings import OUTLINED
-from nodulenet.report.tables import NONE, TextTable, counted, decimals, spread
+from nodulenet.report.tables import NONE, TextTable, decimals, spread, with_noun
 
 EDGES_MM = (0.0, 6.0, 10.0, 20.0, 30.0, np.inf)
 SIZES = ("under 6 mm", "6 to 10 mm", "10 to 20 mm", "20 to 30 mm", "30 mm or more")
@@ -70,7 +70,7 @@ def spacing_table(facts: Sequence[ScanFacts]) -> TextTable:
     lines = {
         "pixel, mm": spread([max(one.spacing_mm[1:]) for one in facts], 3),
         "step between slices, mm": spread([one.spacing_mm[0] for one in facts], 2),
-        f"slice thickness, mm (of {counted(len(thickness), 'scan')})": spread(thickness, 2),
+        f"slice thickness, mm (of {with_noun(len(thickness), 'scan')})": spread(thickness, 2),
         "slices": spread([one.slices for one in facts if one.slices is not None], 0),
     }
     rows = [(name, *values) for name, values in lines.items()]
@@ -159,25 +159,26 @@ def count_lines(manifest: pd.DataFrame, froc: FrocFile) -> list[str]:
     """How the scans of the table become those of the headline, one sentence each."""
     ok, left_out = count_scans(manifest)
     lines = [
-        f"The scan table has {counted(len(manifest), 'scan')} of"
-        f" {counted(manifest['patient_id'].nunique(), 'patient')}: {ok} used, {left_out} left out.",
+        f"The scan table has {with_noun(len(manifest), 'scan')} of"
+        f" {with_noun(manifest['patient_id'].nunique(), 'patient')}: {ok} used, {left_out} left"
+        " out.",
         *source_lines(manifest),
     ]
     if froc.protocol == LUNA16:
         missing = (froc.listed or 0) - froc.headline.scans
         lines += [
-            f"{counted(froc.not_listed or 0, 'used scan')} not on the challenge's list: predicted"
+            f"{with_noun(froc.not_listed or 0, 'used scan')} not on the challenge's list: predicted"
             " and not scored.",
-            f"{counted(missing, 'scan')} of the challenge's list not among the used scans.",
+            f"{with_noun(missing, 'scan')} of the challenge's list not among the used scans.",
         ]
     else:
         lines.append(
-            f"{counted(froc.without_nodules or 0, 'used scan')} without a nodule: not in the"
+            f"{with_noun(froc.without_nodules or 0, 'used scan')} without a nodule: not in the"
             " headline, whose scans all have one; in the CPM over all scans."
         )
     scored = froc.headline
     lines.append(
-        f"{counted(scored.on_excluded, 'mark')} on findings that count neither way (set"
+        f"{with_noun(scored.on_excluded, 'mark')} on findings that count neither way (set"
         f" {ENSEMBLE}): dropped."
     )
     if text := scored.cut_text:
@@ -192,10 +193,10 @@ def source_lines(manifest: pd.DataFrame) -> list[str]:
         matched, unmatched = (row[name] for name in ROWS)
         if matched or unmatched:
             lines.append(
-                f"{row['annotations']}: {counted(matched, 'row')} of scans of the table,"
+                f"{row['annotations']}: {with_noun(matched, 'row')} of scans of the table,"
                 f" {unmatched} of other series, not used."
             )
     bare = int((manifest["annotations"] == "").sum())
     if bare:
-        lines.append(f"{counted(bare, 'scan')} without annotations, so without nodules.")
+        lines.append(f"{with_noun(bare, 'scan')} without annotations, so without nodules.")
     return lines

@@ -8,7 +8,7 @@ import pandas as pd
 from nodulenet.evaluation.results import ENSEMBLE, FrocFile
 from nodulenet.evaluation.truth import LUNA16
 from nodulenet.report.sources import About
-from nodulenet.report.tables import TextTable, counted, decimals, rate_text, with_interval
+from nodulenet.report.tables import TextTable, decimals, rate_text, with_interval, with_noun
 
 PAPER = "NoduleNet (Tang, Zhang and Xie, MICCAI 2019), LIDC-IDRI in 6 folds"
 # Figures that were published, for orientation: CPM under the challenge's protocol.
@@ -43,7 +43,7 @@ def headline(about: About, frocs: Mapping[str, FrocFile], ablation: pd.DataFrame
     at_one = dict(zip(scored.rates, scored.sensitivity, strict=True))[1]
     facts = [
         f"sensitivity at 1 false positive per scan: {decimals(at_one)}",
-        f"{scored.found} of {counted(scored.nodules, 'nodule')} were hit by a mark",
+        f"{scored.found} of {with_noun(scored.nodules, 'nodule')} were hit by a mark",
     ]
     if dice is not None:
         facts.append(f"mean Dice of the nodules found: {decimals(dice)}")
@@ -65,7 +65,7 @@ def headline(about: About, frocs: Mapping[str, FrocFile], ablation: pd.DataFrame
 def protocol_text(froc: FrocFile) -> str:
     """The protocol of a froc.json: whose nodules, over which scans."""
     scored, stamp = froc.headline, froc.stamp
-    over = f"{counted(scored.scans, 'scan')} with {counted(scored.nodules, 'nodule')}"
+    over = f"{with_noun(scored.scans, 'scan')} with {with_noun(scored.nodules, 'nodule')}"
     if froc.protocol == LUNA16:
         return (
             "Protocol luna16: the challenge's nodules and excluded findings, over the"

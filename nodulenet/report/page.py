@@ -36,7 +36,7 @@ from nodulenet.report.cohort import (
 from nodulenet.report.headline import headline, sensitivity_table
 from nodulenet.report.scores import ablation_table, fold_table, segmentation_table, timing_table
 from nodulenet.report.sources import About, Sources
-from nodulenet.report.tables import TextTable, counted
+from nodulenet.report.tables import TextTable, with_noun
 
 FIGURES = {
     "froc": "FROC curves: sensitivity against false positives per scan, one panel per stage",
@@ -144,7 +144,7 @@ def gallery_lines(nodules: list[Card], false: list[Card], listed: int, froc: Fro
     unmarked = sum(card.kind == "unmarked" for card in nodules)
     lines = [
         f"Missed with at most {RATE:g} false positive per scan: {len(nodules)} of"
-        f" {counted(total, 'nodule')}, all shown. {unmarked} without any mark,"
+        f" {with_noun(total, 'nodule')}, all shown. {unmarked} without any mark,"
         f" {len(nodules) - unmarked} found with more false positives.",
         f"False positives: the {len(false)} most probable of the {listed} in"
         " false_positives.csv, which ends at 8 per scan.",

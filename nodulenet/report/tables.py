@@ -34,7 +34,7 @@ def with_interval(value: Any, low: Any, high: Any, digits: int = 3, sign: bool =
     return f"{decimals(value, digits, sign)} {ends}"
 
 
-def counted(number_of: int, one: str, many: str = "") -> str:
+def with_noun(number_of: int, one: str, many: str = "") -> str:
     """A number with its noun: `1 scan`, `2 scans`."""
     return f"{number_of} {one if number_of == 1 else many or one + 's'}"
 

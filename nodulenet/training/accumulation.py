@@ -25,7 +25,7 @@ def accumulate(
     backward: Callable[[Part], Mapping[str, Tensor]],
     rank: Rank,
 ) -> tuple[list[float], int]:
-    """Give a network the gradients of a batch; the batch's loss terms and crops.
+    """Give a network the gradients of a batch; its loss terms, ordered as `TERMS`, and crops.
 
     parts: those of the batch that this process computes; backward: adds the gradients of one part
     to the network's. Each part is normalised by its own statistics; the running ones become the

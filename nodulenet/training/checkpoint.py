@@ -31,11 +31,11 @@ def fingerprint(job: TrainingJob) -> str:
 
 
 def save_checkpoint(
-    path: Path, mark: str, net: NoduleNet, optimiser: torch.optim.SGD, history: History
+    path: Path, digest: str, net: NoduleNet, optimiser: torch.optim.SGD, history: History
 ) -> None:
-    """Write the state after an epoch. mark: the fingerprint of the training."""
+    """Write the state after an epoch. digest: the fingerprint of the training."""
     content = {
-        "fingerprint": mark,
+        "fingerprint": digest,
         "state_dict": net.state_dict(),
         "momentum": momentum_of(net, optimiser),
         "history": history,
@@ -43,7 +43,7 @@ def save_checkpoint(
     save_tensors(content, path)
 
 
-def resume(path: Path, mark: str, net: NoduleNet, optimiser: torch.optim.SGD) -> History:
+def resume(path: Path, digest: str, net: NoduleNet, optimiser: torch.optim.SGD) -> History:
     """Load a side checkpoint into the network; its history, empty where there is none to use.
 
     A damaged one is set aside with a warning, and the stage starts from its beginning; one of
@@ -53,7 +53,7 @@ def resume(path: Path, mark: str, net: NoduleNet, optimiser: torch.optim.SGD) ->
         return []
     before = copy.deepcopy((net.state_dict(), momentum_of(net, optimiser)))
     try:
-        return _loaded(path, mark, net, optimiser)
+        return _loaded(path, digest, net, optimiser)
     except CorruptArtefact as error:
         net.load_state_dict(before[0])
         optimiser.state.clear()
@@ -64,9 +64,9 @@ def resume(path: Path, mark: str, net: NoduleNet, optimiser: torch.optim.SGD) ->
         return []
 
 
-def _loaded(path: Path, mark: str, net: NoduleNet, optimiser: torch.optim.SGD) -> History:
+def _loaded(path: Path, digest: str, net: NoduleNet, optimiser: torch.optim.SGD) -> History:
     content = load_tensors(path)
-    if content.get("fingerprint") != mark:
+    if content.get("fingerprint") != digest:
         log.warning("%s: made from other data or settings, not resumed", path)
         return []
     with own_artefact(path):

@@ -44,6 +44,10 @@ class Rank:
     meeting: str = "env://"
 
 
+ALONE = Rank()
+"""The one process of a training that has no others."""
+
+
 def run_on_ranks(
     work: Work, arguments: Sequence[Any], device: str, processes: int, threads: int
 ) -> None:

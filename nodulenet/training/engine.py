@@ -12,11 +12,9 @@ from nodulenet.model.device import mixed_precision
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.objective import TERMS, Diverged, Objective, loss_terms
 from nodulenet.training.accumulation import accumulate, longest
-from nodulenet.training.distributed import Rank
+from nodulenet.training.distributed import ALONE, Rank
 from nodulenet.training.feed import Part
 from nodulenet.training.live_units import mean_shares, stays_at_chance, watched
-
-ALONE = Rank()
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,26 +59,26 @@ def train_one_epoch(learner: Learner, feed: Iterable[Sequence[Part]]) -> EpochRe
     """
     learner.net.train()
     begin, crops, steps, wait = time.perf_counter(), 0, 0, 0.0
-    sums, suppression = torch.zeros(len(TERMS)), []
-    with watched(learner.net) as shares:
+    sums, dfps_class = torch.zeros(len(TERMS)), []
+    with watched(learner.net) as live_shares:
         for parts, seconds in timed(feed):
             terms, drawn = train_step(learner, parts)
             steps, crops, wait = steps + 1, crops + drawn, wait + seconds
             sums += torch.tensor(terms)
-            suppression.append(terms[TERMS.index("dfps_class")])
+            dfps_class.append(terms[TERMS.index("dfps_class")])
             if not math.isfinite(float(sums.sum())):
                 raise Diverged(f"the loss is {sum(terms)} after {steps} steps")
     objective, rank, device = learner.objective, learner.rank, learner.device
-    wait, live = longest(wait, rank, device), mean_shares(shares, rank, device)
+    wait, live = longest(wait, rank, device), mean_shares(live_shares, rank, device)
     means = {n: float(v) for n, v in zip(TERMS, sums / max(steps, 1), strict=True)}
     used = {name: means[name] for name in objective.terms}
-    stuck = stays_at_chance(suppression, objective.settings.dfps.weight)
+    stuck = stays_at_chance(dfps_class, objective.settings.dfps.weight)
     seconds = time.perf_counter() - begin
     return EpochResult(sum(used.values()), used, steps, crops, seconds, wait, live, stuck)
 
 
 def train_step(learner: Learner, parts: Sequence[Part]) -> tuple[list[float], int]:
-    """One step on a batch: its loss terms and its crops, over all processes."""
+    """One step on a batch: its loss terms, ordered as `TERMS`, and crops, over all processes."""
     learner.optimiser.zero_grad(set_to_none=True)
 
     def backward_part(part: Part) -> dict[str, Tensor]:
@@ -92,15 +90,15 @@ def train_step(learner: Learner, parts: Sequence[Part]) -> tuple[list[float], in
         crops = len(parts[0].images)
     else:
         totals, crops = accumulate(learner.net, parts, backward_part, learner.rank)
-    learner.optimiser.step()
+    learner.optimiser.step()  # at the rate of the epoch, or less by a hook of `warm_up`
     return totals, crops
 
 
 def backward(net: NoduleNet, part: Part, objective: Objective, amp: bool) -> dict[str, Tensor]:
     """Add the gradients of a part of a batch to the network's; its share of the loss terms."""
-    shares = shares_of(net, part, objective, amp)
-    torch.stack(list(shares.values())).sum().backward()
-    return {name: term.detach() for name, term in shares.items()}
+    terms = shares_of(net, part, objective, amp)
+    torch.stack(list(terms.values())).sum().backward()
+    return {name: term.detach() for name, term in terms.items()}
 
 
 def shares_of(net: NoduleNet, part: Part, objective: Objective, amp: bool) -> dict[str, Tensor]:

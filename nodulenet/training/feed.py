@@ -30,7 +30,10 @@ STEPS_AHEAD = 1
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Samples `first` to `stop` - 1 of an epoch; weight: their share of the batch's samples."""
+    """Which samples of an epoch a micro-batch has: `first` to `stop` - 1.
+
+    weight: their share of the batch's samples. Once its crops are cut, it is a `Part`.
+    """
 
     first: int
     stop: int
@@ -39,8 +42,8 @@ class MicroBatch:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A micro-batch: images and labels (crops, z, y, x), its weight in the batch, and for each
-    crop the generator that draws its targets."""
+    """A micro-batch as it is computed: images and labels (crops, z, y, x), its weight in the batch,
+    and for each crop the generator that draws its targets."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.integer]

@@ -26,8 +26,10 @@ SPEED = ("samples_per_s", "data_wait_s", "step_s")
 waited in the epoch; seconds per step without the wait."""
 
 
-def history_row(run: Run, epoch: int, result: EpochResult, found: Mapping[str, float]) -> Row:
-    """The row of an epoch of the stage. found: of the patients held out, as `validate` gives it."""
+def history_row(
+    run: Run, epoch: int, result: EpochResult, held_out_scores: Mapping[str, float]
+) -> Row:
+    """The row of an epoch of the stage. held_out_scores: what `validate` gives."""
     stage, train = run.stage, run.job.settings.train
     return {
         "stage": stage.name,
@@ -43,7 +45,7 @@ def history_row(run: Run, epoch: int, result: EpochResult, found: Mapping[str, f
         "samples_per_s": round(result.crops / result.seconds, 3),
         "data_wait_s": round(result.wait, 3),
         "step_s": round((result.seconds - result.wait) / max(result.steps, 1), 4),
-        **{name: found.get(name.removeprefix("val_")) for name in VALIDATION},
+        **{name: held_out_scores.get(name.removeprefix("val_")) for name in VALIDATION},
     }
 
 

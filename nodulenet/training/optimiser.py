@@ -14,8 +14,7 @@ from nodulenet.model.device import to_device
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.weights import load_tensors, load_weights
 from nodulenet.settings import Branch, ModelSettings
-from nodulenet.training.distributed import Rank
-from nodulenet.training.engine import ALONE
+from nodulenet.training.distributed import ALONE, Rank
 from nodulenet.training.stages import TrainingJob
 
 

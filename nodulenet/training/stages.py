@@ -1,4 +1,4 @@
-"""What is trained: a stage of the config on a fold, and its place in the schedule."""
+"""What is trained: a stage of the config on a fold, its place in the schedule, and its run."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -61,10 +61,10 @@ def train_on_rank(rank: Rank, device: torch.device, job: TrainingJob, score: Sco
     stage, train = run.stage, job.settings.train
     net, optimiser = start(job, device, rank)
     learner = Learner(net, optimiser, Objective(stage.branches, job.settings), train.amp, rank)
-    mark = fingerprint(job)
-    history = resume(job.output / CHECKPOINT, mark, net, optimiser)
-    agree(rank, [mark, len(history)])
-    run_epochs(run, learner, mark, history)
+    digest = fingerprint(job)
+    history = resume(job.output / CHECKPOINT, digest, net, optimiser)
+    agree(rank, [digest, len(history)])
+    run_epochs(run, learner, digest, history)
     if rank.number == 0:
         save_stage(run, learner, history)
 
@@ -83,7 +83,7 @@ def prepare_run(job: TrainingJob, rank: Rank, score: Scorer | None) -> Run:
     return Run(job, resolve_stage(job.settings.train, job.stage), rank, scans, validation)
 
 
-def run_epochs(run: Run, learner: Learner, mark: str, history: History) -> None:
+def run_epochs(run: Run, learner: Learner, digest: str, history: History) -> None:
     """Train the epochs that the history lacks; each is appended to it and checkpointed."""
     job, stage, optimiser = run.job, run.stage, learner.optimiser
     writer = new_events(job.output / "tensorboard", history) if run.rank.number == 0 else None
@@ -93,10 +93,10 @@ def run_epochs(run: Run, learner: Learner, mark: str, history: History) -> None:
     warm_up(optimiser, job.settings.train.warmup, done=sum(row["steps"] for row in history))
     for epoch in epochs:
         set_rate(optimiser, learning_rate(job.settings.train.lr, stage, epoch))
-        result, found = one_epoch(run, learner, epoch)
-        history.append(history_row(run, epoch, result, found))
+        result, held_out_scores = one_epoch(run, learner, epoch)
+        history.append(history_row(run, epoch, result, held_out_scores))
         if writer:
-            save_checkpoint(job.output / CHECKPOINT, mark, learner.net, optimiser, history)
+            save_checkpoint(job.output / CHECKPOINT, digest, learner.net, optimiser, history)
             add_events(writer, history[-1])
             log_epoch(run, epoch, result, history[-1])
     if writer:

@@ -25,7 +25,7 @@ from nodulenet.report.cohort import (
 )
 from nodulenet.report.headline import caveats, headline, protocol_text, sensitivity_table
 from nodulenet.report.scores import ablation_table, fold_table, segmentation_table, timing_table
-from nodulenet.report.tables import counted, decimals, rate_text, spread, with_interval
+from nodulenet.report.tables import decimals, rate_text, spread, with_interval, with_noun
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_numbers_as_text():
     assert with_interval(0.5, 0.25, 1, 2) == "0.50 [0.25, 1.00]"
     assert with_interval(0.5, None, None) == with_interval(0.5, np.nan, np.nan) == "0.500"
     assert with_interval(None, None, None) == "-"
-    assert [counted(n, "scan") for n in (0, 1, 2)] == ["0 scans", "1 scan", "2 scans"]
+    assert [with_noun(n, "scan") for n in (0, 1, 2)] == ["0 scans", "1 scan", "2 scans"]
     assert [rate_text(rate) for rate in (0.125, 0.5, 1, 8)] == ["1/8", "1/2", "1", "8"]
     assert spread([3, 1, np.nan, 2], 1) == ("1.0", "2.0", "3.0")
     assert spread([], 1) == ("-", "-", "-")
