@@ -103,6 +103,7 @@ def accumulate(cohort: tuple[Path, Path]) -> list[list[float]]:
     return rows
 
 
+@pytest.mark.slow
 def test_two_processes_lose_as_one_that_accumulates(
     cohort: tuple[Path, Path], on_two: Path
 ) -> None:
@@ -118,6 +119,7 @@ def test_two_processes_lose_as_one_that_accumulates(
     assert np.allclose(history.samples_per_s * history.seconds, CROPS, atol=0.1)
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_with_fewer_processes(
     cohort: tuple[Path, Path], on_two: Path, tmp_path: Path
 ) -> None:
@@ -159,6 +161,7 @@ def slurm_step(job: Path) -> list[subprocess.Popen[bytes]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "kind", "message"),
     [
@@ -231,6 +234,7 @@ def test_the_first_node_of_a_list(nodes: str, first: str) -> None:
     assert first_node(nodes) == first
 
 
+@pytest.mark.slow
 def test_the_number_of_processes_is_no_part_of_a_training(
     cohort: tuple[Path, Path], on_two: Path
 ) -> None:

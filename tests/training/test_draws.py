@@ -92,6 +92,7 @@ def test_the_losses_of_a_batch_are_those_of_its_micro_batches(cohort: tuple[Path
     np.testing.assert_allclose(losses, [losses[0]] * len(losses), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_weights_do_not_depend_on_the_number_of_processes(
     cohort: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -218,6 +218,7 @@ def test_the_losses_of_a_network_are_the_same_again_and_change_nothing(
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
+@pytest.mark.slow
 def test_two_processes_record_the_same_as_one(cohort: tuple[Path, Path], tmp_path: Path) -> None:
     for gpus in (1, 2):
         own = settings(0.5, micro_batch=1, gpus=gpus)
