@@ -82,15 +82,15 @@ def _iou(columns: NDArray, i: int, j: int) -> np.float32:
 @njit(cache=True, nogil=True)
 def _suppress_forward(columns: NDArray, threshold: np.float32) -> NDArray:
     total = columns.shape[1]
-    fallen, kept, count = np.zeros(total, np.bool_), np.empty(total, np.int64), 0
+    suppressed, kept, count = np.zeros(total, np.bool_), np.empty(total, np.int64), 0
     for i in range(total):
-        if fallen[i]:
+        if suppressed[i]:
             continue
         kept[count] = i
         count += 1
         for j in range(i + 1, total):
-            if not fallen[j] and _iou(columns, i, j) >= threshold:
-                fallen[j] = True
+            if not suppressed[j] and _iou(columns, i, j) >= threshold:
+                suppressed[j] = True
     return kept[:count]
 
 
