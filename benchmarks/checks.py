@@ -26,17 +26,17 @@ def main() -> None:
         for row in read_manifest(cohort / "manifest.tsv").itertuples():
             record = read_json(cohort / row.record)
             scan, _ = standard(read_volume(record["source"], row.series_uid))
-            told = [f"median {value:.0f} HU" for value in medians(scan, lungs_of(record, scan))]
+            facts = [f"median {value:.0f} HU" for value in medians(scan, lungs_of(record, scan))]
             held, _ = read_nodules(cohort / row.nodules, cohort / row.findings)
             nodules = [nodule for nodule in held if nodule[0] > 0]
             if nodules:
                 seen["scans"].append(look(scan, nodules))
                 seen["nodules"] += [look(scan, [nodule]) for nodule in nodules]
                 own, *others = seen["scans"][-1][0]
-                told.append(
+                facts.append(
                     f"contrast {own:.0f} HU, mirrored {min(others):.0f} to {max(others):.0f}"
                 )
-            print(f"{row.series_uid[-8:]}: in the lungs, around: {'; '.join(told)}")
+            print(f"{row.series_uid[-8:]}: in the lungs, around: {'; '.join(facts)}")
     for name, lines in seen.items():
         report(name, np.array(lines))
 

@@ -35,9 +35,9 @@ def by_rule(jobs: pd.DataFrame, scans: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "jobs": groups.size(),
-            "wall, s a job": groups["seconds"].mean().round(2),
-            "CPU, s a job": groups["cpu_seconds"].mean().round(2),
-            "CPU, s a scan": (groups["cpu_seconds"].sum() / scans).round(2),
+            "wall, s per job": groups["seconds"].mean().round(2),
+            "CPU, s per job": groups["cpu_seconds"].mean().round(2),
+            "CPU, s per scan": (groups["cpu_seconds"].sum() / scans).round(2),
             "peak memory, MB": groups["peak_mb"].max().round(),
         }
     ).rename_axis("rule")
@@ -52,7 +52,7 @@ def by_folder(results: Path, scans: int) -> pd.DataFrame:
             row[0] += 1
             row[1] += path.stat().st_size / MEGABYTE
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["files", "MB"]).sort_index()
-    table["MB a scan"] = (table["MB"] / scans).round(3)
+    table["MB per scan"] = (table["MB"] / scans).round(3)
     return table.round({"MB": 1}).astype({"files": int}).rename_axis("below results")
 
 

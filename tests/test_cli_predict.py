@@ -52,7 +52,7 @@ def test_folds_mirrors_and_an_operating_point(
     assert predict(folder / "chest.nii.gz", "--weights", *weights, *options) == 0
     said = capsys.readouterr()
     assert "chest: 0 findings in" in said.out
-    assert "GB of memory" in said.out
+    assert "peak memory" in said.out
     assert "scan 1 of 1: network" in said.err
     content = json.loads((tmp_path / "findings.json").read_text())
     assert content["threshold"]["probability"] == 0.999
