@@ -11,8 +11,6 @@ from nodulenet.settings import check_settings, read_config
 from nodulenet.source_code import PACKAGE, code_digest
 from snakemake.exceptions import WorkflowError
 
-RAW_SUFFIXES = (".raw", ".zraw", ".RAW", ".ZRAW")
-
 
 def checked(function, *arguments, of=""):
     """Call a function of the package; report an input error in one line that begins with `of`."""
@@ -26,17 +24,16 @@ if not os.access(".snakemake" if os.path.isdir(".snakemake") else ".", os.W_OK):
     raise WorkflowError(f"{os.getcwd()}: is not writable, but Snakemake keeps its records there")
 
 CONFIG = ", ".join(map(str, dict.fromkeys(workflow.configfiles))) or "config"
-# Only for its check: `config` no longer shows how a number was written (010 is 8 there).
-checked(read_config, [Path(path) for path in workflow.configfiles])
+checked(read_config, [Path(path) for path in workflow.configfiles])  # numbers as written: 010
 SETTINGS = checked(check_settings, config, CONFIG)
 config.update(SETTINGS.plain())  # for the captions of the report
-for key, path in missing_weights(SETTINGS):
-    raise WorkflowError(f"{CONFIG}: {key}: {path} does not exist")
+if gone := missing_weights(SETTINGS):
+    raise WorkflowError(f"{CONFIG}: {gone[0][0]}: {gone[0][1]} does not exist")
 CHALLENGE = checked(challenge_files, SETTINGS.froc, of=f"{CONFIG}: ")
 ORIGIN = origin(SETTINGS, CHALLENGE)
 SCANS = {scan["series_uid"]: scan for scan in checked(read_scans, SETTINGS.scans)}
-for _, path in missing_files(SCANS.values()):
-    raise WorkflowError(f"{SETTINGS.scans}: {path} does not exist")
+if gone := [path for _, path in missing_files(SCANS.values())]:
+    raise WorkflowError(f"{SETTINGS.scans}: {gone[0]} does not exist")
 
 STAGES = SETTINGS.train.stages
 EVALUATED = list(SETTINGS.train.evaluate)
@@ -58,7 +55,9 @@ def image(column):
         path = SCANS[wildcards.series][column]
         data = []
         if path.lower().endswith(".mhd") and not is_made(path):
-            data = [str(Path(path).with_suffix(suffix)) for suffix in RAW_SUFFIXES]
+            data = [
+                str(Path(path).with_suffix(suffix)) for suffix in (".raw", ".zraw", ".RAW", ".ZRAW")
+            ]
         return [path, *filter(os.path.exists, data)] if path else []
 
     return files
