@@ -341,12 +341,12 @@ AGAIN = {
 
 def changes() -> list[tuple[str, list[str]]]:
     """The tutorial's table of keys, and what each has run again."""
-    text = (pages.ROOT / "docs/tutorial.md").read_text().split("| what runs again |")[1]
+    text = (pages.ROOT / "docs/tutorial.md").read_text().split("| what reruns |")[1]
     rows = re.findall(r"^\| `(.+)` \| (.+) \|$", text.split("\n\n")[0], re.M)
     found = []
     for change, told in rows:
         words = [word for word in AGAIN if word in told]
-        after = list(AGAIN)[list(AGAIN).index(words[-1]) + 1 :] if "all after it" in told else []
+        after = list(AGAIN)[list(AGAIN).index(words[-1]) + 1 :] if "everything after it" in told else []
         found.append((change, words + after))
     return found
 

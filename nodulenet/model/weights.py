@@ -11,7 +11,7 @@ import torch
 from pydantic import ValidationError
 
 from nodulenet import __version__
-from nodulenet.files import InputError, own_artefact, replacing
+from nodulenet.files import CorruptArtefact, InputError, own_artefact, replacing
 from nodulenet.model.network import NoduleNet
 from nodulenet.settings import ModelSettings, PreprocessSettings, TrainingSettings
 from nodulenet.settings.reading import explain
@@ -126,8 +126,8 @@ def save_weights(net: NoduleNet, provenance: Provenance, path: Path) -> None:
 def load_weights(path: Path) -> tuple[NoduleNet, Provenance]:
     """Read a weights file; settings missing in older files have their published values.
 
-    Raises `InputError` if it is of another format or has settings that this version does not
-    know, `CorruptArtefact` if it is damaged or does not fit its own model.
+    Raises `InputError` if it is of another format or has settings of another version that this one
+    does not know, `CorruptArtefact` if it is damaged or does not fit its own model.
     """
     content = load_tensors(path)
     if content.get("format") != FORMAT:
@@ -178,4 +178,7 @@ def _read_settings(sections: Mapping[str, Any], version: Any, path: Path) -> Tra
         return TrainingSettings.model_validate(sections)
     except ValidationError as error:
         fault = explain(error, TrainingSettings)
-        raise InputError(f"{path}: settings: {fault} (written by nodulenet {version})") from None
+        message = f"{path}: settings: {fault} (written by nodulenet {version})"
+        if version == __version__:  # which does not write what it cannot read
+            raise CorruptArtefact(message, path) from None
+        raise InputError(message) from None
