@@ -213,7 +213,7 @@ def test_given_weights_are_not_moved(finished: Path) -> None:
 
     sys.path.insert(0, str(finished / "workflow_scripts"))
     try:
-        from job_log import told
+        from job_log import error_text
     finally:
         del sys.path[0]
     job = SimpleNamespace(output=[f"{finished}/results/tiny/fold0/full/predictions.csv"])
@@ -222,9 +222,9 @@ def test_given_weights_are_not_moved(finished: Path) -> None:
     torch.save([1], given)
     with pytest.raises(CorruptArtefact) as caught:
         load_weights(given)
-    assert told(caught.value, job) == f"{given}: holds a list, not a table of tensors"
+    assert error_text(caught.value, job) == f"{given}: holds a list, not a table of tensors"
     assert given.exists()
     given.unlink()
     with pytest.raises(CorruptArtefact) as caught:
         load_weights(given)
-    assert told(caught.value, job) == f"{given}: No such file or directory"
+    assert error_text(caught.value, job) == f"{given}: No such file or directory"
