@@ -11,7 +11,7 @@ from nodulenet.imaging import Volume
 from nodulenet.imaging.orientation import Turn
 
 LUNG_WINDOW = (-1350.0, 150.0)
-LEAST_HALF_MM = 20.0
+LEAST_HALF_MM, MOST_HALF_MM = 20.0, 100.0
 PLANES = ("axial", "coronal", "sagittal")
 
 
@@ -59,7 +59,8 @@ def grey(hu: NDArray, window: tuple[float, float] = LUNG_WINDOW) -> NDArray[np.u
 def cut_block(finding: Finding, view: View) -> Block:
     """The block around a finding, black beyond the scan."""
     scan = view.scan
-    half_mm = max(LEAST_HALF_MM, 0.9 * finding.diameter_mm)
+    # An untrained network gives boxes of any size.
+    half_mm = min(max(LEAST_HALF_MM, 0.9 * finding.diameter_mm), MOST_HALF_MM)
     half = [math.ceil(half_mm / step) for step in scan.spacing]
     centre = np.rint(scan.to_voxel(finding.position)).astype(int)
     centre = np.clip(centre, 0, np.array(scan.array.shape) - 1)

@@ -20,7 +20,7 @@ from nodulenet.report.tables import decimals
 
 RATE = 1.0
 MOST_FALSE = 100
-LEAST_HALF_MM = 20.0
+LEAST_HALF_MM, MOST_HALF_MM = 20.0, 100.0
 UNMARKED, BELOW, FALSE = "unmarked", "below", "false"
 NODULES = ("seriesuid", "nodule", *POSITION, "diameter_mm", "found", "probability", "mark",
            "false_positives_per_scan", "nearest_mark_mm")  # fmt: skip
@@ -154,7 +154,7 @@ def place_of(
 ) -> Place:
     """Where a row of nodules.csv or false_positives.csv is, with all that is drawn of it."""
     centre = np.array([getattr(row, axis) for axis in POSITION], float)
-    half = max(LEAST_HALF_MM, 0.9 * (diameter or 0))
+    half = min(max(LEAST_HALF_MM, 0.9 * (diameter or 0)), MOST_HALF_MM)
     return Place(gallery.scans[row.seriesuid], centre, half, label, mask)
 
 

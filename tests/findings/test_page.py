@@ -9,7 +9,7 @@ import pytest
 from browser import open_page
 from selenium.webdriver.common.keys import Keys
 
-from nodulenet.findings.cuts import LEAST_HALF_MM, View, cut_block, three_cuts
+from nodulenet.findings.cuts import LEAST_HALF_MM, MOST_HALF_MM, View, cut_block, three_cuts
 from nodulenet.findings.measure import Finding
 from nodulenet.findings.page import RESEARCH, slice_numbers, write_page
 from nodulenet.imaging import Volume
@@ -46,6 +46,14 @@ def test_block_and_cuts_by_hand():
     assert np.argwhere(coronal.mask).tolist() == [[10 - place[0], place[2]]]
     assert np.argwhere(sagittal.image).tolist() == [[10 - place[0], place[1]]]
     assert sagittal.spacing == (4, 2)
+
+
+def test_a_box_of_any_size_is_cut_to_what_can_be_shown():
+    hu = np.zeros((4, 6, 8), np.int16)
+    huge = Finding(1, np.array([3.0, 3, 4]), 1e6, 0.9, 0.9, 0.9)
+    block = cut_block(huge, view(hu, np.zeros(hu.shape, np.uint16)))
+    size = tuple(2 * int(MOST_HALF_MM / step) + 1 for step in (4, 2, 1))
+    assert block.image.shape == size
 
 
 def test_slice_numbers_of_the_scan():
