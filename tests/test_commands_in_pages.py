@@ -346,7 +346,9 @@ def changes() -> list[tuple[str, list[str]]]:
     found = []
     for change, told in rows:
         words = [word for word in AGAIN if word in told]
-        after = list(AGAIN)[list(AGAIN).index(words[-1]) + 1 :] if "everything after it" in told else []
+        after = (
+            list(AGAIN)[list(AGAIN).index(words[-1]) + 1 :] if "everything after it" in told else []
+        )
         found.append((change, words + after))
     return found
 
