@@ -42,8 +42,7 @@ FOLDS = list(range(SETTINGS.folds.number))
 TRAINED = {fold: SETTINGS.trained(fold) for fold in FOLDS}
 DEVICE = SETTINGS.train.device
 GPU = int(DEVICE == "cuda" or (DEVICE == "auto" and shutil.which("nvidia-smi") is not None))
-CORES = workflow.resource_settings.cores or 8
-RANKS = SETTINGS.train.gpus
+RANKS, CORES = SETTINGS.train.gpus, workflow.resource_settings.cores or 8
 # Of train and predict. On GPUs they cut crops, eight a device; else the folds share the cores.
 TRAIN_THREADS = min(8 * RANKS, CORES) if GPU else max(RANKS, CORES // len(FOLDS))
 
