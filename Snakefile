@@ -1,11 +1,11 @@
-"""From radiologists' annotations and CT to cross-validated nodules: see README.md."""
+"""From radiologists' annotations and CT to cross-validated nodule detection: see README.md."""
 
 from snakemake.utils import min_version
 
 min_version("9.19")
 
 
-# The demonstration; --configfile takes its place.
+# The demo; read only when no --configfile is given.
 if not workflow.configfiles:
 
     configfile: "config.yaml"
@@ -49,7 +49,7 @@ localrules:
 rule artefacts:
     input:
         "<results>/manifest.tsv",
-        # Named here too, so that a deleted fold is made again.
+        # Listed here too, so that a deleted fold is made again.
         [f"<results>/fold{k}/{stage}/weights.pt" for k in FOLDS for stage in TRAINED[k]],
         collect("<results>/fold{fold}/{stage}/predictions.csv", fold=FOLDS, stage=EVALUATED),
         collect("<results>/{stage}/froc.csv", stage=EVALUATED),

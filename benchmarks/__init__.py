@@ -1,1 +1,1 @@
-"""Benchmarks: scripts that print a table, run as `python -m benchmarks.NAME`. None is a test."""
+"""Benchmarks: scripts that print a table, run as `python -m benchmarks.NAME`; not tests."""

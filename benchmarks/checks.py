@@ -1,7 +1,7 @@
-"""What the checks of a scan's HU and outlines see: `python -m benchmarks.checks results/demo`.
+"""The checks of HU and outlines, applied to scans: `python -m benchmarks.checks results/demo`.
 
-Each scan of the prepared cohorts is taken as it is and as the seven copies that are mirrored along
-z, y and x without a word in their header: contrasts of nodules, and how many would be warned of.
+Each scan of the preprocessed cohorts is used as it is and in seven copies mirrored along z, y and x
+without a change of the header: contrasts of nodules, and the number of warnings.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from nodulenet.imaging.orientation import turned_mask
 
 
 def main() -> None:
-    """Print a line for each scan and the sums over all scans and over all single nodules."""
+    """Print one line per scan and the sums over all scans and over all single nodules."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cohorts", nargs="+", type=Path, help="folders with a manifest.tsv")
     seen: dict[str, list[np.ndarray]] = {"scans": [], "nodules": []}
@@ -26,30 +26,30 @@ def main() -> None:
         for row in read_manifest(cohort / "manifest.tsv").itertuples():
             record = read_json(cohort / row.record)
             scan, _ = standard(read_volume(record["source"], row.series_uid))
-            told = [f"median {value:.0f} HU" for value in medians(scan, lungs_of(record, scan))]
+            facts = [f"median {value:.0f} HU" for value in medians(scan, lungs_of(record, scan))]
             held, _ = read_nodules(cohort / row.nodules, cohort / row.findings)
             nodules = [nodule for nodule in held if nodule[0] > 0]
             if nodules:
                 seen["scans"].append(look(scan, nodules))
                 seen["nodules"] += [look(scan, [nodule]) for nodule in nodules]
                 own, *others = seen["scans"][-1][0]
-                told.append(
+                facts.append(
                     f"contrast {own:.0f} HU, mirrored {min(others):.0f} to {max(others):.0f}"
                 )
-            print(f"{row.series_uid[-8:]}: in the lungs, around: {'; '.join(told)}")
+            print(f"{row.series_uid[-8:]}: in the lungs, around: {'; '.join(facts)}")
     for name, lines in seen.items():
         report(name, np.array(lines))
 
 
 def lungs_of(record: dict, scan: Volume) -> np.ndarray:
-    """The lungs as the scan was prepared with them."""
+    """The lungs used in the preprocessing of the scan."""
     if not record["lung_mask"]:
         return segment_lungs(scan)
     return np.asarray(standard(read_volume(record["lung_mask"]))[0].array)
 
 
 def look(scan: Volume, nodules: list[Nodule]) -> np.ndarray:
-    """Contrast at the own and the seven mirrored places; whether each copy would be warned of."""
+    """Contrast at the right and the seven mirrored positions; whether each copy gives a warning."""
     shape, order = scan.array.shape, (0, 1, 2)
     warned = []
     for flips in ((), *MIRRORS):

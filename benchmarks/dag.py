@@ -1,9 +1,9 @@
 """The dry run of a large cohort: `python -m benchmarks.dag`, from the root of the repository.
 
-A scan table with a touch-file volume, a lung mask and an XML file for each scan is made in a
-temporary folder beside copies of the rules; the time and the peak memory of `snakemake -n` there
-are what a user waits for before the first job starts. `--batch manifest=I/N` plans one batch of the
-scans' jobs, with empty files for what the batches before it would have made.
+A scan table with an empty volume, lung mask and XML file per scan is made in a temporary folder
+beside copies of the rules; the time of `snakemake -n` there is the wait before the first job
+starts. `--batch manifest=I/N` plans one batch of the scans' jobs, with empty files in place of the
+results of earlier batches.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def parse() -> argparse.Namespace:
 
 
 def write_cohort(folder: Path, scans: int, folds: int) -> None:
-    """Copy the workflow and write a scan table whose files are all there, but empty."""
+    """Copy the workflow and write a scan table with empty files."""
     for name in COPIED:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         copy(ROOT / name, folder / name)
@@ -76,10 +76,10 @@ def write_cohort(folder: Path, scans: int, folds: int) -> None:
 
 
 def write_results(results: Path, scans: int, batch: str) -> None:
-    """Write as empty files what the batches before this one make.
+    """Write the results of the earlier batches as empty files.
 
-    Snakemake cuts the sorted inputs of `manifest`: first all scans' findings, then all volumes, and
-    at the end the scan table. The first batches have one more where they cannot all be equal.
+    Snakemake splits the sorted inputs of `manifest`: first all scans' findings, then all volumes,
+    and last the scan table. If the batches are not equal, the first ones have one more.
     """
     number, batches = map(int, batch.partition("=")[2].split("/"))
     each, more = divmod(2 * scans + 1, batches)

@@ -1,7 +1,7 @@
 """FROC and bootstrap: `python -m benchmarks.froc`.
 
-The peer takes the steps of the LUNA16 challenge one after another in plain Python: a loop over
-scans, nodules and marks; for the bootstrap the whole of it for each sample (fewer samples).
+The peer follows the steps of the LUNA16 challenge in plain Python: a loop over scans, nodules and
+marks; for the bootstrap all of it for each sample (fewer samples).
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""The IoU matrix against NumPy and MONAI: `python -m benchmarks.iou [--sizes N ...]`.
+"""The IoU matrix, compared with NumPy and MONAI: `python -m benchmarks.iou [--sizes N ...]`.
 
-`fill` writes a matrix of that size and reads nothing: the least a machine needs for the result.
+`fill` writes a matrix of that size and reads nothing: a lower bound for the time.
 """
 
 import argparse

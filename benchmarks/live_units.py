@@ -3,14 +3,14 @@
 python -m benchmarks.live_units [--crops 8 --boxes 128 --steps 40 --seeds 5]
 
 The head of the published network learns on features of its untrained backbone, which do not change:
-boxes of made-up crops, pooled once. A unit of the first hidden layer is live if it is positive for
-any box of a step, and active for a box where it is positive for that one. Printed are, over the
-seeds, the smallest and largest share of active and of live units before the first step, after
+boxes of synthetic crops, pooled once. A unit of the first hidden layer is live if it is positive
+for any box of a step, and active for a box where it is positive for that one. Printed over the
+seeds are the smallest and largest share of active and of live units before the first step, after
 `--steps` steps and after `--steps` more once the warm-up is over, and the largest loss and the mean
-one of the last ten steps; with the loss of the classes alone, and with that of the boxes too.
+loss of the last ten steps; for the class loss alone, and with the box loss.
 
-The features are given in coordinates of the space that they span, which has as many dimensions as
-there are boxes and not 21,952: gradient descent takes the same steps there.
+The features are projected onto the space that they span, which has as many dimensions as there are
+boxes instead of 21,952: gradient descent takes the same steps there.
 """
 
 import argparse
@@ -60,7 +60,7 @@ class Boxes:
 
 
 def pool_boxes(net: NoduleNet, crops: int, side: int) -> Boxes:
-    """Boxes as DFPS samples them, near the nodules and anywhere, in crops of `side` voxels."""
+    """Boxes as sampled by DFPS, near the nodules and elsewhere, in crops of `side` voxels."""
     rng = np.random.default_rng(0)
     anchors = anchor_grid((side // STRIDE,) * 3)
     pooled, nodule, coded = [], [], []
@@ -96,7 +96,7 @@ def new_head(boxes: Boxes, seed: int) -> NoduleNet:
 
 
 def loss_of(net: NoduleNet, boxes: Boxes, part: Tensor, both: bool) -> Tensor:
-    """Loss of the head on some of the boxes: of their classes, or of those and their places."""
+    """Loss of the head on some of the boxes: of classes, or of classes and boxes."""
     logits, deltas = net.dfps(boxes.pooled[part])
     nodule = boxes.nodule[part]
     loss = suppression_loss(logits, nodule)

@@ -1,7 +1,7 @@
 """Our own lung segmentation: `python -m benchmarks.lungs`.
 
-The peer is the usual way at full resolution with SciPy: threshold, remove the air around, keep the
-two largest pieces, close them slice by slice and fill their holes.
+The peer is the usual way at full resolution with SciPy: threshold, remove the surrounding air, keep
+the two largest components, close them slice by slice and fill their holes.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What one thread of this machine can do, to hold the other tables against."""
+"""Speed of one thread of this machine, as a reference for the other tables."""
 
 import numpy as np
 from numba import njit
@@ -32,7 +32,7 @@ def main() -> None:
 
 @njit(cache=True, nogil=True)
 def compare(values: NDArray, steps: int) -> int:
-    """Steps that each depend on the comparison before, as the tests of a pair of boxes do."""
+    """Steps that each depend on the previous comparison, as in the test of a pair of boxes."""
     found, last = 0, np.float32(0)
     for i in range(steps):
         side = values[i & 1023] - last

@@ -1,14 +1,14 @@
-"""Share of small deliberate errors in a package that its own tests catch.
+"""Share of small deliberate errors (mutants) in a package that its own tests detect.
 
 python -m benchmarks.mutation boxes [--sample 100] [--seed 0] [--results mutants.tsv]
 (needs `pip install cosmic-ray==8.7.0`; of `annotations` only the consensus is mutated)
 
-The mutants are those of Cosmic Ray's operators: each changes one number, comparison, operator,
-condition, loop, constant or exception, but none in a type annotation or a decorator. A random
-sample is tried, one by one, in a copy of the working tree, with the tests of the package alone,
-and of these with the files that call the changed function where that can be seen. A mutant is
-caught where a test fails or the tests need more than twice their processor time. --results keeps
-the outcomes: mutants caught there are not tried again, survivors are.
+The mutants are made by Cosmic Ray's operators: each changes one number, comparison, operator,
+condition, loop, constant or exception, but not in a type annotation or a decorator. A random sample
+is tested, one by one, in a copy of the working tree, with the package's own tests and, if known,
+only with the files that call the changed function. A mutant is detected if a test fails or the
+tests need more than twice their CPU time. --results keeps the outcomes: mutants detected before are
+not tested again, survivors are.
 """
 
 import argparse
@@ -50,7 +50,7 @@ class Mutant(NamedTuple):
 
 
 class Tests(NamedTuple):
-    """A file of tests: its processor time in s, and `module:line` of the functions it calls."""
+    """A test file: its CPU time in s, and `module:line` of the functions it calls."""
 
     seconds: float
     calls: frozenset[str]
@@ -89,7 +89,7 @@ def mutants(root: Path, package: str) -> Iterator[Mutant]:
 def place(root: Path, mutant: Mutant) -> str | None:
     """`module:line` of the function around a mutant.
 
-    None outside of functions and in compiled ones, which Python does not see called.
+    None outside functions and in compiled ones, whose calls Python does not see.
     """
     nodes = ast.walk(ast.parse((root / mutant.module).read_text()))
     around = [
@@ -106,7 +106,7 @@ def place(root: Path, mutant: Mutant) -> str | None:
 
 
 def in_a_fork(root: Path, files: list[Path], cache: Path, limit: float, calls: str | None) -> None:
-    """Run tests and leave with their exit status; write the functions that they call, if asked."""
+    """Run tests and exit with their status; optionally write the functions that they call."""
     os.setsid()
     os.chdir(root)
     os.environ.update(PYTHONPATH=str(root), NUMBA_CACHE_DIR=str(cache))
@@ -134,7 +134,7 @@ def in_a_fork(root: Path, files: list[Path], cache: Path, limit: float, calls: s
 def run_tests(
     root: Path, files: list[Path], cache: Path, limit: float = 3600, calls: str | None = None
 ) -> tuple[int, float]:
-    """Exit status of tests in a process of their own, and their seconds of processor time."""
+    """Exit status of tests in a separate process, and their CPU time in seconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     if not (child := os.fork()):
         in_a_fork(root, files, cache, limit, calls)
@@ -146,7 +146,8 @@ def run_tests(
 
 
 def survey(root: Path, package: str, cache: Path) -> dict[Path, Tests]:
-    """The package's files of tests, which must pass, with what they call and how long they take."""
+    """The package's test files, which must pass, with the functions they call and their CPU
+    time."""
     found = {}
     calls = f"{cache}.calls"
     for file in sorted((root / "tests" / package).glob("test_*.py")):
@@ -158,7 +159,8 @@ def survey(root: Path, package: str, cache: Path) -> dict[Path, Tests]:
 
 
 def users(path: Path) -> set[str]:
-    """Modules of a module's package that import it, directly or not, and the module itself."""
+    """Modules of a module's package that import it, directly or indirectly, and the module
+    itself."""
     package = f"nodulenet.{path.parent.name}"
     texts = {other.stem: other.read_text() for other in path.parent.glob("*.py")}
     found, more = set(), {path.stem}
@@ -170,7 +172,7 @@ def users(path: Path) -> set[str]:
 
 
 def surviving_change(root: Path, mutant: Mutant, tests: dict[Path, Tests], cache: Path) -> str:
-    """The changed lines of a mutant that no test catches; nothing for one that is caught."""
+    """The changed lines of a mutant that no test detects; nothing for a detected one."""
     path, around = root / mutant.module, place(root, mutant)
     files = [file for file, t in tests.items() if around is None or around in t.calls]
     files.sort(key=lambda file: (path.stem.rstrip("s") not in file.stem, tests[file].seconds))
@@ -215,7 +217,7 @@ def main() -> None:
         random.Random(options.seed).shuffle(drawn)
         tests = survey(root, options.package, cache)
         seconds = sum(t.seconds for t in tests.values())
-        print(f"{len(drawn)} mutants; the tests take {seconds:.0f} s of processor time", flush=True)
+        print(f"{len(drawn)} mutants; the tests take {seconds:.0f} s of CPU time", flush=True)
         caught = 0
         for tried, mutant in enumerate(drawn[: options.sample], 1):
             change = ""
@@ -225,7 +227,7 @@ def main() -> None:
                     row = [*mutant, "survived" if change else "caught", change]
                     csv.writer(file, delimiter="\t").writerow(row)
             caught += not change
-            print(f"{caught} of {tried} caught", *([*mutant, change] if change else ()), flush=True)
+            print(f"{caught} of {tried} found", *([*mutant, change] if change else ()), flush=True)
 
 
 if __name__ == "__main__":

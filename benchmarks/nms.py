@@ -1,6 +1,6 @@
-"""NMS against plain loops and MONAI: `python -m benchmarks.nms [--device cuda] [--sizes N ...]`.
+"""NMS, plain loops and MONAI: `python -m benchmarks.nms [--device cuda] [--sizes N ...]`.
 
-`floor` is what any exact NMS does at least: rank the scores and read every box in that order.
+`floor` is the minimum work of any exact NMS: sort the scores and read every box in that order.
 """
 
 import argparse
@@ -34,10 +34,10 @@ apart = np.ones((600, 6), np.float32)
 apart[:, 0] = 2 * np.arange(600)
 nms(apart[:9], apart[:9, 1], 0.1)
 few = now()
-nms(apart, apart[:, 1], 0.1)  # more than are tested one and all
+nms(apart, apart[:, 1], 0.1)  # more than are tested exhaustively
 names = "import", "first call", "first call with over 512 boxes kept"
 for name, a, b in zip(names, (start, imported, few), (imported, few, now())):
-    print(f"{name} {b[0] - a[0]:.2f} s ({b[1] - a[1]:.2f} s of the processor)", end="; ")
+    print(f"{name} {b[0] - a[0]:.2f} s ({b[1] - a[1]:.2f} s of CPU time)", end="; ")
 """
 
 
@@ -78,7 +78,7 @@ def measure_cpu(count: int, kind: str, options: argparse.Namespace) -> Row:
 
 
 def measure_cuda(count: int, kind: str, options: argparse.Namespace) -> Row:
-    """Ours on the GPU, its kept list held to the CPU's."""
+    """Ours on the GPU; its kept list is compared with the CPU's."""
     boxes, scores = MAKERS[kind](count)
     there, scores_there = torch.from_numpy(boxes).cuda(), torch.from_numpy(scores).cuda()
     threshold = options.threshold
@@ -94,7 +94,7 @@ def measure_cuda(count: int, kind: str, options: argparse.Namespace) -> Row:
 
 
 def check_alike(kept: dict[str, NDArray]) -> None:
-    """Raise `ValueError` where two kept lists differ."""
+    """Raise `ValueError` if two kept lists differ."""
     first, *others = kept
     for name in others:
         if not np.array_equal(kept[first], kept[name]):
@@ -102,7 +102,7 @@ def check_alike(kept: dict[str, NDArray]) -> None:
 
 
 def monai_nms(boxes: torch.Tensor, scores: torch.Tensor, threshold: float) -> Callable[[], Any]:
-    """MONAI's NMS of the same boxes, as the corners that it takes."""
+    """MONAI's NMS of the same boxes, converted to corners."""
     from monai.data.box_utils import non_max_suppression
 
     half = boxes[:, 3:] / 2
@@ -111,7 +111,7 @@ def monai_nms(boxes: torch.Tensor, scores: torch.Tensor, threshold: float) -> Ca
 
 
 def torch_nms(boxes: torch.Tensor, scores: torch.Tensor, threshold: float) -> torch.Tensor:
-    """Greedy NMS of torch operations: each kept box is taken off with all that it fells."""
+    """Greedy NMS with torch operations: each kept box is removed with all that it suppresses."""
     left, kept = torch.argsort(scores, descending=True, stable=True), []
     half = boxes[:, 3:] / 2
     low, high, volume = boxes[:, :3] - half, boxes[:, :3] + half, boxes[:, 3:].prod(1)
@@ -125,7 +125,7 @@ def torch_nms(boxes: torch.Tensor, scores: torch.Tensor, threshold: float) -> to
 
 
 def print_first_calls() -> None:
-    """Import and first call of the first process ever and of the next, with their own cache."""
+    """Import and first call in the very first process and in the next, with a separate cache."""
     with tempfile.TemporaryDirectory() as folder:
         for which in ("first process", "next process"):
             command = [sys.executable, "-c", FIRST_CALL]

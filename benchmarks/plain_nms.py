@@ -1,7 +1,8 @@
-"""Greedy NMS written plainly, twice, and the boxes it is measured on.
+"""Two plain implementations of greedy NMS, and the boxes for the measurements.
 
-Both take boxes (N, 6) float32 rows (z, y, x, d, h, w) and scores (N,) and return the kept indices
-by falling score; a box falls if its IoU with a kept one is >= the threshold, in float32.
+Both take boxes (N, 6), float32 rows (z, y, x, d, h, w), and scores (N,) and return the kept indices
+in descending order of score; a box is suppressed if its IoU with a kept one is >= the threshold, in
+float32.
 """
 
 import numpy as np
@@ -19,13 +20,13 @@ def suppress_forward(boxes: NDArray, scores: NDArray, threshold: float) -> NDArr
 
 
 def kept_list(boxes: NDArray, scores: NDArray, threshold: float) -> NDArray:
-    """Each box is tested against those kept, until one fells it."""
+    """Each box is tested against those kept, until one suppresses it."""
     order, columns = _ranked_columns(boxes, scores)
     return order[_kept_list(columns, np.float32(threshold))]
 
 
 def early_boxes(count: int, seed: int = 0) -> tuple[NDArray, NDArray]:
-    """Proposals of an untrained network: jittered anchors all over a 320^3 volume."""
+    """Proposals of an untrained network: jittered anchors throughout a 320^3 volume."""
     rng = np.random.default_rng(seed)
     steps = EXTENT // STRIDE
     anchor = rng.choice(steps**3 * len(ANCHOR_SIDES), count, replace=False)
@@ -52,7 +53,8 @@ def _shuffled(centre: NDArray, side: NDArray, rng: np.random.Generator) -> tuple
 
 
 def _ranked_columns(boxes: NDArray, scores: NDArray) -> tuple[NDArray, NDArray]:
-    """Order by falling score and, in that order, columns (7, N): corners low, high and volume."""
+    """Order by descending score and, in that order, columns (7, N): corners low, high and
+    volume."""
     order = np.argsort(-scores, kind="stable")
     half = boxes[order, 3:] * np.float32(0.5)
     low, high = boxes[order, :3] - half, boxes[order, :3] + half
@@ -80,15 +82,15 @@ def _iou(columns: NDArray, i: int, j: int) -> np.float32:
 @njit(cache=True, nogil=True)
 def _suppress_forward(columns: NDArray, threshold: np.float32) -> NDArray:
     total = columns.shape[1]
-    fallen, kept, count = np.zeros(total, np.bool_), np.empty(total, np.int64), 0
+    suppressed, kept, count = np.zeros(total, np.bool_), np.empty(total, np.int64), 0
     for i in range(total):
-        if fallen[i]:
+        if suppressed[i]:
             continue
         kept[count] = i
         count += 1
         for j in range(i + 1, total):
-            if not fallen[j] and _iou(columns, i, j) >= threshold:
-                fallen[j] = True
+            if not suppressed[j] and _iou(columns, i, j) >= threshold:
+                suppressed[j] = True
     return kept[:count]
 
 
@@ -96,12 +98,12 @@ def _suppress_forward(columns: NDArray, threshold: np.float32) -> NDArray:
 def _kept_list(columns: NDArray, threshold: np.float32) -> NDArray:
     kept, count = np.empty(columns.shape[1], np.int64), 0
     for j in range(columns.shape[1]):
-        stands = True
+        keep = True
         for k in range(count):
             if _iou(columns, kept[k], j) >= threshold:
-                stands = False
+                keep = False
                 break
-        if stands:
+        if keep:
             kept[count] = j
             count += 1
     return kept[:count]

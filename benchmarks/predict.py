@@ -1,11 +1,11 @@
-"""Prediction of a whole scan, against the same in plain float32 with channels first.
+"""Prediction of a whole scan, compared with plain float32 with channels first.
 
 python -m benchmarks.predict [--weights weights.pt --volume scan.npy] [--tile 256] [--threads 2]
 
-Without weights a network of `--width`, trained for `--warm` steps on made-up crops, predicts a
-made-up volume of `--shape`. Also says how far the detections of the two lie apart, and the peak
-of memory. Of two overlapping candidates of nearly the same probability bfloat16 may let the other
-one stand: the fewer such pairs, the better a network is trained.
+Without weights a network of `--width`, trained for `--warm` steps on synthetic crops, predicts a
+synthetic volume of `--shape`. Also prints the distances between the detections of the two, and the
+peak memory. Of two overlapping candidates with nearly equal probabilities bfloat16 may keep the
+other one; the better a network is trained, the fewer such pairs it has.
 """
 
 import argparse
@@ -39,14 +39,14 @@ WARM_LR = 0.003
 
 
 def draw_pair(seed: int) -> Part:
-    """A batch of two made-up crops with a ball each."""
+    """A batch of two synthetic crops with one ball each."""
     crops = [draw_volume((WARM_CROP,) * 3, 1, 2 * seed + k) for k in (0, 1)]
     images, labels = (np.stack(arrays) for arrays in zip(*crops, strict=True))
     return Part(images, labels, 1.0, [np.random.default_rng(seed)] * len(images))
 
 
 def warmed(width: float, steps: int) -> NoduleNet:
-    """A network trained on made-up crops, two new ones each step, so that it knows the balls."""
+    """A network trained on synthetic crops, two new ones per step, to detect balls."""
     net = NoduleNet(width)
     to_device(net, torch.device("cpu"))
     optimiser = torch.optim.SGD(net.parameters(), WARM_LR, momentum=0.9)
@@ -63,14 +63,14 @@ def candidates(found: ScanPrediction) -> Found:
 
 
 def findings(found: ScanPrediction) -> Found:
-    """Refined boxes that are kept and have a mean probability of at least a half."""
+    """Kept refined boxes with a mean probability of at least a half."""
     probability = (found.ncs_probability + found.dfps_probability) / 2
     rows = found.kept & (probability >= 0.5)
     return found.dfps_boxes[rows], probability[rows]
 
 
 def compare(what: str, ours: Found, plain: Found) -> str:
-    """How many detections have a partner, and how far apart partners lie."""
+    """The number of detections that have a partner, and the distances between partners."""
     numbers = f"{len(ours[0])} and {len(plain[0])} {what}"
     if not len(ours[0]) or not len(plain[0]):
         return numbers

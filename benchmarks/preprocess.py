@@ -2,8 +2,8 @@
 
 The peer is the usual way: convex hulls (scikit-image) and ten dilations of the whole mask, SciPy's
 cubic zoom of the whole volume, and one of a whole-scan mask for each nodule; it takes minutes
-(`--no-peer`). How far our gray values are from SciPy's spline is printed as well. For times on one
-core set OPENBLAS_NUM_THREADS=1, as a job of the workflow has it.
+(`--no-peer`). The difference of our grey values from SciPy's spline is printed as well. For times
+on one core set OPENBLAS_NUM_THREADS=1, as in a job of the workflow.
 """
 
 import argparse

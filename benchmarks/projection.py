@@ -1,8 +1,7 @@
-"""What a large cohort costs: `python -m benchmarks.projection`, from what single scans took.
+"""Projected cost of a large cohort: `python -m benchmarks.projection`, from measured single scans.
 
-The figures, each with the command that measured it, are in benchmarks/measured.yaml; another file
-of that kind, with what your own machine took, can be given with `--figures`. How many crops and
-predictions there are follows from the config files.
+The measurements, with their commands, are in benchmarks/measured.yaml; `--figures` takes a file
+with measurements of your own machine. The numbers of crops and predictions follow from the configs.
 """
 
 import argparse
@@ -27,7 +26,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Projection:
-    """What a cohort costs: CPU hours, GPU hours, 10^9 bytes of results, and counts."""
+    """The cost of a cohort: CPU hours, GPU hours, 10^9 bytes of results, and counts."""
 
     scans: int
     jobs: int
@@ -43,7 +42,7 @@ class Projection:
 
 
 def main() -> None:
-    """Print a line for each size of cohort."""
+    """Print one line per cohort size."""
     options = parse()
     figures = yaml.safe_load(options.figures.read_text())
     config = read_settings(options.config)
@@ -59,16 +58,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--figures", type=Path, default=FIGURES)
     parser.add_argument("--config", type=Path, nargs="+", default=CONFIG, metavar="YAML")
     parser.add_argument(
-        "--tflops", type=float, required=True, help="what a GPU sustains; an assumption"
+        "--tflops", type=float, required=True, help="assumed sustained speed of a GPU"
     )
     return parser.parse_args()
 
 
 def project(scans: int, figures: Mapping[str, Any], config: Settings, tflops: float) -> Projection:
-    """The costs of a cohort of so many scans, of which `figures` holds what each takes.
+    """The cost of a cohort of `scans` scans, by the measurements in `figures`.
 
-    A training sees the nodules of all folds but one, so all folds together see those of
-    `folds.number` - 1 cohorts. tflops: 10^12 operations a second that a GPU sustains.
+    Each fold trains on the nodules of all other folds, so all folds together use those of
+    `folds.number` - 1 cohorts. tflops: sustained 10^12 operations per second of a GPU.
     """
     folds = config.folds.number
     evaluated = config.train.evaluate
@@ -105,7 +104,7 @@ def crops_by_branches(nodules: float, config: Settings) -> dict[str, float]:
 
 
 def row(costs: Projection) -> str:
-    """One line of the table, to three figures; counts whole."""
+    """One line of the table, to three significant figures; counts in full."""
     cells = [
         f"{value:,}" if isinstance(value, int) else rounded(value) for value in vars(costs).values()
     ]
@@ -113,7 +112,7 @@ def row(costs: Projection) -> str:
 
 
 def rounded(value: float) -> str:
-    """Three figures: 0.123, 12.3, 12,300."""
+    """Three significant figures: 0.123, 12.3, 12,300."""
     return f"{float(f'{value:.3g}'):,.10g}"
 
 

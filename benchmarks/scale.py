@@ -1,7 +1,7 @@
-"""The steps that take a whole cohort at once: `python -m benchmarks.scale`.
+"""The steps on a whole cohort: `python -m benchmarks.scale`.
 
 Synthetic tables of 10,000 scans with 1,000,000 marks are written to a temporary folder; then each
-step is run as its job in the workflow would run it, in a process of its own.
+step is run as in its job of the workflow, in a separate process.
 """
 
 import argparse
@@ -39,7 +39,7 @@ ORIGIN = {"consensus": "nodulenet/union/nearest/0.4", "level": 3, "config": "0" 
 
 
 def main() -> None:
-    """Print one line per step; with --step take that step there and print its peak memory."""
+    """Print one line per step; with --step run that step and print its peak memory."""
     options = parse()
     if options.step:
         STEPS[options.step](options.folder)
@@ -74,7 +74,7 @@ def parse() -> argparse.Namespace:
 
 
 def write_cohort(folder: Path, options: argparse.Namespace) -> pd.DataFrame:
-    """What the scans' own jobs leave; gives the marks of all scans."""
+    """Write the files of the scans' own jobs; return the marks of all scans."""
     nodules, excluded, marks, scans = submission(options)
     for name in ("volumes", "nodules", *(f"logs/{rule}" for rule in PER_SCAN)):
         (folder / name).mkdir(parents=True)
@@ -118,7 +118,7 @@ def write_scan(folder: Path, series: str, findings: pd.DataFrame) -> None:
 
 
 def write_marks(folder: Path, marks: pd.DataFrame) -> None:
-    """The marks as the folds' predictions, by the folds that the step before has made."""
+    """Write the marks as the folds' predictions, by the folds of the previous step."""
     from nodulenet.inference.table import COLUMNS, DFPS_COLUMNS, write_predictions
 
     scans = read_folds(folder / "folds.tsv").set_index("series_uid")["fold"]
@@ -183,7 +183,7 @@ STEPS: dict[str, Callable[[Path], None]] = {
 
 
 def measure(step: str, folder: Path) -> np.ndarray:
-    """Wall and CPU seconds and peak memory in MB of a step in a process of its own."""
+    """Wall and CPU seconds and peak memory in MB of a step in a separate process."""
     command = [sys.executable, "-m", "benchmarks.scale", "--step", step, "--folder", str(folder)]
     start = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -1,4 +1,4 @@
-"""Made-up chest volumes with nodules, for benchmarks that need no data."""
+"""Synthetic chest volumes with nodules, for benchmarks without data."""
 
 import numpy as np
 from numpy.typing import NDArray

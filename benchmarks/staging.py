@@ -1,9 +1,9 @@
-"""Crops from volumes on one disk or another: `python -m benchmarks.staging FOLDER [FOLDER ...]`.
+"""Crops from volumes on different disks: `python -m benchmarks.staging FOLDER [FOLDER ...]`.
 
-Scans of noise of the size of a chest are written into the first folder and copied into the others,
-each in a new folder that is removed at the end. In each then what a training does: open every
-scan, and cut an epoch of crops, first with nothing of the files in memory, then again. A file
-system that lies in memory has nothing to forget.
+Chest-sized scans of noise are written into the first folder and copied into the others, each in a
+new folder that is removed at the end. In each folder the reads of a training are repeated: open
+every scan and cut an epoch of crops, first uncached, then cached. On a file system in memory there
+is no difference.
 """
 
 import argparse
@@ -32,10 +32,10 @@ GIGABYTE = 1e9
 
 
 def main() -> None:
-    """Print a line a folder."""
+    """Print one line per folder."""
     options = parse()
     print_machine(["numpy", "numba"])
-    print("| file system | copy, GB/s | open a scan, cold | again | crop, cold | again | read |")
+    print("| file system | copy, GB/s | open, uncached | cached | crop, uncached | cached | read |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     with ExitStack() as stack:
         folders = [
@@ -84,7 +84,7 @@ def write_scans(folder: Path, scans: int, shape: tuple[int, int, int]) -> None:
 
 
 def copy_rate(source: Path, target: Path) -> float:
-    """Copy a folder whose files are not in memory; GB/s until the copy is on its disk."""
+    """Copy a folder whose files are not cached; GB/s until the copy is on its disk."""
     forget(source)
     begin = time.perf_counter()
     shutil.copytree(source, target)
@@ -116,13 +116,13 @@ def measure(folder: Path, scans: int) -> list[float]:
 
 
 def bytes_read() -> int:
-    """What this process has had read from disks."""
+    """Bytes that this process has read from disks."""
     lines = Path("/proc/self/io").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("read_bytes"))
 
 
 def timed_open(folder: Path, scans: int) -> tuple[float, list[TrainingScan]]:
-    """Open the scans as a training does."""
+    """Open the scans as in training."""
     rows = [
         {"series_uid": str(k), "volume": f"{k}.npy", "mask": f"{k}_mask.npy", "record": f"{k}.json"}
         for k in range(scans)
@@ -139,7 +139,7 @@ def timed_cut(scans: list[TrainingScan]) -> float:
 
 
 def in_turn(calls: Sequence[Callable[[], Any]]) -> tuple[float, list[Any]]:
-    """Median seconds of the calls, and what they give."""
+    """Median seconds of the calls, and their results."""
     seconds, results = [], []
     for call in calls:
         begin = time.perf_counter()

@@ -1,10 +1,10 @@
-"""Detections of a scan predicted in tiles, against those of the whole scan at once.
+"""Detections of a scan predicted in tiles, compared with those of the whole scan.
 
 python -m benchmarks.tiles results/demo [--stage full] [--folds 0] [--cores 64] [--halos 32 64]
 
-Each fold's network predicts the scans held out from it, in float32. The cores of the tiles, and so
-the seams, are the same for every halo. A finding (a kept box with a mean probability of at least a
-half) agrees where the other prediction has one within half a voxel and 0.02 of its probability.
+Each fold's network predicts its held-out scans in float32. The cores of the tiles, and so the
+seams, are the same for every halo. A finding (a kept box with a mean probability of at least a
+half) agrees if the other prediction has one within half a voxel and 0.02 of its probability.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from nodulenet.settings import InferenceSettings
 
 @dataclass
 class Tally:
-    """What one way of tiling found over all scans, and what it cost."""
+    """The detections of one tiling over all scans, and its cost."""
 
     agreed: int = 0
     findings: int = 0
@@ -41,7 +41,7 @@ class Tally:
 
 
 def partners(ours: Found, whole: Found) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Of each of ours: whether one of the whole's lies within half a voxel, and the change."""
+    """For each detection: whether the whole scan has one within half a voxel, and the change."""
     if not len(ours[0]) or not len(whole[0]):
         return np.zeros(len(ours[0]), bool), np.zeros(len(ours[0]), np.float32)
     apart = np.linalg.norm(ours[0][:, None, :3] - whole[0][None, :, :3], axis=2)
@@ -60,7 +60,7 @@ def count(tally: Tally, tiled: ScanPrediction, whole: ScanPrediction) -> None:
 
 
 def measure(member: Member, volume: NDArray[np.uint8], ways: dict[tuple[int, int], Tally]) -> Tally:
-    """Predict a volume at once and in each way of tiling; the tally of the whole."""
+    """Predict a volume at once and with each tiling; the tally of the whole."""
     start = time.process_time()
     whole = predict_volume(Predictor([member], InferenceSettings(), amp=False), volume)
     seconds = time.process_time() - start

@@ -33,10 +33,10 @@ def time_in_turn(
 ) -> Row:
     """Medians of `repeats` rounds, each of which calls every candidate once, after a warm-up.
 
-    Rounds in turn let a change of the machine's load meet all candidates alike. `wait` is called
-    before the clock is read at either end: for a GPU, its synchronisation. A candidate that needs
-    more than `BUDGET` for all rounds stays out of the later ones, from the third on; one shorter
-    than `SHORT` is called once more before the clock starts, for the caches hold its neighbour's.
+    Taking turns exposes all candidates to the same changes of the machine's load. `wait` is called
+    before each reading of the clock, such as the synchronisation of a GPU. A candidate that needs
+    more than `BUDGET` for all rounds is left out from the third round on; one shorter than `SHORT`
+    is called once more before the clock starts, to warm the caches.
     """
     times: dict[str, list[float]] = {name: [] for name in candidates}
     warm_up = {name: _seconds(call, wait) for name, call in candidates.items()}
@@ -52,7 +52,7 @@ def time_in_turn(
 def print_table(rows: Sequence[Row]) -> None:
     """Markdown to the standard output: a column for ours and two for each peer, time and ratio.
 
-    A ratio is the peer's time over ours: above 1, ours is the faster.
+    A ratio is the peer's time divided by ours: above 1, ours is faster.
     """
     names = list(dict.fromkeys(name for row in rows for name in row.seconds))
     head = ["work", names[0], *(cell for name in names[1:] for cell in (name, "ratio"))]
@@ -68,7 +68,7 @@ def print_table(rows: Sequence[Row]) -> None:
 
 
 def print_machine(packages: Sequence[str]) -> None:
-    """A line that says on what the figures were measured: processor, cores and versions."""
+    """Print the machine of the measurements: processor, cores and versions."""
     found = [f"{name} {importlib.metadata.version(name)}" for name in packages]
     versions = ", ".join([f"Python {platform.python_version()}", *found])
     print(f"{_processor()}, {len(os.sched_getaffinity(0))} cores; {versions}\n")

@@ -1,11 +1,10 @@
-"""A training step, against the same step in plain float32 with channels first.
+"""A training step, compared with the same step in plain float32 with channels first.
 
 python -m benchmarks.train [--width 1 --crop 128 --batch 1 --threads 2 --device cpu]
 
-The network is first trained for `--warm` steps, so that its proposals are those of a training
-under way; then both take the same weights, which the timed steps leave as they are. With
-`--steps N` both train N steps from there on the same crops and their losses are printed, to tell
-whether bfloat16 changes what is learnt.
+The network is first trained for `--warm` steps, so that its proposals are typical of training; then
+both use the same weights, which the timed steps do not change. With `--steps N` both train N steps
+from there on the same crops and their losses are printed, to see whether bfloat16 affects training.
 """
 
 import argparse
@@ -69,7 +68,7 @@ def in_two_ways(
     branches: list[str],
     lr: float,
 ) -> dict[str, Step]:
-    """The steps of two copies of a network: as this project trains, and plainly."""
+    """The steps of two copies of a network: as in this project, and in plain float32."""
     ours, plain = copy.deepcopy(start), copy.deepcopy(start)
     to_device(ours, next(start.parameters()).device)
     return {
@@ -102,7 +101,7 @@ def operations(work: Callable[[], Any]) -> int:
 
 
 def product_rate(device: str, side: int = 2048) -> float:
-    """Operations per second of a product of two bfloat16 matrices, the best of five."""
+    """Operations per second of a product of two bfloat16 matrices, best of five."""
     a, b = (torch.ones(side, side, dtype=torch.bfloat16, device=device) for _ in range(2))
     times = []
     for _ in range(5):
@@ -153,7 +152,7 @@ def main() -> None:
 
 
 def print_losses(ways: dict[str, Step], steps: int) -> None:
-    """Train both ways and print every tenth loss and how far apart the two are."""
+    """Train both ways and print every tenth loss and the difference between the two."""
     losses = {name: np.array([step() for _ in range(steps)]) for name, step in ways.items()}
     for name, values in losses.items():
         shown = " ".join(f"{value:.3f}" for value in values[9::10])

@@ -1,4 +1,4 @@
-"""The reference of the command line, made from its parser while MkDocs builds the site."""
+"""The reference of the command line, generated from its parser when MkDocs builds the site."""
 
 import argparse
 from functools import partial
@@ -11,12 +11,12 @@ LOOK = partial(argparse.HelpFormatter, width=WIDTH)
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
-    """Put the reference in the place of its mark; called by MkDocs for every page."""
+    """Replace the mark by the reference; called by MkDocs for every page."""
     return markdown.replace(MARK, render(build_parser())) if MARK in markdown else markdown
 
 
 def render(parser: argparse.ArgumentParser) -> str:
-    """What `--help` prints, of the parser and of each of its commands."""
+    """The `--help` text of the parser and of each of its commands."""
     parts = [fenced(parser)]
     for name, command in commands_of(parser).items():
         parts += [f"## `{parser.prog} {name}`", fenced(command)]
@@ -24,7 +24,7 @@ def render(parser: argparse.ArgumentParser) -> str:
 
 
 def fenced(parser: argparse.ArgumentParser) -> str:
-    """The help of one parser, wrapped alike on any terminal."""
+    """The help of one parser, with a fixed width."""
     parser.formatter_class = LOOK
     return f"```text\n{parser.format_help().rstrip()}\n```"
 

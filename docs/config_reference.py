@@ -1,4 +1,4 @@
-"""The reference of the config, made from `nodulenet.settings` while MkDocs builds the site."""
+"""The reference of the config, generated from `nodulenet.settings` when MkDocs builds the site."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ LIMITS = {
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
-    """Put the reference in the place of its mark; called by MkDocs for every page."""
+    """Replace the mark by the reference; called by MkDocs for every page."""
     return markdown.replace(MARK, render()) if MARK in markdown else markdown
 
 
@@ -41,7 +41,7 @@ def render() -> str:
 
 
 def section_kinds() -> dict[str, type[Section] | None]:
-    """Key at the top of the config -> the class of its section; None where it is a plain key."""
+    """Top-level key of the config -> the class of its section; None for a plain key."""
     kinds = {name: field.annotation for name, field in Settings.model_fields.items()}
     return {
         name: kind if isinstance(kind, type) and issubclass(kind, Section) else None
@@ -50,7 +50,7 @@ def section_kinds() -> dict[str, type[Section] | None]:
 
 
 def row(section: str, key: str, kind: type[Section]) -> str:
-    """A line of a table: the published value, and the others where they differ from it."""
+    """A row of a table: the published value, and the others if they differ."""
     schema = kind.model_json_schema()["properties"][key]
     field = kind.model_fields[key]
     published = "" if field.is_required() else code(default_of(kind, key))
@@ -74,14 +74,14 @@ def default_of(kind: type[Section], key: str) -> Any:
 
 
 def code_of(name: str, section: str, key: str) -> str:
-    """The value of a key in a shipped file; empty where the file does not have it."""
+    """The value of a key in a shipped file; empty if the file does not set it."""
     config = read_config([ROOT / name])
     config = config.get(section, {}) if section else config
     return code(config[key]) if key in config else ""
 
 
 def type_of(schema: dict[str, Any]) -> str:
-    """What values a key takes, from its JSON schema."""
+    """The type of a key, from its JSON schema."""
     if "anyOf" in schema:
         return " or ".join(type_of(part) for part in schema["anyOf"])
     if "enum" in schema:
@@ -100,7 +100,7 @@ def type_of(schema: dict[str, Any]) -> str:
 
 
 def code(value: Any) -> str:
-    """A value as YAML has it; tables too long for a cell are below."""
+    """A value in YAML; values too long for a cell are shown below the tables."""
     plain = list(value) if isinstance(value, tuple) else value
     text = yaml.safe_dump(plain, default_flow_style=True, width=1000).removesuffix("...\n").strip()
     return f"`{text}`" if len(text) < 60 else "see below"

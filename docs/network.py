@@ -1,8 +1,8 @@
 """Draw the network and the stages of its training: `python docs/network.py`.
 
 Writes docs/images/network.svg and docs/images/stages.svg. The sizes in the first are those of the
-tensors that `NoduleNet` passes on, asked of it on torch's `meta` device, where nothing is computed;
-the second is drawn from the published settings. A test compares the figures' text with both.
+tensors in `NoduleNet`, traced on torch's `meta` device, where nothing is computed; the second is
+drawn from the published settings. A test compares the figures' text with both.
 """
 
 from collections.abc import Mapping
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def trace() -> dict[str, Tensor]:
-    """What each part of the published network gives for an image of SIDE and a crop of CROP."""
+    """The output of each part of the published network for an image of SIDE and a crop of CROP."""
     with torch.device("meta"):
         net = NoduleNet().eval()
         image = torch.empty(1, 1, SIDE, SIDE, SIDE)
@@ -140,7 +140,7 @@ def draw_arrow(axes: Axes, start: str, end: str) -> None:
 
 
 def stage_lines(train: TrainSettings) -> dict[str, str]:
-    """What the figure says of each stage."""
+    """The label of each stage in the figure."""
     return {
         name: f"{name}: {', '.join(stage.branches)} ({stage.epochs} epochs)"
         for name, stage in train.stages.items()
@@ -148,7 +148,7 @@ def stage_lines(train: TrainSettings) -> dict[str, str]:
 
 
 def draw_stages(train: TrainSettings, output: Path) -> None:
-    """One bar per stage over the epochs from the first ancestor on, and where the rate falls."""
+    """One bar per stage over the epochs from the first ancestor on, and the drops of the rate."""
     with drawing(output, 8.2, 2.7) as figure:
         axes = figure.subplots()
         rows = {name: -row for row, name in enumerate(train.stages)}

@@ -1,6 +1,6 @@
 """Links that leave docs/ become plain text on the site, which has only what is in docs/.
 
-On a forge they lead to the file; the site knows no address of the repository to lead to.
+On a code forge they lead to the file; the site has no address of the repository.
 """
 
 import re
@@ -13,6 +13,6 @@ def on_page_markdown(markdown: str, page: Any, **_: object) -> str:
 
 
 def without_outside_links(markdown: str, depth: int) -> str:
-    """The page's text; depth: how many folders below docs/ it lies."""
+    """The text of a page; depth: number of folders between docs/ and the page."""
     outside = r"\.\./" * (depth + 1)
     return re.sub(rf"\[([^]]+)\]\({outside}[^)]*\)", r"\1", markdown)

@@ -1,9 +1,9 @@
 """Draw the same predictions under both protocols: `python docs/protocols.py RESULTS OUTPUT`.
 
 RESULTS is the folder of a finished cohort, results/demo for the figure of docs/evaluation.md. Its
-scans are not on LUNA16's list, so the challenge's three tables are made here in its manner from
-the cohort's own findings: nodules at the centroid of their mask with the diameter of a ball of its
-volume, what fewer readers outlined likewise but excluded, marks without outline with diameter -1.
+scans are not on LUNA16's list, so the challenge's three tables are imitated here from the cohort's
+own findings: nodules at the centroid of their mask with the diameter of a sphere of its volume;
+groups of fewer readers likewise, but excluded; marks without outline with diameter -1.
 """
 
 import sys

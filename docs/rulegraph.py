@@ -1,9 +1,9 @@
-"""Draw the rules and what flows between them: `snakemake --rulegraph | python docs/rulegraph.py`.
+"""Draw the rules and their dependencies: `snakemake --rulegraph | python docs/rulegraph.py`.
 
-Reads Graphviz's text and writes docs/images/rulegraph.svg; Graphviz itself is not needed. A rule
-stands below all rules that it draws on. Arrows that follow from others are pale; rules whose files
-are asked for by `all` have a thick frame, and `all` itself is left out. Every arrow is in the file
-with its two rules, so that a test can hold it against the workflow (tests/test_architecture.py).
+Reads Graphviz's text and writes docs/images/rulegraph.svg; Graphviz itself is not needed. A rule is
+placed below all rules that it depends on. Arrows implied by others are pale; rules whose files are
+inputs of `all` have a thick frame, and `all` itself is omitted. The file names the two rules of
+every arrow, so that a test can compare them with the workflow (tests/test_architecture.py).
 """
 
 import re
@@ -33,13 +33,13 @@ def main() -> None:
 
 
 def read_dot(text: str) -> Edges:
-    """The arrows (rule, rule that draws on it) of what `snakemake --rulegraph` prints."""
+    """The arrows (rule, rule that depends on it) in the output of `snakemake --rulegraph`."""
     names = dict(re.findall(r'^\s*(\d+)\[label = "(\w+)"', text, re.M))
     return {(names[a], names[b]) for a, b in re.findall(r"^\s*(\d+) -> (\d+)", text, re.M)}
 
 
 def read_svg(text: str) -> Edges:
-    """The arrows of a drawn file, those to `all` included."""
+    """The arrows of a drawn file, including those to `all`."""
     root = ElementTree.fromstring(text)
     edges = {
         (path.attrib["data-from"], path.attrib["data-to"])
@@ -77,13 +77,13 @@ def draw(edges: Edges) -> str:
 
 
 def has_detour(start: str, end: str, edges: Edges) -> bool:
-    """Whether another way leads from `start` to `end` than the arrow between them."""
+    """Whether another path leads from `start` to `end` than the arrow between them."""
     following = {b for a, b in edges if a == start and b not in (start, end)}
     return any(end in reached(rule, edges) for rule in following)
 
 
 def reached(start: str, edges: Edges) -> set[str]:
-    """All rules that draw on `start`, directly or not."""
+    """All rules that depend on `start`, directly or indirectly."""
     found: set[str] = set()
     waiting = [start]
     while waiting:
@@ -95,7 +95,7 @@ def reached(start: str, edges: Edges) -> set[str]:
 
 
 def lay_out(edges: Edges) -> dict[str, tuple[float, float]]:
-    """Rule -> centre of its box: a row below all it draws on, the longest way in one column."""
+    """Rule -> centre of its box: a row below all it depends on, the longest path in one column."""
     rules = sorted({rule for edge in edges for rule in edge})
     rows: dict[str, int] = {}
     while len(rows) < len(rules):
@@ -113,7 +113,7 @@ def lay_out(edges: Edges) -> dict[str, tuple[float, float]]:
 
 
 def free_column(rule: str, edges: Edges, rows: dict[str, int], columns: dict[str, int]) -> int:
-    """The first column beside the main one where no box stands in the way of the rule's arrows."""
+    """The first column beside the main one where no box blocks the rule's arrows."""
     first = min(rows[a] for a, b in edges if b == rule)
     taken = {columns[other] for other in columns if first < rows[other] <= rows[rule]}
     # An arrow from here to a far row passes beside the boxes of the column between.

@@ -1,8 +1,8 @@
 """Write the conda environments of the rules: `python envs/conda.py`.
 
-What nodulenet requires comes from pyproject.toml, the versions from constraints.txt. Snakemake
-copies an environment's file away before it is used, so the file can refer to no other one; and
-since it holds the versions, an environment is built anew when one changes.
+The requirements come from pyproject.toml, the versions from constraints.txt. Snakemake copies an
+environment's file before using it, so the file cannot refer to another one; and since it contains
+the versions, an environment is rebuilt when one changes.
 """
 
 import re

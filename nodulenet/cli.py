@@ -35,10 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         fault = " ".join(str(error).split())
     except OSError as error:
-        # A full disk or a closed pipe names no file: it was the output that was being written.
+        # The error of a full disk or a closed pipe names no file: it concerns the output.
         path = error.filename or vars(options).get("output", "standard output")
         fault = f"{path}: {error.strerror or error}"
-    # Outside the handlers: a progress bar ends its line when the error is gone.
+    # Outside the handlers: a progress bar ends its line when the exception is released.
     print(f"nodulenet: {fault}", file=sys.stderr)
     return 1
 
@@ -47,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands; each sets `run`, a function of the parsed options."""
     parser = argparse.ArgumentParser(
         prog="nodulenet",
-        description="Lung nodules of LIDC-IDRI: annotations, counts, scores and findings.",
+        description="Lung nodules in CT: annotations, consensus, training, prediction and scores.",
     )
     parser.add_argument("--version", action="version", version=f"nodulenet {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")

@@ -1,4 +1,4 @@
-"""What a run needs beside its scans (given weights, LUNA16's lists), and its tables' stamp."""
+"""What a run needs besides its scans, and what its tables record: weights, lists, the stamp."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ CHALLENGE = ("annotations.csv", "annotations_excluded.csv", "seriesuids.csv")
 
 
 def missing_weights(settings: Settings) -> list[tuple[str, str]]:
-    """Key and path of each file of weights that the config gives and that is not there."""
+    """Key and path of each weights file in the config that does not exist."""
     files = [
         (f"weights.{stage}.{fold}", path)
         for stage, given in settings.weights.items()
@@ -24,9 +24,9 @@ def missing_weights(settings: Settings) -> list[tuple[str, str]]:
 
 
 def challenge_files(froc: FrocSettings) -> list[Path]:
-    """LUNA16's three tables, plain or packed, where the protocol needs them; else none.
+    """LUNA16's three tables, plain or compressed, if the protocol needs them; else none.
 
-    Raises `InputError` naming those that are not there.
+    Raises `InputError` naming those that do not exist.
     """
     if froc.protocol != "luna16":
         return []
@@ -43,13 +43,13 @@ def challenge_files(froc: FrocSettings) -> list[Path]:
 
 
 def given_folds(settings: Settings, stage: str) -> dict[str, str]:
-    """The folds whose weights of a stage come from given ones -> the stage they were given for."""
+    """Folds with given weights on which a stage is based -> the stage that they were given for."""
     first = {fold: settings.line(stage, fold)[-1] for fold in range(settings.folds.number)}
     return {f"fold{fold}": name for fold, name in first.items() if settings.given(name, fold)}
 
 
 def training_of(settings: Settings, stage: str) -> str:
-    """The stages that a stage's weights went through here, and the folds where some were given."""
+    """The stages that lead to a stage's weights, and the folds with given weights."""
     line = " > ".join([*reversed(settings.train.ancestors(stage)), stage])
     given = [
         fold if name == stage else f"{fold} ({name})"
@@ -59,11 +59,11 @@ def training_of(settings: Settings, stage: str) -> str:
 
 
 def origin(settings: Settings, lists: Sequence[Path]) -> dict[str, Any]:
-    """What the stamp of a table says of the nodules and of the config.
+    """What the stamp of a table records of the nodules and of the config.
 
-    Left out of the config's hash are the keys that cannot change a result. Of LUNA16's tables
-    (`lists`) it covers the content in place of the path; of given weights the path alone, as their
-    content is too much to read at every start.
+    The hash of the config omits keys that cannot change a result. For LUNA16's tables (`lists`) it
+    covers the content instead of the path; for given weights only the path, since reading their
+    content at every start would take too long.
     """
     own = settings.consensus
     given = settings.annotations == "table"

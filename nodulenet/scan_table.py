@@ -1,6 +1,6 @@
-"""The scan table: which scans a run has, and where their files are.
+"""The scan table: the scans of a run and the paths of their files.
 
-The rules of the workflow read it too, so importing this module costs nothing; only the functions
+The rules of the workflow use this module too, so importing it must be fast; only the functions
 that make a data frame import pandas.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 COLUMNS = ("series_uid", "patient_id", "ct", "annotations", "lung_mask")
 PATHS = ("ct", "annotations", "lung_mask")
 MADE = "results/demo/source"
-"""The workflow makes the files of a scan table that lie below this folder."""
+"""Files of a scan table below this folder are made by the workflow."""
 
 Row = dict[str, str]
 
@@ -35,10 +35,11 @@ def read_scans(path: Path | str) -> list[Row]:
     """The rows of a scan table: one row per scan, columns `series_uid, patient_id, ct, annotations,
     lung_mask` and optionally `fold`, all as text.
 
-    Paths are resolved against the table's folder and seen from the working directory; those outside
-    of it are absolute. `annotations` and `lung_mask` may be empty. Raises `InputError` naming the
-    table and its fault: a missing, doubled or unknown column, a doubled or ill-formed series, no
-    scan, a fold that is no number. Files are not looked for: `missing_files` does that.
+    Paths are resolved against the table's folder and given relative to the working directory; those
+    outside of it are absolute. `annotations` and `lung_mask` may be empty. Raises `InputError`
+    naming the table and its fault: a missing, repeated or unknown column, a repeated or invalid
+    series, no scan, a fold that is not a number. Whether the files exist is checked by
+    `missing_files`.
     """
     path = Path(path)
     head, body = read_rows(path)
@@ -51,9 +52,9 @@ def read_scans(path: Path | str) -> list[Row]:
 
 
 def missing_files(scans: Iterable[Row]) -> list[tuple[str, str]]:
-    """Column and path of each file of the scans that is neither there nor made by the workflow."""
+    """Column and path of each file of the scans that neither exists nor is made by the workflow."""
     cells = [(column, scan[column]) for scan in scans for column in PATHS if scan[column]]
-    # Of ten thousand scans, Path takes twice as long.
+    # For ten thousand scans, Path takes twice as long.
     return [cell for cell in cells if not is_made(cell[1]) and not os.path.exists(cell[1])]  # noqa: PTH110
 
 
@@ -74,7 +75,7 @@ def read_text_table(path: Path) -> "pd.DataFrame":
 
 
 def read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
-    """The header and the rows of a TSV, all cells as text without blanks at their ends.
+    """The header and the rows of a TSV, all cells as text without surrounding whitespace.
 
     Raises `InputError` naming file and line.
     """
@@ -89,7 +90,7 @@ def read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
         raise InputError(f"{path}: is empty")
     head, *body = rows
     if len(set(head)) < len(head):
-        raise InputError(f"{path}: a column is there twice")
+        raise InputError(f"{path}: a column appears twice")
     for line, row in enumerate(body, start=2):
         if len(row) != len(head):
             raise InputError(f"{path}: line {line} has {len(row)} columns, not {len(head)}")
@@ -107,9 +108,9 @@ def check_columns(head: Sequence[str], path: Path) -> None:
 
 
 def check_scans(scans: Sequence[Row], path: Path) -> None:
-    """Raise `InputError` where a row's series, patient, CT or fold cannot be used."""
+    """Raise `InputError` if the series, patient, CT or fold of a row cannot be used."""
     if not scans:
-        raise InputError(f"{path}: holds no scan")
+        raise InputError(f"{path}: contains no scan")
     seen = set()
     for line, row in enumerate(scans, start=2):
         series = row["series_uid"]
@@ -128,10 +129,10 @@ def check_scans(scans: Sequence[Row], path: Path) -> None:
 
 
 def resolve(folder: str, cell: str) -> str:
-    """A cell's path seen from the working directory; an empty cell stays empty.
+    """A cell's path relative to the working directory; an empty cell stays empty.
 
-    What leaves the table's folder by `..` is seen from where that folder really is, as the system
-    would follow it.
+    A path that leaves the table's folder by `..` is resolved from the real location of that folder,
+    as the operating system resolves it.
     """
     if not cell:
         return ""
@@ -141,7 +142,7 @@ def resolve(folder: str, cell: str) -> str:
 
 
 def fixed_folds(table: "pd.DataFrame") -> dict[str, int] | None:
-    """series -> fold from the column `fold`; None where the table has no such column."""
+    """series -> fold from the column `fold`; None if the table has no such column."""
     if "fold" not in table:
         return None
     return dict(zip(table["series_uid"], table["fold"].astype(int), strict=True))

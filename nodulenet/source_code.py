@@ -1,7 +1,7 @@
-"""The code that decides a job's result: what its script imports of this package, as one digest.
+"""The code that a job's result depends on: a digest of what its script imports of this package.
 
-The rules of the workflow hold it as a parameter, so that an edit reruns what it decides and nothing
-else. Imports are read from the source, nothing is imported; a file is read once per process.
+The rules of the workflow have it as a param, so that an edit reruns only what depends on it.
+Imports are parsed from the source, nothing is imported; a file is read once per process.
 """
 
 import hashlib
@@ -11,17 +11,17 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-# Parsing all files takes ten times as long, and every start of Snakemake waits for it.
+# Parsing all files with `ast` takes ten times as long, at every start of Snakemake.
 FROM = re.compile(r"^[ \t]*from (nodulenet[\w.]*) import (\([^)]*\)|[^\n]+)", re.M)
 PLAIN = re.compile(r"^[ \t]*import (nodulenet[^\n#]*)", re.M)
 COMMENT = re.compile(r"#[^\n]*")
 
 
 def code_digest(script: Path | str, without: Collection[str] = ()) -> str:
-    """Digest of the modules that a script imports, directly or not, and of the data beside them.
+    """Digest of the modules that a script imports, also indirectly, and of the data beside them.
 
-    without: modules that are passed over. Of the package's own `__init__` only the version would be
-    seen, which decides no result.
+    without: modules to ignore. The package's own `__init__` is ignored too: it contains only the
+    version, which affects no result.
     """
     whole = hashlib.sha256()
     for path in sorted(code_files(Path(script), without)):
@@ -32,7 +32,7 @@ def code_digest(script: Path | str, without: Collection[str] = ()) -> str:
 def code_files(script: Path, without: Collection[str] = ()) -> set[Path]:
     """The modules of this package that a script imports, and the data files beside them.
 
-    Raises `ValueError` where a module to be passed over does not exist.
+    Raises `ValueError` if a module to ignore does not exist.
     """
     if unknown := [name for name in without if module_file(name) is None]:
         raise ValueError(f"there is no module {unknown[0]}")
@@ -51,7 +51,7 @@ def code_files(script: Path, without: Collection[str] = ()) -> set[Path]:
 def imported_modules(path: Path) -> frozenset[str]:
     """Names of the modules of this package that a file imports anywhere in it.
 
-    A name that a package's `__init__` only passes on stands for the module that defines it.
+    A name that a package's `__init__` re-exports is resolved to the module that defines it.
     """
     text = path.read_text(encoding="utf-8")
     names = {defining_module(module, name) for module, name, _ in _imported_names(text)}
@@ -78,7 +78,7 @@ def _passed_on(package: str) -> dict[str, tuple[str, str]]:
 
 
 def _imported_names(text: str) -> Iterator[tuple[str, str, str]]:
-    """Module, name, and what it is called here, of all that is imported from this package."""
+    """Module, name and local name of everything imported from this package."""
     for module, names in FROM.findall(text):
         for part in COMMENT.sub("", names).strip("() \t\n").split(","):
             if words := part.split():
@@ -87,7 +87,7 @@ def _imported_names(text: str) -> Iterator[tuple[str, str, str]]:
 
 @cache
 def module_file(name: str) -> Path | None:
-    """The file of a module of this package; None where there is no such module."""
+    """The file of a module of this package; None if there is no such module."""
     place = PACKAGE.joinpath(*name.split(".")[1:])
     candidates = (place / "__init__.py", place.with_suffix(".py"))
     return next((path for path in candidates if path.is_file()), None)

@@ -15,7 +15,7 @@ rule manifest:
         code=code("manifest"),
         source=SETTINGS.annotations,
     message:
-        "gather the scans into the manifest"
+        "collect the scans into the manifest"
     script:
         "../workflow_scripts/manifest.py"
 

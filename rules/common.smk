@@ -1,4 +1,4 @@
-"""The settings and the scans of the run, and what most rules ask of them."""
+"""The settings and the scans of the run, and helper functions for the rules."""
 
 import os
 import shutil
@@ -11,11 +11,9 @@ from nodulenet.settings import check_settings, read_config
 from nodulenet.source_code import PACKAGE, code_digest
 from snakemake.exceptions import WorkflowError
 
-RAW_SUFFIXES = (".raw", ".zraw", ".RAW", ".ZRAW")
-
 
 def checked(function, *arguments, of=""):
-    """What a function of the package gives; a fault of the input in one line, `of` which file."""
+    """Call a function of the package; report an input error in one line that begins with `of`."""
     try:
         return function(*arguments)
     except (InputError, ValueError) as error:
@@ -23,20 +21,19 @@ def checked(function, *arguments, of=""):
 
 
 if not os.access(".snakemake" if os.path.isdir(".snakemake") else ".", os.W_OK):
-    raise WorkflowError(f"{os.getcwd()}: cannot be written to, and the records of the run go there")
+    raise WorkflowError(f"{os.getcwd()}: is not writable, but Snakemake keeps its records there")
 
 CONFIG = ", ".join(map(str, dict.fromkeys(workflow.configfiles))) or "config"
-# Only for its check: `config` no longer shows how a number was written (010 is 8 there).
-checked(read_config, [Path(path) for path in workflow.configfiles])
+checked(read_config, [Path(path) for path in workflow.configfiles])  # numbers as written: 010
 SETTINGS = checked(check_settings, config, CONFIG)
-config.update(SETTINGS.plain())  # the captions of the report read it
-for key, path in missing_weights(SETTINGS):
-    raise WorkflowError(f"{CONFIG}: {key}: there is no file {path}")
+config.update(SETTINGS.plain())  # for the captions of the report
+if gone := missing_weights(SETTINGS):
+    raise WorkflowError(f"{CONFIG}: {gone[0][0]}: {gone[0][1]} does not exist")
 CHALLENGE = checked(challenge_files, SETTINGS.froc, of=f"{CONFIG}: ")
 ORIGIN = origin(SETTINGS, CHALLENGE)
 SCANS = {scan["series_uid"]: scan for scan in checked(read_scans, SETTINGS.scans)}
-for _, path in missing_files(SCANS.values()):
-    raise WorkflowError(f"{SETTINGS.scans}: {path} does not exist")
+if gone := [path for _, path in missing_files(SCANS.values())]:
+    raise WorkflowError(f"{SETTINGS.scans}: {gone[0]} does not exist")
 
 STAGES = SETTINGS.train.stages
 EVALUATED = list(SETTINGS.train.evaluate)
@@ -52,26 +49,28 @@ TRAIN_THREADS = min(8 * RANKS, CORES) if GPU else max(RANKS, CORES // len(FOLDS)
 
 
 def image(column):
-    """Make an input function: an image of a scan, with the raw file beside a MetaImage header."""
+    """Make an input function: an image of a scan, with the raw file of a MetaImage header."""
 
     def files(wildcards):
         path = SCANS[wildcards.series][column]
         data = []
         if path.lower().endswith(".mhd") and not is_made(path):
-            data = [str(Path(path).with_suffix(suffix)) for suffix in RAW_SUFFIXES]
+            data = [
+                str(Path(path).with_suffix(suffix)) for suffix in (".raw", ".zraw", ".RAW", ".ZRAW")
+            ]
         return [path, *filter(os.path.exists, data)] if path else []
 
     return files
 
 
 def code(script, without=()):
-    """Digest of the code that decides a rule's result, as a param: an edit reruns the rule."""
-    # As inputs the modules would be looked at again for every job of a large cohort.
+    """Digest of the code that a rule's result depends on, as a param: an edit reruns the rule."""
+    # As inputs, the modules would be checked for every job of a large cohort.
     return code_digest(Path(workflow.basedir, "workflow_scripts", f"{script}.py"), without)
 
 
 def weights_of(stage, fold):
-    """The files that a job takes in to use a stage's weights: its own, or given ones checked."""
+    """The input files of a job that uses a stage's weights: trained here, or given and checked."""
     folder = f"<results>/fold{fold}/{stage}"
     if given := SETTINGS.given(stage, int(fold)):
         return {"weights": given, "checked": f"{folder}/given.json"}
@@ -79,7 +78,7 @@ def weights_of(stage, fold):
 
 
 def parent(wildcards):
-    """Input function: the stage before, if there is one; a given one has no momentum."""
+    """Input function: files of the previous stage, if any; given weights have no momentum."""
     checked(SETTINGS.require_outlines, wildcards.stage, of=f"{CONFIG}: ")
     files = {}
     for stage in SETTINGS.train.ancestors(wildcards.stage)[:1]:
@@ -90,7 +89,7 @@ def parent(wildcards):
 
 
 def model_of_children(wildcards):
-    """The section model if a stage is trained from the given weights of this one, else None."""
+    """The section model if another stage starts from this one's given weights, else None."""
     parents = [STAGES[name].after for name in TRAINED[int(wildcards.fold)]]
     return SETTINGS.model.plain() if wildcards.stage in parents else None
 

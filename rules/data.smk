@@ -1,4 +1,3 @@
-# on_bad_scan is a resource and no param: changing it must not make the good scans again.
 rule demo_scan:
     input:
         cohort=PACKAGE / "demo/cohort.tsv",
@@ -37,6 +36,7 @@ rule annotations:
     conda:
         "../envs/cpu.yaml"
     resources:
+        # No param: a change must not rerun the scans that are good.
         on_bad_scan=SETTINGS.on_bad_scan,
     params:
         code=code("annotations"),

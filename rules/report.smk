@@ -1,4 +1,4 @@
-# Scans that the workflow makes are rendered, whatever the cohort is called.
+# Scans made by the workflow are synthetic, whatever the cohort is called.
 ABOUT = {
     "cohort": SETTINGS.cohort,
     "synthetic": sum(is_made(scan["ct"]) for scan in SCANS.values()),
@@ -7,8 +7,7 @@ ABOUT = {
 }
 
 
-# It shows timings.tsv, so it comes after every other job, and that table of the same run has no row
-# of it.
+# It shows timings.tsv, so it runs after every other job and has no row in that table.
 rule cohort_report:
     input:
         manifest="<results>/manifest.tsv",

@@ -1,5 +1,5 @@
-# What these two rules take is not measured: they read the benchmarks of all other jobs, which are
-# too many to be inputs; they wait for what the jobs make instead.
+# These two rules are not timed: they read the benchmarks of all other jobs. Those are too
+# many to be inputs, so the rules depend on the results of the jobs instead.
 rule timings:
     input:
         rules.artefacts.input,

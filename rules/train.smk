@@ -1,4 +1,4 @@
-# Before anything else: nothing of the cohort is needed to see that a file is of no use.
+# Runs first: whether a weights file can be used does not depend on the scans.
 rule check_weights:
     input:
         lambda w: SETTINGS.given(w.stage, int(w.fold)),
@@ -50,7 +50,7 @@ rule train:
         # train.gpus, no param: on another number of devices nothing is trained again.
         ranks=RANKS,
     params:
-        # What finds the CPM of the patients held out decides no weights.
+        # The module that scores held-out patients does not affect the weights.
         code=code("train", without=[] if WATCHING else ["nodulenet.evaluation.validation"]),
         fold=lambda w: int(w.fold),
         stage="{stage}",

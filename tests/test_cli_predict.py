@@ -52,7 +52,7 @@ def test_folds_mirrors_and_an_operating_point(
     assert predict(folder / "chest.nii.gz", "--weights", *weights, *options) == 0
     said = capsys.readouterr()
     assert "chest: 0 findings in" in said.out
-    assert "GB of memory" in said.out
+    assert "peak memory" in said.out
     assert "scan 1 of 1: network" in said.err
     content = json.loads((tmp_path / "findings.json").read_text())
     assert content["threshold"]["probability"] == 0.999
@@ -75,7 +75,7 @@ def test_several_series_of_which_one_has_no_lungs(
     options = ("--threshold", 0.99, "--output", output)
     assert predict(studies, "--weights", weights, *options) == 1
     said = capsys.readouterr()
-    assert "passed over" in said.err
+    assert "skipped" in said.err
     assert "not predicted: " in said.err
     assert said.err.splitlines()[-1] == (
         f"nodulenet: {studies}: 1 of 2 series could not be predicted"
@@ -99,7 +99,7 @@ def test_tiles(folder: Path, tmp_path: Path) -> None:
     ("arguments", "fault"),
     [
         (["{f}/none", "--weights", "{w}"], "none: no such file or folder"),
-        (["{f}/full", "--weights", "{w}"], "full: no CT series (passed over"),
+        (["{f}/full", "--weights", "{w}"], "full: no CT series (skipped"),
         (["{f}/chest.nii.gz", "--weights", "{f}/none.pt"], "none.pt: No such file"),
         (["{f}/chest.nii.gz", "--weights", "{f}/chest.nii.gz"], "chest.nii.gz: is no torch file"),
         (["{f}/chest.nii.gz", "--weights", "{t}/other.pt"], "other.pt: not a nodulenet weights"),

@@ -1,4 +1,4 @@
-"""Check that given weights fit the cohort and the stage, and note what they are."""
+"""Check that given weights fit the cohort and the stage, and write a record of them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Write a cohort's page."""
+"""Write the report page of a cohort."""
 
 from pathlib import Path
 

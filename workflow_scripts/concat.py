@@ -1,4 +1,4 @@
-"""Join the predictions of all folds."""
+"""Concatenate the predictions of all folds."""
 
 from pathlib import Path
 

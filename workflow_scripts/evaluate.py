@@ -1,4 +1,4 @@
-"""Score one stage over all folds."""
+"""Evaluate one stage over all folds."""
 
 from pathlib import Path
 

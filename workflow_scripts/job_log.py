@@ -1,4 +1,4 @@
-"""What every adapter does first: keep its output in the job's log, say a fault in one line."""
+"""First step of every adapter: send output to the job's log, report an error in one line."""
 
 import logging
 import os
@@ -13,11 +13,11 @@ from typing import Any
 
 @contextmanager
 def logged(job: Any) -> Iterator[None]:
-    """Send stdout, stderr and logging to the job's log; on a fault exit 1 with one line.
+    """Send stdout, stderr and logging to the job's log; on an error exit 1 with one line.
 
-    The descriptors are redirected, not only sys.stderr, so that libraries are heard too. The
-    console gets `error: ...` and the log the traceback. A damaged file of the workflow's own is
-    moved aside, so that the next run makes it again. Thread pools that read their size from
+    The file descriptors are redirected, not only sys.stderr, so that the output of libraries is
+    logged too. The console gets `error: ...` and the log the traceback. A damaged file made by the
+    workflow is moved aside, so that the next run makes it again. Thread pools whose size is set by
     the environment get the job's threads.
     """
     for library in ("NUMBA_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
@@ -34,10 +34,10 @@ def logged(job: Any) -> Iterator[None]:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         yield
-    except Exception as error:  # noqa: BLE001 - told on the console, whole in the log
+    except Exception as error:  # noqa: BLE001 - one line on the console, the traceback in the log
         traceback.print_exc()
         sys.stderr.flush()
-        line = " ".join(f"error: {told(error, job)} (log: {log})".split())
+        line = " ".join(f"error: {error_text(error, job)} (log: {log})".split())
         os.write(console, f"{line}\n".encode(errors="replace"))
         raise SystemExit(1) from None
     finally:
@@ -45,9 +45,9 @@ def logged(job: Any) -> Iterator[None]:
 
 
 def used() -> str:
-    """CPU time of the job and its finished children, and the most memory that it held itself.
+    """CPU time of the job and its finished children, and the peak memory of the job itself.
 
-    Not ru_maxrss, which a child starts with at what its parent holds.
+    Not ru_maxrss, which a child process inherits from its parent.
     """
     cpu = f"{sum(os.times()[:4]):.2f} s of CPU"
     status = Path("/proc/self/status")  # Linux
@@ -55,8 +55,8 @@ def used() -> str:
     return f"{cpu} and {int(peak[1]) / 1024:.0f} MB of memory" if peak else cpu
 
 
-def told(error: Exception, job: Any) -> str:
-    """What is wrong, and what was moved aside for it."""
+def error_text(error: Exception, job: Any) -> str:
+    """The error message, and which files were moved aside."""
     from nodulenet.files import CorruptArtefact, InputError, set_aside
 
     if isinstance(error, CorruptArtefact):
@@ -71,7 +71,7 @@ def told(error: Exception, job: Any) -> str:
 
 
 def is_result(path: Path, job: Any) -> bool:
-    """Whether the workflow made a file: not what the user gives, such as weights of another run."""
+    """Whether the workflow made a file, rather than the user, such as weights of another run."""
     made = Path(str(job.output[0])).parts
     if "results" not in made:
         return False

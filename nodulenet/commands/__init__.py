@@ -1,1 +1,1 @@
-"""The commands of the command line, a module each: `add_parser`, and `run` of what it parsed."""
+"""The commands of the command line, one module each: `add_parser`, and `run` on its options."""

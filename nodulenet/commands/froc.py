@@ -1,4 +1,4 @@
-"""`nodulenet froc`: the scores of any predictions in LUNA16's formats."""
+"""`nodulenet froc`: score predictions in LUNA16's formats."""
 
 import argparse
 from pathlib import Path
@@ -11,8 +11,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("froc", help=text, description=text)
     files = {
         "--annotations": "nodules to find: seriesuid,coordX,coordY,coordZ,diameter_mm",
-        "--excluded": "findings that count neither way, same columns",
-        "--scans": "list of the scored scans, a series UID a line, no header",
+        "--excluded": "excluded findings, on which marks are ignored; same columns",
+        "--scans": "list of the scored scans, one series UID per line, no header",
         "--predictions": "marks: seriesuid,coordX,coordY,coordZ,probability",
     }
     for name, what in files.items():
@@ -27,24 +27,24 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--folds",
         type=Path,
         metavar="CSV",
-        help="score each fold by itself too: seriesuid,subset (or fold)",
+        help="also score each fold separately: seriesuid,subset (or fold)",
     )
     parser.add_argument(
         "--allow-missing",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="whether a listed scan may have no mark (default: it may)",
+        help="whether a listed scan may have no marks (default: it may)",
     )
     parser.add_argument(
         "--bootstrap",
         type=count,
         metavar="N",
-        help="samples of scans for the 95 %% interval (default: 1000)",
+        help="bootstrap samples of scans for the 95 %% interval (default: 1000)",
     )
     parser.add_argument(
         "--readout",
         choices=("challenge", "next_vertex"),
-        help="how the curve is read at a rate (default: challenge)",
+        help="how the sensitivity at a rate is read (default: challenge)",
     )
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder to write into"

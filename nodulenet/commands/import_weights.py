@@ -1,4 +1,4 @@
-"""`nodulenet import-weights`: a published checkpoint as a weights file."""
+"""`nodulenet import-weights`: convert a published checkpoint into a weights file."""
 
 import argparse
 from pathlib import Path
@@ -20,5 +20,5 @@ def run(options: argparse.Namespace) -> None:
     provenance = import_weights(options.checkpoint, options.output)
     print(
         f"{options.output}: the network of {options.checkpoint} after {provenance.epochs} epochs;"
-        f" {len(UNUSED)} tensors have no place in it and were left out"
+        f" {len(UNUSED)} tensors that it does not use were omitted"
     )

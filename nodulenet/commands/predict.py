@@ -1,4 +1,4 @@
-"""`nodulenet predict`: every CT of an input, one after the other."""
+"""`nodulenet predict`: predict every CT of an input in turn."""
 
 import argparse
 import resource
@@ -14,13 +14,13 @@ from nodulenet.files import InputError
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser's commands."""
-    text = "find and outline the lung nodules of a CT, for research, not for diagnosis"
+    text = "find and segment the lung nodules of a CT, for research, not for diagnosis"
     parser = commands.add_parser("predict", help=text, description=text)
     parser.add_argument(
         "input",
         type=Path,
         metavar="INPUT",
-        help="folder of a DICOM series or of whole studies, or a .mhd, .mha, .nii, .nii.gz or"
+        help="folder with a DICOM series or whole studies, or a .mhd, .mha, .nii, .nii.gz or"
         " .nrrd file",
     )
     parser.add_argument(
@@ -29,28 +29,28 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         required=True,
         metavar="PT",
-        help="weights.pt of a stage; of several (a cohort's folds) the probabilities are averaged",
+        help="weights.pt of a stage; several (such as a cohort's folds) are used as an ensemble",
     )
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder to write into"
     )
     parser.add_argument(
-        "--series", metavar="UID", help="the series to take, where the input has several"
+        "--series", metavar="UID", help="the series to predict, if the input has several"
     )
     parser.add_argument(
         "--threshold",
         type=threshold,
         default=0.5,
         metavar="P|RATEfp",
-        help="least probability of a finding; or false positives per scan, such as 1fp or 1/8fp,"
-        " as read from the FROC beside the weights (default: 0.5)",
+        help="minimum probability of a finding; or false positives per scan, such as 1fp or 1/8fp,"
+        " looked up in the FROC beside the weights (default: 0.5)",
     )
     add_machine_options(parser)
     parser.set_defaults(run=run)
 
 
 def add_machine_options(parser: argparse.ArgumentParser) -> None:
-    """How the networks are run."""
+    """Add the options for running the networks."""
     parser.add_argument(
         "--tta", action="store_true", help="average eight mirror images: 16 times the work"
     )
@@ -59,7 +59,7 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
         "--tile",
         type=tile_side,
         metavar="VOXELS",
-        help="side of overlapping tiles, a multiple of 16 above 128, where memory is short",
+        help="side of overlapping tiles, to save memory; a multiple of 16 above 128",
     )
     parser.add_argument(
         "--pad-value",
@@ -101,10 +101,10 @@ def grey_value(text: str) -> int:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Predict every CT series of the input; several go into a folder each, named by series.
+    """Predict every CT series of the input; several are written to one folder each.
 
-    Raises `InputError` at the first fault in what was asked for; a fault in one of several
-    series is printed, and raised at the end.
+    Raises `InputError` at the first fault in the options; a fault in one of several series is
+    printed at once and raised at the end.
     """
     from nodulenet.findings.detector import load_detector
     from nodulenet.findings.predict import STEPS, predict_scan
@@ -116,7 +116,7 @@ def run(options: argparse.Namespace) -> None:
     started = time.monotonic()
     scans, passed = find_scans(options.input, options.series)
     for line in passed:
-        print(f"passed over {line}", file=sys.stderr)
+        print(f"skipped {line}", file=sys.stderr)
     check_writable(options.output)
     least = find_threshold(options.threshold, options.weights)
     detector = load_detector(
@@ -152,7 +152,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Make the output folder. Raises `InputError` where nothing can be written into it."""
+    """Make the output folder. Raises `InputError` if it is not writable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -162,10 +162,10 @@ def check_writable(folder: Path) -> None:
 
 
 def memory_text() -> str:
-    """The most memory that this process has had, and that of its GPU if it used one."""
+    """Peak memory of this process, and of its GPU if it used one."""
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    text = f"at most {peak / 1e9:.2f} GB of memory"
+    text = f"peak memory {peak / 1e9:.2f} GB"
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         text += f", {torch.cuda.max_memory_allocated() / 1e9:.2f} GB on the GPU"

@@ -7,13 +7,13 @@ from typing import Any
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser of `nodulenet`."""
-    text = "print the JSON schema of the config, by which an editor completes and checks keys"
+    text = "print the JSON schema of the config, with which editors complete and check keys"
     parser = commands.add_parser("schema", help=text, description=text)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the schema. Nothing is required in it: what one file lacks another may hold."""
+    """Print the schema. No key is required, since one file may lack what another contains."""
     from nodulenet.settings import Settings
 
     print(json.dumps(without_required(Settings.model_json_schema()), indent=1))

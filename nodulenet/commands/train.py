@@ -10,12 +10,12 @@ from nodulenet.commands.options import count
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser of `nodulenet`."""
     text = (
-        "train one stage of one fold on what the workflow has prepared; started by torchrun or"
-        " srun, as one of their processes"
+        "train one stage of one fold on data prepared by the workflow; alone, or as one of the"
+        " processes of torchrun or srun"
     )
     parser = commands.add_parser("train", help=text, description=text)
     parser.add_argument(
-        "output", type=Path, metavar="RESULTS", help="folder of the cohort, as results/lidc"
+        "output", type=Path, metavar="RESULTS", help="folder of the cohort, such as results/lidc"
     )
     parser.add_argument(
         "--config",
@@ -23,12 +23,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         required=True,
         metavar="YAML",
-        help="config files, later ones over earlier ones and all over the published values",
+        help="config files; later ones override earlier ones and the published values",
     )
-    parser.add_argument("--fold", type=count, required=True, help="fold that is left out")
+    parser.add_argument("--fold", type=count, required=True, help="held-out fold")
     parser.add_argument("--stage", required=True, help="stage of train.stages")
     parser.add_argument(
-        "--threads", type=count, default=4, metavar="N", help="threads of a process (default: 4)"
+        "--threads", type=count, default=4, metavar="N", help="threads per process (default: 4)"
     )
     parser.set_defaults(run=run)
 

@@ -1,4 +1,4 @@
-"""`nodulenet workflow`: where the Snakefile and what belongs to it lie."""
+"""`nodulenet workflow`: print the folder of the Snakefile, configs and profiles."""
 
 import argparse
 

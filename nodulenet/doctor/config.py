@@ -1,4 +1,4 @@
-"""Whether the files that the config names are there."""
+"""Checks of the files that the config names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from nodulenet.progress import track
 from nodulenet.scan_table import PATHS, Row, is_made, missing_files, read_scans
 
 if TYPE_CHECKING:
-    from nodulenet.settings import Settings  # the doctor runs where pydantic is missing too
+    from nodulenet.settings import Settings  # the doctor must run without pydantic
 
-NAMED = 10  # series; more are counted
+NAMED = 10  # series; the rest are counted
 
 
 @dataclass(frozen=True)
 class Table:
-    """What the scan table says: its scans, and whether the workflow makes any of its files."""
+    """The number of scans in the scan table, and whether the workflow makes any of its files."""
 
     scans: int
     made: bool
@@ -52,7 +52,7 @@ def check_table(settings: "Settings") -> tuple[list[Check], Table]:
 
 
 def check_files(table: str, scans: Sequence[Row]) -> list[Check]:
-    """A finding for each column of the scan table of which files are missing."""
+    """One finding per column of the scan table with missing files."""
     findings = []
     missing = missing_files(scans)
     for kind in PATHS:
@@ -67,9 +67,9 @@ def check_files(table: str, scans: Sequence[Row]) -> list[Check]:
 
 
 def check_images(table: str, files: Sequence[tuple[str, str]]) -> list[Check]:
-    """A finding if image files of the scan table are cut short or lack their data file.
+    """A finding if image files of the scan table are truncated or lack their data file.
 
-    By header and size alone: what is compressed is not looked into.
+    Checked by header and size only; compressed data are not read.
     """
     from nodulenet.imaging.readers import check_data
 
@@ -82,14 +82,14 @@ def check_images(table: str, files: Sequence[tuple[str, str]]) -> list[Check]:
                 faults.append(str(error))
     if not faults:
         return []
-    text = f"{table}: {len(faults)} images are not whole, first {faults[0]}: copy them anew"
+    text = f"{table}: {len(faults)} images are incomplete, first {faults[0]}: copy them again"
     return [Check("missing", "scan table", text)]
 
 
 def check_series(table: str, series: Sequence[tuple[str, str]], skip: bool) -> list[Check]:
-    """A finding for each DICOM series (UID, folder) whose slices make no volume, by their headers.
+    """One finding per DICOM series (UID, folder) whose slices form no volume, by their headers.
 
-    skip: the run leaves bad scans out.
+    skip: the run excludes bad scans.
     """
     if not series:
         return []
@@ -104,7 +104,7 @@ def check_series(table: str, series: Sequence[tuple[str, str]], skip: bool) -> l
     what = (
         "on_bad_scan: skip leaves it out"
         if skip
-        else "mend it, delete its row, or set on_bad_scan: skip"
+        else "repair it, delete its row, or set on_bad_scan: skip"
     )
     state: State = "optional" if skip else "missing"
     found = [Check(state, "DICOM series", f"{fault}: {what}") for fault in faults[:NAMED]]
@@ -129,7 +129,7 @@ def check_challenge(settings: "Settings") -> list[Check]:
 
 
 def check_weights(settings: "Settings") -> list[Check]:
-    """Whether the weights that the config gives in place of a training are there."""
+    """Whether the weights given in the config exist."""
     from nodulenet.plan import missing_weights
 
     gone = [

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def examine(configfiles: Sequence[Path] = ()) -> Iterator[Check]:
     """Check what a run in the working directory needs, with `configfiles`, or else config.yaml.
 
-    Findings come as they are made, since some libraries take seconds to answer.
+    Findings are yielded one by one, since some libraries take seconds to import.
     """
     yield check_python()
     yield check_snakemake()
@@ -45,14 +45,14 @@ def examine(configfiles: Sequence[Path] = ()) -> Iterator[Check]:
 
 
 def find_settings(configfiles: Sequence[Path]) -> tuple["Settings | None", list[Check]]:
-    """The settings, None where they cannot be read, and a finding on their files.
+    """The settings, None if they cannot be read, and a finding on their files.
 
-    As Snakemake does, config.yaml is read where no file is named.
+    As in the workflow, config.yaml is read if no file is named.
     """
     base = Path("config.yaml")
     paths = configfiles or ([base] if base.exists() else [])
     if not paths:
-        text = "no config.yaml here: to check its paths too, call this where it is, or name one"
+        text = "no config.yaml here: to check its paths too, run this in its folder, or name one"
         return None, [Check("optional", "config", text)]
     try:
         from nodulenet.settings import read_settings
@@ -66,7 +66,8 @@ def find_settings(configfiles: Sequence[Path]) -> tuple["Settings | None", list[
 
 
 def space_left_to_fill(settings: "Settings", table: Table, results: Path) -> float | None:
-    """Bytes that a run may still write below `results`, at most about; None without scans."""
+    """Approximate maximum of bytes that a run may still write below `results`; None without
+    scans."""
     if not table.scans:
         return None
     folds, stages = settings.folds.number, len(settings.train.stages)

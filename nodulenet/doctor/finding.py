@@ -1,4 +1,4 @@
-"""What one check found."""
+"""The result of one check."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Literal
 
 State = Literal["ok", "optional", "missing"]
 WORKFLOW = Path(__file__).parents[1] / "workflow"
-"""The workflow in a wheel, beside the modules; a clone has it at its root."""
+"""The workflow in a wheel, beside the modules; in a clone it is at the root."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Check:
 
 
 def install(extra: str = "") -> str:
-    """The command that installs what is missing, in a clone or for an installed wheel."""
+    """The command that installs missing packages, in a clone or for an installed wheel."""
     wheel = WORKFLOW.is_dir()
     name = "nodulenet" if wheel else "."
     what = f'"{name}[{extra}]"' if extra else name

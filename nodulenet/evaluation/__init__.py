@@ -1,4 +1,4 @@
-"""Scores of detections and of their masks."""
+"""Scores of detections and of segmentations."""
 
 from nodulenet.evaluation.bootstrap import bootstrap, paired_bootstrap
 from nodulenet.evaluation.froc import froc

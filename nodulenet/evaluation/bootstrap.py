@@ -1,4 +1,4 @@
-"""Intervals of a FROC by drawing scans with replacement.
+"""Bootstrap intervals of a FROC over scans.
 
 Efron, Bootstrap methods: another look at the jackknife, Ann Statist 1979; percentile intervals.
 """
@@ -29,8 +29,8 @@ class Interval:
 class Difference:
     """One FROC minus another over the same scans, with 95 % intervals (low, high).
 
-    cpm, interval (2,): of the CPM; sensitivity (7,), sensitivity_interval (7, 2): of the
-    operating points. NaN where there is no nodule or no sample.
+    cpm, interval (2,): of the CPM; sensitivity (7,), sensitivity_interval (7, 2): of the operating
+    points. NaN if there is no nodule or no sample.
     """
 
     cpm: float
@@ -42,8 +42,8 @@ class Difference:
 def bootstrap(result: Froc, samples: int = 1000, seed: int = 0, level: float = 0.95) -> Interval:
     """Percentile intervals over `samples` draws of as many scans as there are, with replacement.
 
-    A draw without a nodule has no sensitivity and is left out of the percentiles; where no draw
-    has one, the interval is NaN.
+    A draw without a nodule has no sensitivity and is excluded from the percentiles; if no draw has
+    a nodule, the interval is NaN.
     """
     readings = _drawn_readings(result, np.concatenate([RATES, CURVE_RATES]), samples, seed)
     points = readings[:, : len(RATES)]
@@ -59,9 +59,9 @@ def paired_bootstrap(
 ) -> Difference:
     """`a` minus `b`, both over the same list of scans, with percentile intervals.
 
-    A draw takes the same scans for both, the draws of `bootstrap` with this seed. Draws without a
-    nodule are left out. Raises `ValueError` when the two were not scored over the same nodules
-    in each scan, or not read the same way.
+    A draw uses the same scans for both: the draws of `bootstrap` with this seed. Draws without a
+    nodule are discarded. Raises `ValueError` when the two were not scored over the same nodules in
+    each scan, or not read the same way.
     """
     if a.readout != b.readout or not np.array_equal(a.events.nodules, b.events.nodules):
         raise ValueError("a paired difference needs the same scans, nodules and readout twice")

@@ -1,4 +1,4 @@
-"""The evaluated stages side by side, each against one of them scan by scan: `ablation`."""
+"""Comparison of the evaluated stages, each paired with a reference scan by scan: `ablation`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,12 +32,11 @@ def compare_stages(
 ) -> None:
     """Write ablation.csv: one row per stage with its CPM and the paired difference to `reference`.
 
-    Of every stage the set `ensemble` counts, over the headline's scans. The difference is
-    bootstrapped over scans, the same draws for both; the reference itself has none. The means of
-    the masks are over the nodules of the own consensus under either protocol, which
-    `mask_consensus`, `mask_level` and `mask_nodules` state. readers: reader_pairs.json. Raises
-    `InputError` naming file and fault, also where the stages were not scored over the same scans
-    and nodules.
+    For every stage the set `ensemble` is used, over the headline's scans. The difference is
+    bootstrapped over scans, with the same draws for both; the reference itself has none. The mask
+    means are over the nodules of our consensus under either protocol; `mask_consensus`,
+    `mask_level` and `mask_nodules` describe it. readers: reader_pairs.json. Raises `InputError`
+    naming file and fault, also where the stages were not scored over the same scans and nodules.
     """
     frocs = {stage.name: read_froc(stage.froc) for stage in stages}
     curves = {stage.name: read_curve_of(stage, frocs[stage.name]) for stage in stages}

@@ -1,4 +1,4 @@
-"""Free-response ROC: sensitivity against false positives per scan, as LUNA16 reads it."""
+"""Free-response ROC: sensitivity against false positives per scan, as in LUNA16."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Froc:
 
     rate, recall: the curve's points, false positives per scan and share of nodules found, both
     rising from (0, 0). sensitivity: (7,) at 1/8, 1/4, 1/2, 1, 2, 4, 8 false positives per scan, cpm
-    their mean; NaN where there is no nodule.
+    their mean; NaN without a nodule.
     """
 
     events: Events
@@ -40,7 +40,7 @@ def froc(
     scans: Sequence[str],
     readout: Readout = "challenge",
 ) -> Froc:
-    """Score marks against nodules over all the scans listed, those without marks too.
+    """Score marks against nodules over all listed scans, including those without marks.
 
     nodules, excluded: columns seriesuid, coordX, coordY, coordZ, diameter_mm; marks: probability
     for the diameter; mm. readout: `challenge` interpolates the curve linearly on 10,001 points
@@ -66,11 +66,11 @@ def froc_curve(events: Events) -> tuple[NDArray[np.float64], NDArray[np.float64]
 def average_precision(events: Events) -> float:
     """Sum over the distinct probabilities of the step in recall times the precision there.
 
-    Nothing is interpolated (Davis and Goadrich, The relationship between precision-recall and ROC
-    curves, ICML 2006, say why not). Recall: share of all nodules, missed ones too, that are found
+    There is no interpolation (Davis and Goadrich, The relationship between precision-recall and ROC
+    curves, ICML 2006, explain why). Recall: share of all nodules, missed ones too, that are found
     at this probability or above. Precision: nodules found over nodules found and false positives.
     As in the FROC only a nodule's best mark counts; its other marks and those dropped on an
-    excluded finding count neither way, and a mark on two nodules counts for both. NaN without a
+    excluded finding are ignored, and a mark on two nodules counts for both. NaN without a
     nodule.
     """
     nodules = events.nodules.sum()
@@ -84,10 +84,9 @@ def average_precision(events: Events) -> float:
 def operating_thresholds(
     events: Events, rate: NDArray[np.float64], at: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """For each rate of `at` the lowest probability with at most so many false positives per scan.
+    """For each rate of `at` the lowest probability with at most that many false positives per scan.
 
-    rate: of `froc_curve`. NaN where even the highest probability has more, and where there is
-    no mark.
+    rate: of `froc_curve`. NaN if even the highest probability has more, or there are no marks.
     """
     distinct = events.probability[last_of_equal(events.probability)]
     place = np.searchsorted(rate, at, side="right") - 1
@@ -97,13 +96,13 @@ def operating_thresholds(
 def read_curve(
     rate: NDArray[np.float64], recall: NDArray[np.float64], at: NDArray, readout: Readout
 ) -> NDArray[np.float64]:
-    """Sensitivities of a curve at the rates `at`; beyond its last point the last one holds."""
+    """Sensitivities of a curve at the rates `at`; beyond its last point the last value is used."""
     targets, to_next = reading(at, readout)
     return read_at(rate, recall, targets, to_next)
 
 
 def reading(at: NDArray[np.float64], readout: Readout) -> tuple[NDArray[np.float64], bool]:
-    """The rates at which the curve is really read, and whether at its next point.
+    """The rates at which the curve is actually read, and whether at its next point.
 
     Raises `ValueError` for an unknown readout.
     """
@@ -122,7 +121,7 @@ def last_of_equal(probability: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 @njit(cache=True, nogil=True)
 def _curve(events: Events, last: NDArray, weight: NDArray, limit: float) -> tuple[NDArray, NDArray]:
-    """The curve where scan s counts weight[s] times.
+    """The curve in which scan s counts weight[s] times.
 
     It may end early, once it has every point at the first rate above `limit`.
     """
@@ -152,7 +151,7 @@ def _curve(events: Events, last: NDArray, weight: NDArray, limit: float) -> tupl
 def read_at(rate: NDArray, recall: NDArray, targets: NDArray, to_next: bool) -> NDArray:
     """Read a curve at each target: interpolated linearly, or at its next point.
 
-    Of several points at one rate the last, which is the highest, is meant, as in `numpy.interp`.
+    Of several points at one rate the last, which is the highest, is used, as in `numpy.interp`.
     """
     out = np.empty(len(targets))
     end = len(rate) - 1

@@ -1,4 +1,4 @@
-"""How well one mask covers another: Dice, IoU, distance of the surfaces, error of the volume."""
+"""Agreement of two masks: Dice, IoU, surface distances, volume error."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -24,8 +24,8 @@ def compare_masks(mask: CroppedMask, reference: CroppedMask, voxel_mm: NDArray) 
     """`SCORES` of a mask against a reference in one grid of voxels (z, y, x) of `voxel_mm`.
 
     Dice and IoU: 0 where either or both have no voxel, as for a missed nodule. surface_mean_mm,
-    surface_p95_mm: as `surface_distance`, NaN there. volume_error: the mask's volume less the
-    reference's, in mm3 and as a share of the reference's (NaN if that has no voxel); so a missed
+    surface_p95_mm: as `surface_distance`, NaN there. volume_error: the mask's volume minus the
+    reference's, in mm3 and relative to the reference's (NaN if that has no voxel); so a missed
     nodule has -1.
     """
     iou = mask_iou(mask, reference)
@@ -63,12 +63,12 @@ class SurfaceDistance(NamedTuple):
 def surface_distance(a: CroppedMask, b: CroppedMask, voxel_mm: NDArray) -> SurfaceDistance:
     """Distance between the surfaces of two masks of one grid; NaN where one has no voxel.
 
-    A surface voxel is a voxel of the mask with a face neighbour outside of it; of each the
-    distance between its centre and the nearest centre of the other surface is taken, exactly.
-    mean: over the voxels of both surfaces together (the average symmetric surface distance of
-    Heimann et al., Comparison and evaluation of methods for liver segmentation from CT datasets,
-    IEEE Trans Med Imaging 2009). p95: the larger of the two directed 95th percentiles (HD95 of
-    Maier-Hein et al., Metrics reloaded, Nat Methods 2024). voxel_mm: voxel size (z, y, x).
+    A surface voxel is a voxel of the mask with a face neighbour outside of it; for each, the exact
+    distance from its centre to the nearest centre of the other surface is used. mean: over the
+    voxels of both surfaces together (the average symmetric surface distance of Heimann et al.,
+    Comparison and evaluation of methods for liver segmentation from CT datasets, IEEE Trans Med
+    Imaging 2009). p95: the larger of the two directed 95th percentiles (HD95 of Maier-Hein et al.,
+    Metrics reloaded, Nat Methods 2024). voxel_mm: voxel size (z, y, x).
     """
     first, second = surface_points(a, voxel_mm), surface_points(b, voxel_mm)
     if not (len(first) and len(second)):
@@ -88,9 +88,9 @@ def surface_points(cropped: CroppedMask, voxel_mm: NDArray) -> NDArray[np.float6
 def summarize_masks(table: pd.DataFrame) -> dict[str, Any]:
     """Means over the rows: `{score}_all` with missed nodules as 0, `{score}_found` without them.
 
-    table: `SCORES` and found. Beside the scores stands the mean absolute relative volume error.
+    table: `SCORES` and found. The mean absolute relative volume error is added.
     Distances are of the found nodules only, since a missed one has none. Undefined values are
-    left out of a mean, which is None where none is left.
+    excluded from a mean, which is None if none remain.
     """
     table = _with_absolute(table)
     found = table[table["found"] == 1]

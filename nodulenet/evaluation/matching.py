@@ -26,7 +26,7 @@ UNKNOWN_DIAMETER_MM = 10.0
 
 
 class Events(NamedTuple):
-    """What a FROC is counted from, by falling probability.
+    """The events that a FROC is computed from, in descending order of probability.
 
     An event is a nodule found, at its best mark's probability, or a false positive. probability,
     scan (position in the list of scans), hit (whether a nodule is found): (E,). nodules: (S,) per
@@ -51,7 +51,7 @@ class Events(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """What the marks came to.
+    """The outcome of matching the marks.
 
     mark: (E,) position in the marks' table of each event. best, best_mark: (N,) probability and
     position of each nodule's best mark (of equal ones the first of the table) in the order of the
@@ -82,14 +82,14 @@ def match_marks(
 ) -> Outcomes:
     """Match marks with nodules and excluded findings.
 
-    A mark hits a finding nearer than its radius (a negative diameter counts as 10 mm). A nodule's
-    best mark counts; a mark that hits a nodule is no false positive; of the others those that hit
-    an excluded finding are dropped. Of more than 100 marks in a scan only those with a
-    probability strictly above the 101st's count.
+    A mark hits a finding if it is closer to its centre than the radius (a negative diameter counts
+    as 10 mm). A nodule's best mark counts; a mark that hits a nodule is not a false positive; of
+    the others those that hit an excluded finding are dropped. Of more than 100 marks in a scan only
+    those with a probability strictly above the 101st's count.
 
     nodules, excluded: columns seriesuid, coordX, coordY, coordZ, diameter_mm; marks: probability
     for the diameter; positions and diameters in mm. Raises `InputError` for a missing column, a
-    number that is not finite, a scan that is not in the list or stands there twice.
+    number that is not finite, a scan that is not in the list or appears there twice.
     """
     check_scan_list(scans, "scans")
     check_numbers(nodules, FINDING_COLUMNS, "nodules")
@@ -129,7 +129,8 @@ def match_marks(
 def _strongest(
     marks: pd.DataFrame, scan: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Position in the table and scan of the marks that count, by scan and falling probability."""
+    """Position in the table and scan of the marks that count, by scan and descending
+    probability."""
     probability = marks["probability"].to_numpy(float)
     order = np.lexsort((-probability, scan))
     scan, probability = scan[order], probability[order]

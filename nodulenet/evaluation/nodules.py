@@ -1,4 +1,4 @@
-"""Every nodule with its best mark, every false positive, and every scan's share in the FROC."""
+"""Tables of nodules with their best marks, of false positives, and of scans."""
 
 from pathlib import Path
 
@@ -33,7 +33,8 @@ def nodule_table(truth: Truth, marks: pd.DataFrame, outcomes: Outcomes) -> pd.Da
     """One row per nodule, in the truth's order, with the mark that found it: `NODULE_COLUMNS`.
 
     marks: the scored ones, with an index that counts the rows of their file from 0. The false
-    positives are those at least as probable as the mark. What a missed nodule lacks is empty.
+    positives are those at least as probable as the mark. Cells that do not apply to a missed nodule
+    are empty.
     """
     found = outcomes.best_mark >= 0
     table = truth.nodules[["seriesuid", *POSITION, "diameter_mm"]].reset_index(drop=True)
@@ -84,8 +85,7 @@ def scan_table(truth: Truth, events: Events) -> pd.DataFrame:
     """One row per scan, in the truth's order: `SCAN_COLUMNS`.
 
     found_at, false_positives_at: the probabilities at which its nodules are found and of its false
-    positives, from the highest down, separated by blanks. They are all that a FROC and its
-    bootstrap are counted from.
+    positives, in descending order, separated by spaces. A FROC and its bootstrap need nothing else.
     """
     rows = []
     for position, scan in enumerate(truth.scans):
@@ -135,7 +135,7 @@ def operating_rates(result: Froc) -> NDArray[np.float64]:
 
 
 def _at_least(events: Events, probability: NDArray[np.float64]) -> NDArray[np.int64]:
-    """How many false positives are at least as probable."""
+    """Numbers of false positives that are at least as probable."""
     rising = events.probability[~events.hit][::-1]
     return len(rising) - np.searchsorted(rising, probability)
 

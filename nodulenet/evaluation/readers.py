@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 class ScanMasks:
     """Masks of a scan's nodules 1, 2, ... in a volume of `shape` with voxels of `voxel_mm`.
 
-    nodules: the consensus, at most one label a voxel. readers: for each nodule, number of a
+    nodules: the consensus, at most one label per voxel. readers: for each nodule, number of a
     reading session of its scan (from 1) -> what that reader outlined, which may overlap other
     nodules; empty for a nodule without outlines. shape and voxel_mm: (z, y, x).
     """
@@ -52,9 +52,9 @@ class ScanMasks:
 
 
 def read_scan_masks(scan: ScoredScan, findings: pd.DataFrame) -> ScanMasks:
-    """Read a scan's labels and its readers' masks, these resampled as the consensus was.
+    """Read a scan's labels and its readers' masks, which are resampled as the consensus was.
 
-    A reader's mask that has no voxel in the volume is kept, empty, and logged. Raises
+    A reader's mask without a voxel in the volume is kept, empty, and logged. Raises
     `InputError` naming the file and the fault.
     """
     labels, affine, record = open_scan(scan.mask, scan.record)
@@ -113,8 +113,8 @@ def compare_readers(
     """Rows of reader_pairs.csv: every reader of every nodule against each later one and the
     consensus (of which that reader is a part).
 
-    Only those who outlined the nodule are its readers; their outlines overlap, since that is what
-    made them one nodule. Raises `InputError` as `read_scan_masks`.
+    Only readers who outlined the nodule are compared; their outlines overlap, since overlap is the
+    criterion for one nodule. Raises `InputError` as `read_scan_masks`.
     """
     rows: list[dict[str, Any]] = []
     for scan in track(scored, "compare readers", "scans"):
@@ -141,7 +141,7 @@ def pair_readers(truth: ScanMasks) -> list[dict[str, Any]]:
 def summarize_pairs(table: pd.DataFrame) -> dict[str, Any]:
     """Means over the rows of reader_pairs.csv: `readers`, one against another (the human level) and
     each against the `consensus`; first over the pairs of each nodule, then over the nodules.
-    Volume errors are of the latter alone: of two readers neither is the reference.
+    Volume errors are given for the latter only: of two readers neither is the reference.
     """
     alone = table["against"] == CONSENSUS
     content: dict[str, Any] = {}

@@ -29,12 +29,12 @@ Span = tuple[Number, Number]
 
 @dataclass(frozen=True)
 class Summary:
-    """The scores of one result set, as plain values; what is undefined without nodules is None.
+    """The scores of one result set, as plain values; None if undefined without nodules.
 
     interval: of the CPM; sensitivity_interval: of the seven operating points. thresholds: the
     lowest probabilities with at most the rates' false positives per scan. curve: rate, sensitivity,
-    low and high at 97 rates from 1/8 to 8, for a figure. folds: the same of each fold by itself,
-    None where there are none.
+    low and high at 97 rates from 1/8 to 8, for a figure. folds: the same for each fold separately,
+    None without folds.
     """
 
     cpm: Number
@@ -87,11 +87,11 @@ class FrocFile:
 
     sets: name -> scores, over the headline's scans; all_scans: the same over all scans under the
     protocol nodulenet. listed: scans of the challenge's list, not_listed: scans of the cohort that
-    are not on it; without_nodules: scans without a nodule (each None where it does not apply).
+    are not on it; without_nodules: scans without a nodule (each None if it does not apply).
     left_out: bad scans of the manifest. given_folds: fold -> stage whose weights were given.
     segmentation: means of the masks' scores, None without masks. From `nodulenet froc`, the sets
     are `submission` and `against`, files their names, unmarked their numbers of scans without a
-    mark, and difference the CPM of the first less that of the second, with its interval.
+    mark, and difference the CPM of the first minus that of the second, with its interval.
     """
 
     protocol: str

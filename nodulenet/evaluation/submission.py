@@ -31,9 +31,9 @@ class Submission:
     """Files of a submission; any may be compressed.
 
     annotations, excluded, scans: as for `read_luna16`; predictions: the same columns with
-    probability for the diameter. folds: CSV with seriesuid and subset (or fold), to score each fold
-    by itself too. against: another submission over the same scans, scored beside the first and by
-    the paired difference.
+    probability for the diameter. folds: CSV with seriesuid and subset (or fold), to also score each
+    fold separately. against: another submission over the same scans, scored as well, with the
+    paired difference.
     """
 
     annotations: Path

@@ -1,4 +1,4 @@
-"""The CPM of a network in training on the scans that its training holds out."""
+"""The CPM, during training, of a network on held-out scans."""
 
 from collections.abc import Sequence
 
@@ -26,10 +26,10 @@ def score_validation(
     settings: TrainingSettings,
     rank: Rank,
 ) -> float:
-    """CPM of the ensemble set over the scans held out that have a consensus nodule.
+    """CPM of the ensemble set over the held-out scans with a consensus nodule.
 
     net: in evaluation mode. Every process predicts its share of the scans, and all return the
-    same. Raises `InputError`, also where no scan held out has a consensus nodule.
+    same. Raises `InputError`, also if no held-out scan has a consensus nodule.
     """
     cohort = [s for s in read_cohort(held.manifest, held.folds) if s.series_uid in held.series]
     truth = consensus_truths(cohort, read_findings(cohort), str(held.manifest))[0]

@@ -1,1 +1,1 @@
-"""The nodules of a person's CT: found, measured, and written for people and for viewers."""
+"""The nodules of one CT: detection, measurement, and output for people and for viewers."""

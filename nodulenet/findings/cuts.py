@@ -1,4 +1,4 @@
-"""Cuts through a scan around a finding, seen as radiologists see them."""
+"""Views of a scan around a finding, in radiological orientation."""
 
 import math
 from dataclasses import dataclass

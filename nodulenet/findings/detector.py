@@ -1,4 +1,4 @@
-"""Networks as one call from a preprocessed volume to its candidates, with what is known of them."""
+"""Networks as one function from a preprocessed volume to candidates, with their provenance."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Detector:
-    """A network, or several that predict as one.
+    """A network, or an ensemble.
 
-    predict: (uint8 volume (z, y, x), step to call after each pass) -> candidates. preprocess: how
-    its images are prepared; margin_total: voxels by which its boxes are larger than the nodules;
-    weights, settings: where each network comes from and how it predicts, in plain types; steps:
-    how often `step` is called at most for a volume predicted at once.
+    predict: (uint8 volume (z, y, x), step to call after each pass) -> candidates. preprocess: the
+    preprocessing of its images; margin_total: voxels by which its boxes are larger than the
+    nodules; weights, settings: where each network comes from and how it predicts, in plain types;
+    steps: maximum number of calls of `step` for a volume predicted at once.
     """
 
     predict: Callable[[NDArray[np.uint8], Step], ScanPrediction]
@@ -77,7 +77,7 @@ def load_detector(
 
 
 def weights_facts(member: Member) -> dict[str, Any]:
-    """Where a network comes from, in plain types."""
+    """The provenance of a network, in plain types."""
     provenance = member.provenance
     return {
         "path": str(member.path),

@@ -1,6 +1,7 @@
-"""The findings' masks as a DICOM segmentation that refers to the slices they were found in.
+"""The findings' masks as a DICOM segmentation that refers to the source slices.
 
-highdicom is imported where an object is made: it is slow to import and most scans are no DICOM.
+highdicom is imported only when an object is made: importing it is slow, and most scans are not
+DICOM.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ NEEDED = ("SOPInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID")
 
 @dataclass(frozen=True)
 class Tracked:
-    """How a finding is named in every DICOM object: number, tracking ID and tracking UID."""
+    """Identification of a finding in every DICOM object: number, tracking ID and tracking UID."""
 
     number: int
     name: str
@@ -43,7 +44,7 @@ def new_tracking(findings: Sequence[Finding]) -> list[Tracked]:
 
 
 def source_images(sources: Sequence[Source]) -> list[Dataset]:
-    """The images that slices come from, each once."""
+    """The source images of the slices, each once."""
     return list({id(source.header): source.header for source in sources}.values())
 
 
@@ -99,9 +100,9 @@ def build_segmentation(
 
 
 def by_frame(labels: NDArray, sources: Sequence[Source]) -> NDArray:
-    """Labels (z, y, x) in the order of the source images' frames, empty where a frame is no slice.
+    """Labels (z, y, x) in the order of the source images' frames, empty for frames without a slice.
 
-    Raises `ValueError` for several multi-frame images: a segmentation can refer to one alone.
+    Raises `ValueError` for several multi-frame images: a segmentation can refer to only one.
     """
     frames = [source.frame for source in sources]
     if None in frames:

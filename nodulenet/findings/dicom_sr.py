@@ -43,7 +43,7 @@ def build_report(
     scan: Volume,
     segmentation: Segmentation | None,
 ) -> ComprehensiveSR:
-    """A measurement report with a group for each finding, tracked as in the segmentation.
+    """A measurement report with one group per finding, with the segmentation's tracking IDs.
 
     A finding with a mask refers to its segment and has volume, diameter, longest axis, mean HU
     and certainty (the probability in percent); one without is a circle of its diameter in the
@@ -69,7 +69,8 @@ def build_report(
         observation_context=_observer(),
         procedure_reported=codes.LN.CTUnspecifiedBodyRegion,
         imaging_measurements=groups,
-        # highdicom's library of images, an option, needs one position per image: frames have many.
+        # The optional image library of highdicom needs one position per image; multi-frame images
+        # have many.
         referenced_images=images if sources[0].frame is None else None,
     )
     evidence = [*images, *([] if segmentation is None else [segmentation])]
@@ -128,8 +129,8 @@ def _segment_reference(
 ) -> ReferencedSegment:
     """A reference to a segment and the slices, or the frames of images, that it lies in.
 
-    highdicom's `from_segmentation` fails where there is one segment alone: its number is then
-    not in the frames but in what they share.
+    highdicom's `from_segmentation` fails if there is only one segment: its number is then in the
+    shared functional groups and not in those of the frames.
     """
     from highdicom.sr import ReferencedSegment, SourceImageForSegmentation
 
@@ -147,7 +148,7 @@ def _segment_reference(
 
 
 def frames_in(image: Dataset, slices: Sequence[Source]) -> list[int] | None:
-    """The frames of an image that slices are, from 1; None for an image that is one slice."""
+    """The frame numbers of slices in an image, from 1; None for an image of one slice."""
     own = (source.frame for source in slices if source.header is image)
     return sorted(frame for frame in own if frame is not None) or None
 

@@ -1,4 +1,4 @@
-"""From the candidates of a network to findings: which they are, where, and how large."""
+"""From the candidates of a network to findings: selection, position and size."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,17 +12,17 @@ from nodulenet.imaging import Volume, restore_mask
 from nodulenet.imaging.orientation import standard
 from nodulenet.masks import CroppedMask
 
-if TYPE_CHECKING:  # it needs torch, which measuring does not
+if TYPE_CHECKING:  # needs torch, which measuring does not
     from nodulenet.inference.predictor import ScanPrediction
 
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """A nodule that the network found, numbered by falling probability.
+    """A nodule found by the network, numbered in descending order of probability.
 
     position: LPS (x, y, z) in mm of the centre of its box; diameter_mm: the box's largest side.
-    mask: in the grid of the scan, None where the network gives none. Of the mask: volume_mm3,
-    the diameter of the ball of that volume, the longest line in one axial slice, the mean HU.
+    mask: in the grid of the scan, None if the network gives none. Of the mask: volume_mm3, the
+    diameter of a sphere of that volume, the longest line in one axial slice, the mean HU.
     """
 
     number: int
@@ -45,13 +45,13 @@ def find_findings(
     margin_total: float,
     least: float,
 ) -> tuple[list[Finding], list[str]]:
-    """The findings of a scan by falling probability, and one line for everything worth a note.
+    """The findings of a scan in descending order of probability, and the notes on them.
 
     A finding is a candidate whose decoded box survived the second suppression and whose
     probability, the mean of both branches, is at least `least`. One whose mask was suppressed
-    because it overlaps a better one's is the same place and no finding of its own. grid: the
-    preprocessed volume that was predicted; scan: the CT in HU that the masks are put back into.
-    margin_total: voxels by which the network's boxes are larger than the nodules.
+    because it overlaps that of a more probable one is not a finding. grid: the preprocessed volume
+    that was predicted; scan: the CT in HU in whose grid the masks are restored. margin_total:
+    voxels by which the network's boxes are larger than the nodules.
     """
     first, second = prediction.ncs_probability, prediction.dfps_probability
     probability = first if second is None else (first + second) / 2
@@ -99,7 +99,7 @@ def is_duplicate(row: int, box: NDArray[np.float32], masks: dict[int, CroppedMas
 
 
 def restored(mask: CroppedMask | None, grid: Volume, scan: Volume) -> CroppedMask | None:
-    """A mask of the preprocessed grid in the scan's; None if nothing is left there."""
+    """A mask of the preprocessed grid in the scan's grid; None if no voxel is left."""
     if mask is None:
         return None
     own = restore_mask(mask, grid.affine, scan.affine, scan.array.shape)

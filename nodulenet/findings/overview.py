@@ -1,4 +1,4 @@
-"""overview.png: the whole lungs with the findings marked, and cuts through each."""
+"""overview.png: the lungs with the findings marked, and views of each."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,8 +23,8 @@ SCALE_MM = 10
 def plot_overview(series_uid: str, findings: Sequence[Finding], view: View, output: Path) -> None:
     """Draw the findings of a scan.
 
-    Above: the maximum of the lungs seen from the front, and the coronal slice through the first
-    finding in the lung window. Below: a strip of cuts for each of the first 12.
+    Above: the frontal maximum intensity projection of the lungs, and the coronal slice through the
+    first finding in the lung window. Below: a strip of views for each of the first 12.
     """
     shown = list(findings)[:MOST_STRIPS]
     height = 4.6
@@ -44,7 +44,7 @@ def count_text(count: int) -> str:
 
 
 def draw_whole(figure: SubFigure, findings: Sequence[Finding], view: View) -> None:
-    """The projection and the slice, side by side, every finding marked in both."""
+    """The projection and the slice side by side, with every finding marked in both."""
     scan, lungs = view.scan, view.lungs
     projection, section = figure.subplots(1, 2)
     highest = np.full((scan.array.shape[0], scan.array.shape[2]), PROJECTION_WINDOW[0], np.float32)
@@ -88,7 +88,7 @@ def mark(axes: Axes, finding: Finding, x: float, z: float, *, solid: bool) -> No
 
 
 def draw_strips(figure: SubFigure, findings: Sequence[Finding], view: View) -> None:
-    """A row for each finding: what it is, and three cuts with its outline."""
+    """One row per finding: its description, and three views with its outline."""
     panels = figure.subplots(len(findings), 4, squeeze=False)
     for line, finding in zip(panels, findings, strict=True):
         line[0].set_axis_off()

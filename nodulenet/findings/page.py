@@ -23,7 +23,7 @@ RESEARCH = (
 )
 MOST_SLIDERS = 40
 PIXELS_PER_MM = 6
-FINE = 4  # pixels of the outline's layer along a pixel of the scan
+FINE = 4  # pixels of the outline layer along one pixel of the scan
 OUTLINE = (233, 180, 86, 255)  # style.SKY as blue, green, red, opaque
 COLUMNS = {
     "finding": "no.",
@@ -69,7 +69,7 @@ def write_page(
 ) -> None:
     """Write report.html from the content of findings.json, with one slider per finding.
 
-    overview: the picture to hold.
+    overview: the picture to embed.
     """
     count = len(content["findings"])
     shown = findings[:MOST_SLIDERS]
@@ -154,7 +154,7 @@ def outline_strip(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
 
 
 def facts_of(content: Record) -> dict[str, str]:
-    """What was run on what."""
+    """The facts about the input, the networks and the settings."""
     return {
         "nodulenet": content["version"],
         "made": content["made"],

@@ -52,10 +52,10 @@ def predict_scan(
 ) -> Record:
     """Predict one CT and write OUTPUTS into the folder `output`; returns findings.json's content.
 
-    The scan is turned to the axes that networks are trained on (z up, y back, x left) and the
-    masks are turned back. seg.dcm and sr.dcm are written for DICOM alone, masks.nii.gz by a
-    network that segments; the notes say what is missing, and why. The results of an earlier run
-    stay until all of this run's are written. advance: called with the name of each step. Raises
+    The scan is reoriented to the axes that networks are trained on (z up, y back, x left) and the
+    masks are reoriented back. seg.dcm and sr.dcm are written only for DICOM, masks.nii.gz only by a
+    network that segments; the notes say what is missing, and why. The results of an earlier run are
+    kept until all new ones are written. advance: called with the name of each step. Raises
     `InputError` naming the scan and the fault.
     """
     try:
@@ -69,10 +69,10 @@ def predict_scan(
 
 @contextmanager
 def replacing_results(output: Path) -> Iterator[Path]:
-    """Yield an empty folder; at the end its OUTPUTS take the place of those in `output`.
+    """Yield an empty folder; at the end its OUTPUTS replace those in `output`.
 
-    On failure nothing in `output` has changed. findings.json goes first and comes last, so where
-    it stands beside other files they are of one run.
+    On failure nothing in `output` has changed. findings.json is removed first and written last, so
+    if it is present, all files are of the same run.
     """
     made = not output.exists()
     output.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ def _predict(
     output: Path,
     advance: Callable[[str], object],
 ) -> Record:
-    """What `predict_scan` does, in an empty folder `output`."""
+    """Carry out `predict_scan` in an empty folder `output`."""
     advance("reading")
     own = read_volume(scan.path, scan.series_uid)
     turned, turn = standard(own)
@@ -150,7 +150,7 @@ def write_dicom(
     detector: Detector,
     output: Path,
 ) -> list[str]:
-    """Write seg.dcm and sr.dcm as far as there are findings; a line for each that is not."""
+    """Write seg.dcm and sr.dcm if there are findings; a note for each that is not written."""
     lacking = missing_tag(sources)
     if lacking or not findings:
         reason = f"a slice has no {lacking}" if lacking else "there is no finding"
@@ -178,7 +178,7 @@ def describe(
     detector: Detector,
     threshold: Threshold,
 ) -> Record:
-    """The content of findings.json without the findings: what was run on what."""
+    """The content of findings.json without the findings: input, networks and settings."""
     return {
         "version": __version__,
         "research": RESEARCH,

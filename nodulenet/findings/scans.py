@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scan:
-    """One CT to predict: its file or DICOM folder. fault: why it is refused, "" if it is not."""
+    """One CT to predict: its file or DICOM folder. fault: why it cannot be predicted, or ""."""
 
     series_uid: str
     path: Path
@@ -34,9 +34,9 @@ class Scan:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Where a slice of a volume comes from: the header of its file and, of several, its frame.
+    """The source of a slice: the header of its file and, in a multi-frame image, its frame.
 
-    frame: from 1, as DICOM counts; None where the file is the slice. number: InstanceNumber.
+    frame: from 1, as in DICOM; None if the file is the slice. number: InstanceNumber.
     """
 
     header: "Dataset"
@@ -46,10 +46,10 @@ class Source:
 
 
 def find_scans(path: Path, series_uid: str | None = None) -> tuple[list[Scan], list[str]]:
-    """The CT series of a file or folder, and a line for everything that was passed over.
+    """The CT series of a file or folder, and a line for everything that was skipped.
 
-    series_uid: take this series alone. A series is found and refused by the rule of
-    `find_series`. Raises `InputError` where there is no CT.
+    series_uid: use only this series. Series are found and refused as by `find_series`. Raises
+    `InputError` if there is no CT.
     """
     if path.is_file():
         return [scan_of_file(path, series_uid)], []
@@ -70,7 +70,7 @@ def find_scans(path: Path, series_uid: str | None = None) -> tuple[list[Scan], l
     if not scans:
         what = f"no series {series_uid}" if series_uid else "no CT series"
         reasons = "; ".join(passed[:3]) + ("; ..." if len(passed) > 3 else "")
-        raise InputError(f"{path}: {what}" + (f" (passed over: {reasons})" if passed else ""))
+        raise InputError(f"{path}: {what}" + (f" (skipped: {reasons})" if passed else ""))
     return scans, passed
 
 
@@ -85,7 +85,7 @@ def scan_of_file(path: Path, series_uid: str | None) -> Scan:
 
 
 def slice_sources(scan: Scan) -> list[Source]:
-    """Where the slices of a DICOM series come from, in the order of its volume's."""
+    """The sources of the slices of a DICOM series, in the order of its volume."""
     slices, _ = arrange(read_series(scan.path, scan.series_uid))
     headers = {path: read_header(path) for path in dict.fromkeys(s.path for s in slices)}
     return [

@@ -35,7 +35,7 @@ Row = dict[str, Any]
 
 
 class Record(TypedDict):
-    """The content of findings.json: what was run on what, and the findings."""
+    """The content of findings.json: input, networks and settings, and the findings."""
 
     version: str
     research: str
@@ -95,19 +95,20 @@ def finding_rows(
 
 
 def plain(value: Any, digits: int | None) -> Any:
-    """A value as JSON has it, numbers rounded."""
+    """A value in JSON types, numbers rounded."""
     if value is None or isinstance(value, str):
         return value
     return int(value) if digits is None else round(float(value), digits)
 
 
 def shortest(value: float | None) -> float | None:
-    """The number of fewest digits that has the same float32: 0.9999996, not 0.99999958 or 1."""
+    """The number with the fewest digits that has the same float32: 0.9999996, not 0.99999958 or
+    1."""
     return None if value is None else float(str(np.float32(value)))
 
 
 def write_finding_rows(rows: Sequence[Row], path: Path) -> None:
-    """Write findings.csv; without findings its header alone."""
+    """Write findings.csv; without findings only its header."""
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     whole = ["instance_number", "frame_number"]
     table[whole] = table[whole].astype("Int64")

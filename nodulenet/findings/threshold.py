@@ -1,4 +1,4 @@
-"""The probability from which a candidate is a finding: given, or read from a cohort's FROC."""
+"""The minimum probability of a finding: given, or read from a cohort's FROC."""
 
 import re
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ RESULT_SET = "ensemble"
 
 @dataclass(frozen=True)
 class Threshold:
-    """A probability, and where it comes from in words."""
+    """A probability, and a description of its source."""
 
     probability: float
     source: str
@@ -38,10 +38,10 @@ def parse_threshold(text: str) -> float | Fraction:
 def find_threshold(wanted: float | Fraction, weights: Sequence[Path]) -> Threshold:
     """The threshold itself, or that of an operating point of the FROC beside the weights.
 
-    `froc.json` is looked for in the folder of each weights file and, where that is
-    {cohort}/fold{k}/{stage}, in {cohort}/{stage}. Its pooled set `ensemble` gives for each rate
-    the lowest probability with at most so many false positives per scan. Raises `InputError` where
-    there is no such file, it lacks the rate, or the weights belong to different ones.
+    `froc.json` is searched in the folder of each weights file and, if that is
+    {cohort}/fold{k}/{stage}, in {cohort}/{stage}. Its pooled set `ensemble` gives for each rate the
+    lowest probability with at most that many false positives per scan. Raises `InputError` if there
+    is no such file, it lacks the rate, or the weights belong to different ones.
     """
     if not isinstance(wanted, Fraction):
         return Threshold(wanted, "given")

@@ -1,1 +1,1 @@
-"""Whole-scan prediction. Tables and masks are read without torch; `predict` needs it."""
+"""Whole-scan prediction. Reading tables and masks does not need torch; `predict` does."""

@@ -52,8 +52,8 @@ def predict_fold(job: PredictionJob, threads: int) -> None:
 
     Writes predictions.csv, predictions.json (scans and numbers of candidates) and, with the branch
     sr, masks/{series}.nii.gz in the scan's own grid and masks/{series}.npz in the preprocessed one;
-    a mask's label is the number of its row, counted from 1. Raises `InputError` for a scan that
-    was not prepared as those that the weights were trained on.
+    a mask's label is the number of its row, counted from 1. Raises `InputError` for a scan with
+    other preprocessing than the weights were trained with.
     """
     torch.set_num_threads(threads)
     kind = choose_device(job.device).type
@@ -62,7 +62,7 @@ def predict_fold(job: PredictionJob, threads: int) -> None:
 
 
 def predict_on(device: torch.device, job: PredictionJob) -> None:
-    """What `predict_fold` does, on a device."""
+    """Carry out `predict_fold` on a device."""
     net, trained = load_weights(job.weights)
     to_device(net.eval(), device)
     member = Member(net, replace(trained, branches=tuple(job.branches)), job.weights)
@@ -111,8 +111,8 @@ def open_prepared(
 ) -> tuple[Volume, FileGrid]:
     """The preprocessed volume of a manifest's row, and the grid of the scan's own file.
 
-    Raises `InputError` unless it was prepared as the images that the network was trained on,
-    `CorruptArtefact` for a record that does not say how.
+    Raises `InputError` unless its preprocessing is that which the network was trained with,
+    `CorruptArtefact` for a record without it.
     """
     path = root / row["record"]
     volume, affine, record = open_scan(root / row["volume"], path)
@@ -128,8 +128,8 @@ def write_scan_masks(
 ) -> None:
     """Write one scan's masks: cropped in the preprocessed grid, and as labels in its file's grid.
 
-    Where two masks share a voxel of the scan, the first one given has it; the log names a mask
-    that is left without a voxel there.
+    A voxel in several masks belongs to the first one given; the log names a mask that is left
+    without a voxel.
     """
     write_masks(masks, stem.with_name(stem.name + ".npz"))
     kind = np.uint16 if max(masks, default=0) <= np.iinfo(np.uint16).max else np.uint32

@@ -1,4 +1,4 @@
-"""What predicts a scan: one network or several, mirror images, settings; and what it predicts."""
+"""A predictor: one or several networks, mirror images, settings; and a scan's prediction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ MIRRORS = tuple(axes for n in range(4) for axes in combinations(range(3), n))
 
 @dataclass(frozen=True, eq=False)
 class ScanPrediction:
-    """Candidates of one scan, one row per NCS candidate by falling NCS probability.
+    """Candidates of one scan, one row per NCS candidate in descending order of NCS probability.
 
     ncs_boxes, dfps_boxes: (N, 6) voxels; probabilities: (N,); kept: (N,) whether the decoded
     box survived the second NMS; masks: row -> cropped mask. The dfps fields are None for a
@@ -41,7 +41,7 @@ class ScanPrediction:
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A network of an ensemble, in evaluation mode, and what is known of it."""
+    """A network of an ensemble, in evaluation mode, with its provenance and file."""
 
     net: NoduleNet
     provenance: Provenance
@@ -62,10 +62,10 @@ class Pass:
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
-    """One or more networks that predict as one, and how they do so.
+    """An ensemble of one or more networks, and how it predicts.
 
-    mirrors: the mirror images that each looks at; least: the mean of both probabilities from which
-    a candidate is segmented.
+    mirrors: the mirror images given to each network; least: the minimum mean of both probabilities
+    for a candidate to be segmented.
     """
 
     members: Sequence[Member]
@@ -81,7 +81,7 @@ class Predictor:
 
     @property
     def steps(self) -> int:
-        """How often a backbone is run at most. The features of a single pass are kept."""
+        """Maximum number of passes through a backbone. The features of a single pass are kept."""
         number = len(self.passes)
         again = number > 1 and "sr" in self.members[0].provenance.branches
         return number * (1 + again)
@@ -90,8 +90,8 @@ class Predictor:
 def load_members(paths: Sequence[Path], device: str) -> list[Member]:
     """Read the networks of an ensemble onto a device, ready to predict.
 
-    Raises `InputError` for a file that is no weights file and for one whose preprocessing,
-    branches, margin or snapping of boxes are not those of the first.
+    Raises `InputError` for a file that is not a weights file and for one whose preprocessing,
+    branches, margin or snapping of boxes differ from the first.
     """
     place = choose_device(device)
     members = []
@@ -108,7 +108,7 @@ def load_members(paths: Sequence[Path], device: str) -> list[Member]:
 
 
 def _common(member: Member) -> dict[str, object]:
-    """What the members of an ensemble must share."""
+    """The properties that the members of an ensemble must share."""
     provenance = member.provenance
     return {
         "preprocessing": provenance.preprocess,

@@ -31,7 +31,7 @@ Step = Callable[[], object]
 SIZE_MULTIPLE = 16
 BOXES_AT_ONCE = 256
 SMALLEST = 1e-6
-"""Least weight of a box, so that none is divided by zero."""
+"""Minimum weight of a box, to avoid division by zero."""
 
 
 @torch.inference_mode()
@@ -88,9 +88,7 @@ def _screen(
 
 
 def _for_score(features: Features, net: NoduleNet) -> Features:
-    """The features without the maps that DFPS does not look at: those of many passes would not fit
-    into memory.
-    """
+    """The features without the maps that DFPS does not use, to save memory with many passes."""
     nothing = features.image[:0, :0]
     others = [name for name in features._fields if name != net.dfps_features]
     return features._replace(**dict.fromkeys(others, nothing))

@@ -18,7 +18,7 @@ from nodulenet.cohort import read_folds
 from nodulenet.files import InputError, own_artefact, read_json, replacing
 from nodulenet.imaging import Volume
 
-if TYPE_CHECKING:  # it needs torch, which joining tables does not
+if TYPE_CHECKING:  # needs torch, which joining tables does not
     from nodulenet.inference.predictor import ScanPrediction
 
 SIZES = ("diameter_mm", "depth_mm", "height_mm", "width_mm")
@@ -40,8 +40,8 @@ def box_columns(
 ) -> dict[str, NDArray[np.float64]]:
     """Boxes (N, 6) in voxels of `grid` -> their centres in LPS mm and sizes in mm.
 
-    Sizes are those of the nodule: the margin that truth boxes carry is taken off, and at least
-    one voxel is left. diameter_mm is the largest of them.
+    Sizes are those of the nodule: the margin of truth boxes is subtracted, leaving at least one
+    voxel. diameter_mm is the largest of them.
     """
     sizes = np.maximum(boxes[:, 3:] - margin_total, 1) * grid.spacing
     columns = [*grid.to_world(boxes[:, :3]).T, sizes.max(1, initial=0), *sizes.T]
@@ -51,10 +51,11 @@ def box_columns(
 def prediction_table(
     series_uid: str, prediction: "ScanPrediction", grid: Volume, margin_total: float, fold: int
 ) -> tuple[pd.DataFrame, NDArray[np.int64]]:
-    """Rows of predictions.csv of one scan by falling probability, and the candidate of each.
+    """Rows of predictions.csv of one scan in descending order of probability, with the candidate of
+    each.
 
-    probability is the mean of the two branches, or the NCS probability where DFPS is not
-    trained; the DFPS columns are empty then.
+    probability is the mean of the two branches, or the NCS probability if DFPS is not trained; the
+    DFPS columns are then empty.
     """
     ncs, dfps = prediction.ncs_probability, prediction.dfps_probability
     ensemble = ncs if dfps is None else (ncs + dfps) / 2
@@ -78,7 +79,7 @@ def prediction_table(
 
 
 def write_predictions(tables: Sequence[pd.DataFrame], path: Path) -> None:
-    """Write predictions.csv: each number with the fewest digits that give its float32 back."""
+    """Write predictions.csv: each number with the fewest digits that restore its float32."""
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
     table = table.astype(dict.fromkeys(NUMBERS, np.float32))
     with replacing(path) as temporary:
@@ -106,8 +107,8 @@ def concat_predictions(folders: Sequence[Path], folds: Path, output: Path) -> No
     """Join the folds' predictions in the order of their folders.
 
     Each folder holds predictions.csv and predictions.json, which lists the scans predicted.
-    Raises `InputError` if a scan of folds.tsv is missing, doubled or unknown, `CorruptArtefact` if
-    files of a fold are damaged or do not agree, so that a table cut short is noticed.
+    Raises `InputError` if a scan of folds.tsv is missing, repeated or unknown, `CorruptArtefact` if
+    files of a fold are damaged or inconsistent, so that a truncated table is noticed.
     """
     predicted: list[str] = []
     for folder in map(Path, folders):
@@ -117,7 +118,7 @@ def concat_predictions(folders: Sequence[Path], folds: Path, output: Path) -> No
 
 
 def join_tables(paths: Sequence[Path], output: Path) -> None:
-    """Write the rows of tables with the same header one after the other, as they stand.
+    """Concatenate the unchanged rows of tables with the same header.
 
     Raises `InputError` naming a table with another header than the first.
     """
@@ -133,7 +134,7 @@ def join_tables(paths: Sequence[Path], output: Path) -> None:
 
 
 def read_fold(folder: Path) -> list[str]:
-    """The scans of a fold. Raises `CorruptArtefact` where its predictions do not agree."""
+    """The scans of a fold. Raises `CorruptArtefact` if its predictions are inconsistent."""
     summary, path = folder / "predictions.json", folder / "predictions.csv"
     record = read_json(summary)
     table = read_predictions(path)

@@ -1,4 +1,4 @@
-"""Prediction of whole volumes: at once, or by overlapping tiles where memory is short."""
+"""Prediction of whole volumes: at once, or in overlapping tiles to save memory."""
 
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -54,7 +54,7 @@ def predict_tiled(
 
 
 def tiles(shape: tuple[int, ...], side: int, halo: int) -> Iterator[tuple[Box, Box]]:
-    """Cores that part a volume of `shape`, and the windows of side `side` at most around them.
+    """Cores that partition a volume of `shape`, and the windows of side `side` at most around them.
 
     A window reaches `halo` voxels beyond its core on every side within the volume. Both are
     multiples of 16, so that windows start at such and every tile sees the anchors of the whole

@@ -1,4 +1,4 @@
-"""The network of NoduleNet and what it is trained towards."""
+"""The network of NoduleNet and its training objective."""
 
 from nodulenet.model.network import NoduleNet
 

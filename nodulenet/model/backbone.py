@@ -16,7 +16,7 @@ def scaled(channels: int, width: float) -> int:
 
 
 class Features(NamedTuple):
-    """What the heads look at, each (batch, channels, z, y, x).
+    """The feature maps used by the heads, each (batch, channels, z, y, x).
 
     image: the normalised input; enc1: at 1/2; enc2 and dec2: at 1/4 of its resolution.
     """

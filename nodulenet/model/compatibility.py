@@ -1,4 +1,4 @@
-"""Whether weights fit the images and the stage that they are to be used for."""
+"""Whether weights fit the images and the stage that they are used for."""
 
 import logging
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Use:
-    """What given weights are used for: a stage on a fold, its branches, and images prepared so.
+    """The use of given weights: a stage's branches, its fold, and the images' preprocessing.
 
-    model: that of the config where a stage is trained from these weights, else None.
+    model: that of the config if another stage is trained from these weights, else None.
     """
 
     branches: Sequence[str]
@@ -28,9 +28,9 @@ class Use:
 def check_given_weights(weights: Path, use: Use, output: Path) -> None:
     """Check a weights file that the config gives for a stage and fold; write a JSON record of it.
 
-    Raises `InputError` where the weights lack a branch, are of another model or were trained on
-    images that were prepared differently. The log warns of weights that were trained without
-    another fold: the file cannot tell whether they have seen the patients of this one.
+    Raises `InputError` if the weights lack a branch, have another model or were trained on images
+    with other preprocessing. The log warns if the weights were trained without another fold, since
+    they may have been trained on the patients of this one.
     """
     _, provenance = load_weights(weights)
     if lacking := [branch for branch in use.branches if branch not in provenance.branches]:
@@ -73,9 +73,9 @@ def check_model(provenance: Provenance, model: ModelSettings, weights: Path) -> 
 def check_preprocess(
     provenance: Provenance, preprocess: PreprocessSettings, weights: Path, images: str
 ) -> None:
-    """Raise `InputError` unless images were prepared as those that the weights were trained on.
+    """Raise `InputError` unless images have the preprocessing that the weights were trained with.
 
-    preprocess: the parameters of the images; images: what to call them, with its verb.
+    preprocess: that of the images; images: their name in the message, with its verb.
     """
     trained, own = provenance.preprocess.plain(), preprocess.plain()
     for key in sorted(trained):

@@ -1,4 +1,4 @@
-"""Which voxels belong to a box: corners of RoIs in the features and of SR crops."""
+"""Corners of a box in voxels: RoIs in the feature maps, and SR crops in the image."""
 
 from typing import Literal
 

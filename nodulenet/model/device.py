@@ -1,4 +1,4 @@
-"""Where and how precisely the network computes."""
+"""The device and the precision of the network."""
 
 from contextlib import AbstractContextManager
 
@@ -13,14 +13,14 @@ SMALLEST_SIDE = 3
 def choose_device(name: str) -> torch.device:
     """`auto` (a GPU if there is one), `cpu` or `cuda`. Raises `InputError` without a GPU."""
     if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("device: cuda was asked for, but torch finds no GPU on this machine")
+        raise InputError("device: cuda was requested, but torch finds no GPU on this machine")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
 
 
 def to_device(net: nn.Module, device: torch.device) -> None:
-    """Move a network, with channels last in memory, where convolutions are quicker."""
+    """Move a network, in the channels-last memory format, in which convolutions are faster."""
     net.to(device)
     net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # a gap in torch
 
@@ -33,15 +33,15 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def mixed_precision(device: torch.device, wanted: bool) -> AbstractContextManager:
-    """bfloat16 autocast where it is wanted and the device has it."""
+    """bfloat16 autocast if it is wanted and the device supports it."""
     return torch.autocast(device.type, torch.bfloat16, enabled=wanted and has_bf16(device))
 
 
 def convolved(layers: nn.Module, x: Tensor) -> Tensor:
-    """Apply convolutions to x (batch, C, z, y, x), in float32 where bfloat16 is not to be trusted.
+    """Apply convolutions to x (batch, C, z, y, x), in float32 where bfloat16 gives wrong results.
 
-    On the CPU torch 2.13's bfloat16 weight gradient of a 3x3x3 convolution reads memory that
-    nobody wrote, where a side of its input is 2 voxels.
+    On the CPU torch 2.13's bfloat16 weight gradient of a 3x3x3 convolution reads uninitialised
+    memory if a side of its input is 2 voxels.
     """
     if x.device.type == "cpu" and min(x.shape[2:]) < SMALLEST_SIDE:
         with torch.autocast("cpu", enabled=False):

@@ -23,7 +23,7 @@ PAUSE = 2.0
 def hold_devices(kind: str, number: int) -> Iterator[list[torch.device]]:
     """Yield `number` devices of a kind (cpu, cuda); GPUs are locked, the CPU is shared.
 
-    Raises `InputError` where the machine has fewer GPUs.
+    Raises `InputError` if the machine has fewer GPUs.
     """
     if kind == "cpu":
         yield [torch.device("cpu")] * number
@@ -32,7 +32,7 @@ def hold_devices(kind: str, number: int) -> Iterator[list[torch.device]]:
         str(torch.cuda.get_device_properties(k).uuid) for k in range(torch.cuda.device_count())
     ]
     if number > len(uuids):
-        raise InputError(f"train.gpus: {number} asked for, but torch finds {len(uuids)}")
+        raise InputError(f"train.gpus: {number} requested, but torch finds {len(uuids)}")
     with lock_devices(uuids, number) as held:
         yield [torch.device("cuda", k) for k in held]
 
@@ -44,9 +44,9 @@ def lock_devices(
     """Lock `number` free devices among those called `names`; yields their positions in `names`.
 
     Each device has a lock file in `folder` (default: nodulenet-gpus in the temporary folder of
-    the machine), which the system releases when its holder ends, however it ends. Either all
-    devices are locked at once or none, under a further lock, so that two processes that want
-    several devices cannot block each other. Waits, with a note in the log, while too few are free.
+    the machine), which the system releases when its holder ends, even if it is killed. Either all
+    devices are locked at once or none, under a further lock, so that two processes that need
+    several devices cannot deadlock. Waits, with a log message, while too few are free.
     """
     folder = folder or Path(tempfile.gettempdir()) / "nodulenet-gpus"
     make_shared(folder)
@@ -77,7 +77,7 @@ def lock_free(names: Sequence[str], number: int, folder: Path, held: ExitStack) 
 
 
 def lock(path: Path, until: ExitStack, wait: bool) -> bool:
-    """Lock a file, created where it is missing, until the stack closes; False if it is locked.
+    """Lock a file, created if missing, until the stack closes; False if it is already locked.
 
     The file is opened read-only, so that one user can wait for the lock of another.
     """

@@ -1,4 +1,4 @@
-"""The three heads: candidate screening, false positive suppression, segmentation refinement."""
+"""The three heads: candidate screening, false positive reduction, segmentation refinement."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import cast
@@ -19,8 +19,8 @@ Corner = NDArray[np.int64]
 
 
 def in_float32(device: torch.device) -> AbstractContextManager:
-    """No autocast: with the few values of bfloat16 many boxes would be equally probable."""
-    if not torch.amp.is_autocast_available(device.type):  # such as meta, which has shapes only
+    """No autocast: in bfloat16 many boxes would have equal probabilities."""
+    if not torch.amp.is_autocast_available(device.type):  # such as meta, which has only shapes
         return nullcontext()
     return torch.autocast(device.type, enabled=False)
 
@@ -46,7 +46,7 @@ class NcsHead(nn.Module):
 
 
 class DfpsHead(nn.Module):
-    """Decoupled false positive suppression: class 1 = nodule, and six deltas for each class."""
+    """Decoupled false positive reduction: class 1 = nodule, and six deltas for each class."""
 
     def __init__(self, channels: int, width: float = 1.0) -> None:
         super().__init__()
@@ -70,8 +70,8 @@ class DfpsHead(nn.Module):
 class CropNorm(nn.InstanceNorm3d):
     """Instance normalisation of a single crop (1, C, z, y, x), in any memory format.
 
-    torch's own copies its input to channels first; over one crop it is what batch normalisation
-    computes from its batch, which needs no copy.
+    torch's implementation copies its input to channels first. For one crop it equals batch
+    normalisation with batch statistics, which needs no copy.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ def doubled(x: Tensor) -> Tensor:
 
 
 def convolved_with_image(conv: nn.Conv3d, x: Tensor, image: Tensor) -> Tensor:
-    """`conv` of x joined with the image as its last channel, without the copy that joins them."""
+    """`conv` of x concatenated with the image as its last channel, without making the copy."""
     of_x = conv3d(x, conv.weight[:, :-1], conv.bias, padding=1)
     return of_x + conv3d(image, conv.weight[:, -1:], padding=1)
 

@@ -9,7 +9,7 @@ def screening_loss(positive: Tensor, negative: Tensor, hard_negatives: int, crop
     """Balanced BCE of NCS logits: half the positives' mean, half the kept negatives' mean.
 
     Online hard example mining keeps the `hard_negatives` x P highest-scoring negatives of the
-    batch, P = its positives (P,), or the number of its crops where there are none.
+    batch, P = its positives (P,), or the number of its crops if there are none.
     """
     kept = min(len(negative), hard_negatives * (len(positive) or crops))
     hardest = negative.topk(kept).values
@@ -40,7 +40,7 @@ def suppression_loss(logits: Tensor, nodule: Tensor) -> Tensor:
 def mask_loss(logits: Tensor, target: Tensor, alpha: float = 0.5, beta: float = 0.5) -> Tensor:
     """Tversky loss of one crop; any shape, target bool.
 
-    alpha weighs what is wrongly called nodule, beta what is missed; 1/2 and 1/2 is soft Dice.
+    alpha weights false positives, beta false negatives; 1/2 and 1/2 is soft Dice.
     Salehi et al., Tversky loss function, MLMI 2017.
     """
     p, g = logits.sigmoid(), target.to(logits.dtype)

@@ -11,15 +11,15 @@ from nodulenet.model.heads import DfpsHead, NcsHead, SrHead
 from nodulenet.model.roi_pool import roi_pool
 
 DFPS_CHANNELS = {"enc2": 64, "dec2": 128}
-"""Channels of the published network's maps that false positives can be suppressed on."""
+"""Channels of the published network's feature maps that DFPS can use."""
 
 
 class NoduleNet(nn.Module):
     """Backbone and the heads NCS, DFPS and SR (Tang, Zhang and Xie, MICCAI 2019).
 
-    width scales the channel numbers; 1.0 is the published network. dfps_features: the map that
-    false positives are suppressed on, `enc2` (decoupled, as published) or `dec2` (the deep
-    features that screening sees too: the single-branch ablation).
+    width scales the channel numbers; 1.0 is the published network. dfps_features: the feature map
+    used by DFPS, `enc2` (decoupled, as published) or `dec2` (the deep features that screening uses
+    too: the single-branch ablation).
     """
 
     def __init__(self, width: float = 1.0, dfps_features: Literal["enc2", "dec2"] = "enc2") -> None:

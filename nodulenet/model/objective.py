@@ -1,4 +1,4 @@
-"""The training objective: one batch through the branches of a stage to its loss terms."""
+"""The training objective: from a batch, through the branches of a stage, to the loss terms."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ class Objective:
 
     @property
     def summed(self) -> tuple[str, ...]:
-        """Terms that are sums over a batch, so that parts of it add up; the others are means."""
+        """Terms that are sums over a batch, so that its parts are added; the others are means."""
         return ("sr",) if self.settings.sr.reduction == "sum" else ()
 
 
@@ -203,8 +203,7 @@ def sr_term(
     labels: NDArray[np.integer],
     settings: SrSettings,
 ) -> Tensor:
-    """Mask losses of the detections, summed or averaged; crops without a nodule voxel are left
-    out."""
+    """Mask losses of the detections, summed or averaged, without crops that contain no nodule."""
     total, count = features.dec2.new_zeros((), dtype=torch.float32), 0
     nodules = torch.from_numpy(labels > 0).to(total.device)
     likely = found.probability > settings.threshold

@@ -1,6 +1,6 @@
-"""Checkpoints of the published implementation (Tang, Zhang and Xie, MICCAI 2019) as ours.
+"""Conversion of checkpoints of the published implementation (Tang, Zhang and Xie, MICCAI 2019).
 
-Only the names and shapes of such a checkpoint are used here, and the layers that they stand for.
+Only the names and shapes of its tensors are used here, and the layers that they belong to.
 """
 
 import logging
@@ -62,14 +62,14 @@ UNUSED = {
     "mask_head.logits2.weight": (1, 64, 1, 1, 1),
     "mask_head.logits2.bias": (1,),
 }
-"""Tensors (float32) that the published network holds but never uses."""
+"""Tensors (float32) that the published network contains but never uses."""
 
 
 def import_weights(checkpoint: Path, output: Path) -> Provenance:
     """Convert a checkpoint of the published implementation into a weights file.
 
-    Strict: every tensor has its place or is one of `UNUSED`, with the shape and type that it
-    must have, else `InputError` names file and key. The fold is not known and left None.
+    Strict: every tensor must be used or one of `UNUSED`, with the expected shape and type, else
+    `InputError` names file and key. The fold is unknown and set to None.
     """
     content = load_tensors(checkpoint)
     settings = released_settings()
@@ -84,7 +84,7 @@ def import_weights(checkpoint: Path, output: Path) -> Provenance:
 
 
 def released_settings() -> TrainingSettings:
-    """What the published weights were trained with: released.yaml over the published values.
+    """The settings of the published weights: released.yaml over the published values.
 
     Device, precision and seed of that training are not known.
     """
@@ -101,7 +101,7 @@ def check_frame(content: Mapping[str, Any], path: Path, settings: TrainingSettin
     """
     for key in ("epoch", "state_dict"):
         if key not in content:
-            raise InputError(f"{path}: no checkpoint of the published network: {key} is missing")
+            raise InputError(f"{path}: not a checkpoint of the published network: {key} is missing")
     if unknown := sorted(set(map(str, content)) - KEYS):
         raise InputError(f"{path}: unknown key {unknown[0]}")
     epoch, state = content["epoch"], content["state_dict"]

@@ -21,8 +21,8 @@ def roi_pool(features: Tensor, items: Indices, boxes: NDArray[np.float32]) -> Te
     """Adaptive max-pooling of each box to 7x7x7.
 
     features: (batch, C, z, y, x) at 1/4; items: (N,) batch index; boxes: (N, 6) image voxels.
-    Returns (N, C, 7, 7, 7). The places of the maxima are found without a graph and gathered at
-    once, so that the backward pass is one scatter instead of a full-size gradient a box.
+    Returns (N, C, 7, 7, 7). The positions of the maxima are found without a graph and gathered at
+    once, so that the backward pass is one scatter instead of a full-size gradient per box.
     """
     low, high = roi_corners(boxes, tuple(features.shape[2:]))
     maps = features.detach().float().contiguous()
@@ -34,7 +34,7 @@ def roi_pool(features: Tensor, items: Indices, boxes: NDArray[np.float32]) -> Te
 
 
 def find_maxima(maps: Tensor, items: Indices, low: Indices, high: Indices) -> Tensor:
-    """Places of the maxima: (N, C, 343) indices into the batch's voxels, on the CPU.
+    """Positions of the maxima: (N, C, 343) indices into the batch's voxels, on the CPU.
 
     maps: (batch, C, z, y, x) float32; RoIs low..high (N, 3), half-open.
     """
@@ -44,7 +44,7 @@ def find_maxima(maps: Tensor, items: Indices, low: Indices, high: Indices) -> Te
 
 
 def pool_each(maps: Tensor, items: Indices, low: Indices, high: Indices) -> Tensor:
-    """The same as `find_maxima` by one call of torch's pooling a RoI, on any device."""
+    """The same as `find_maxima`, by one call of torch's pooling per RoI, on any device."""
     shape = tuple(maps.shape[2:])
     index = torch.zeros((len(items), maps.shape[1], ROI_SIDE**3), dtype=torch.int64)
     index = index.to(maps.device)

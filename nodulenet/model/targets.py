@@ -1,4 +1,4 @@
-"""What each branch is trained on: truth boxes, anchor labels and sampled boxes."""
+"""Targets of the branches: truth boxes, anchor labels and sampled boxes."""
 
 from dataclasses import dataclass
 
@@ -83,9 +83,9 @@ def sample_boxes(
 ) -> BoxSample:
     """Draw the DFPS boxes of one crop from its proposals and truth boxes.
 
-    At most `positives` positives; negatives, drawn with replacement where scarce, fill up to
-    `samples`. Without negatives the positives stand alone; a crop without nodules gives at
-    most `samples` negatives.
+    At most `positives` positives; negatives, drawn with replacement if too few, fill up to
+    `samples`. Without negatives only the positives are used; a crop without nodules gives at most
+    `samples` negatives.
     """
     boxes = np.concatenate([proposals, truth])
     if len(truth) == 0:

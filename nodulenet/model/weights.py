@@ -1,4 +1,4 @@
-"""The weights file: a network and everything that is needed to use it again."""
+"""The weights file: a network and everything needed to use it."""
 
 import io
 import pickle
@@ -18,7 +18,7 @@ from nodulenet.settings.reading import explain
 
 FORMAT = 1
 TORCH_FILES = (b"PK\x03\x04", b"\x80\x02")
-"""How the files of torch begin: archives, and the pickles of its old versions."""
+"""First bytes of torch files: archives, and the pickles of old versions."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Origin:
 class Provenance:
     """What a network is and how it was trained.
 
-    settings: the sections of the config that decided the training; branches: those trained;
-    fold: the one that was left out, None where that is not known; epochs: of the stage and its
-    ancestors together; imported_from: None for a network that was trained by this package.
+    settings: the sections of the config that the training depended on; branches: those trained;
+    fold: the held-out one, None if unknown; epochs: of the stage and its ancestors together;
+    imported_from: None for a network that was trained by this package.
     """
 
     settings: TrainingSettings
@@ -47,12 +47,12 @@ class Provenance:
 
     @property
     def model(self) -> ModelSettings:
-        """What network it is."""
+        """The settings of the network."""
         return self.settings.model
 
     @property
     def preprocess(self) -> PreprocessSettings:
-        """How the images that it was trained on were prepared."""
+        """The preprocessing of the images that it was trained on."""
         return self.settings.preprocess
 
     @property
@@ -61,7 +61,7 @@ class Provenance:
         return self.settings.targets.margin_total
 
     def plain(self) -> dict[str, Any]:
-        """The content of a weights file beside its tensors, in plain types."""
+        """The content of a weights file besides its tensors, in plain types."""
         origin = {"imported_from": vars(self.imported_from)} if self.imported_from else {}
         return {
             "model": self.model.plain(),
@@ -75,11 +75,10 @@ class Provenance:
 
 
 def save_tensors(content: Mapping[str, Any], path: Path) -> None:
-    """Write tensors and plain types with torch: the whole file or none, and the same bytes for the
-    same content.
+    """Write tensors and plain types with torch, completely or not at all, with reproducible bytes.
 
-    It is serialised in memory: given a path, torch writes its name into the file, and reports a
-    full disk as an internal error.
+    The content is serialised in memory: given a path, torch writes the file name into the file, and
+    reports a full disk as an internal error.
     """
     buffer = io.BytesIO()
     torch.save(dict(content), buffer)
@@ -88,9 +87,9 @@ def save_tensors(content: Mapping[str, Any], path: Path) -> None:
 
 
 def load_tensors(path: Path) -> dict[str, Any]:
-    """Read what `save_tensors` wrote; nothing but tensors and plain types is ever unpickled.
+    """Read what `save_tensors` wrote; only tensors and plain types are unpickled.
 
-    Raises `CorruptArtefact` naming a file that is missing, damaged or holds anything else.
+    Raises `CorruptArtefact` naming a file that is missing, damaged or contains anything else.
     """
     with own_artefact(path):
         try:
@@ -125,7 +124,7 @@ def save_weights(net: NoduleNet, provenance: Provenance, path: Path) -> None:
 
 
 def load_weights(path: Path) -> tuple[NoduleNet, Provenance]:
-    """Read a weights file; a setting that it lacks, as older ones do, has its published value.
+    """Read a weights file; settings missing in older files have their published values.
 
     Raises `InputError` if it is of another format or has settings that this version does not
     know, `CorruptArtefact` if it is damaged or does not fit its own model.
@@ -162,8 +161,8 @@ def load_weights(path: Path) -> tuple[NoduleNet, Provenance]:
 def _sections(content: Mapping[str, Any]) -> dict[str, Any]:
     """The sections of the config in a weights file, its model and preprocessing included.
 
-    Older files name other stages without their branches, which nothing depends on: such a table of
-    stages is left out.
+    Older files list other stages without their branches. Nothing depends on them, so such a table
+    of stages is dropped.
     """
     sections = {name: dict(section) for name, section in content["settings"].items()}
     sections.pop("imported_from", None)

@@ -1,4 +1,4 @@
-"""Tables of text for a page, and numbers as they stand in them."""
+"""Tables of text for a page, and the format of numbers in them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

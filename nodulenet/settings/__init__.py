@@ -1,8 +1,8 @@
 """The settings of a run: typed, documented, with the published values as defaults.
 
-These classes are the only place where a default stands. `config.yaml` and the other config files
-say what differs; the check of a config file, its JSON schema, the reference page and the objects
-that training, prediction and evaluation take all come from here.
+Defaults are defined only in these classes. `config.yaml` and the other config files set what
+differs; the validation of a config file, its JSON schema, the reference page and the objects that
+training, prediction and evaluation take are all derived from here.
 """
 
 from nodulenet.settings.base import Section

@@ -1,4 +1,4 @@
-"""What all sections of the config share: their base class and the ranges of their numbers."""
+"""The base class of all sections of the config, and types for ranges of numbers."""
 
 from typing import Annotated, Any
 
@@ -24,14 +24,14 @@ class Section(BaseModel):
         frozen=True,
         strict=True,
         allow_inf_nan=False,
-        defer_build=True,  # each start of Snakemake imports this
-        validate_default=True,  # so that a default and the same value in a file are written alike
+        defer_build=True,  # every start of Snakemake imports this module
+        validate_default=True,  # a default and the same value in a file are then equal when written
         use_attribute_docstrings=True,
     )
 
     def plain(self, *names: str) -> dict[str, Any]:
         """The values, all or those named, as numbers, strings, lists and dictionaries.
 
-        They come in the order of the class, so that equal settings are written alike.
+        The order is that of the class, so that equal settings give equal text.
         """
         return self.model_dump(mode="json", include=set(names) or None)

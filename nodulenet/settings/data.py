@@ -16,27 +16,28 @@ class ConsensusSettings(Section):
     """How the readers' marks become nodules."""
 
     protocol: Protocol = "nodulenet"
-    """nodulenet: outlines filled and drawn, one vote per mark (as published); strict: the inside
-    of the outlines, holes left out, one vote per reader."""
+    """nodulenet: filled outlines including the drawn pixels, one vote per mark (as published);
+    strict: only the inside of the outlines without holes, one vote per reader."""
     level: Annotated[int, Field(ge=1, le=4)] = 3
-    """Votes that make a group of marks a nodule."""
+    """Minimum number of votes for a group of marks to be a nodule."""
     iou_threshold: Annotated[float, Field(ge=0, lt=1)] = 0.4
     """Overlap with a group's first mark above which a mark joins the group."""
     merge: Merge = "union"
-    """A nodule's mask: union of its marks, or majority (at least half of the votes)."""
+    """Mask of a nodule: union of its marks, or majority (voxels with at least half of the
+    votes)."""
     z: ZRule = "nearest"
-    """Slice of an outline: nearest, or truncate (as in the released code)."""
+    """Slice of an outline: the nearest one, or its position truncated (as in the released code)."""
 
 
 class PreprocessSettings(Section):
-    """How a CT becomes the network's input."""
+    """Preprocessing of a CT to the network's input."""
 
     resample: bool = True
     """Whether to resample to 1 mm; false keeps the scan's own grid."""
     grid: Grid = "world"
     """world: the affine is exact; corners: the centres of the corner voxels are kept."""
     hu_window: Annotated[tuple[float, float], Strict(False)] = (-1200, 600)
-    """HU that become 0 and 255."""
+    """HU mapped to 0 and 255."""
     pad_value: Grey = 170
     """Grey value outside the lungs."""
     margin: Whole = 5
@@ -44,7 +45,7 @@ class PreprocessSettings(Section):
 
     @model_validator(mode="after")
     def check_window(self) -> "PreprocessSettings":
-        """Refuse a window that is empty."""
+        """Reject an empty window."""
         low, high = self.hu_window
         if low >= high:
             raise ValueError(f"hu_window: {low:g} is not below {high:g}")
@@ -55,9 +56,9 @@ class FoldsSettings(Section):
     """Cross-validation. A column `fold` in the scan table fixes the folds instead."""
 
     number: Annotated[int, Field(ge=2)] = 6
-    """Folds."""
+    """Number of folds."""
     seed: Whole = 0
-    """Seed of the order of patients with the same number of nodules."""
+    """Seed for the order of patients with the same number of nodules."""
     validation: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Share of the other folds' patients that a fold's training is watched on instead of trained on
-    (docs/stages.md); null: none, as published."""
+    """Share of the training patients of each fold held out to monitor training (docs/stages.md);
+    null: none, as published."""

@@ -1,4 +1,4 @@
-"""The sections on the network and on what its branches learn."""
+"""The sections on the network and the training of its branches."""
 
 from typing import Annotated, Literal
 
@@ -11,9 +11,9 @@ class ModelSettings(Section):
     """The network."""
 
     width: Factor = 1.0
-    """Factor of the numbers of channels; 1 is the published network."""
+    """Factor for the numbers of channels; 1 is the published network."""
     dfps_features: Literal["enc2", "dec2"] = "enc2"
-    """Features that false positive reduction sees: enc2, or dec2 as screening does."""
+    """Features used by false positive reduction: enc2, or dec2 as in screening."""
 
 
 class NcsSettings(Section):
@@ -28,36 +28,36 @@ class NcsSettings(Section):
     negatives: Count = 800
     """Negative anchors drawn per crop."""
     hard_negatives: Count = 3
-    """Of these, the hardest that are kept for each positive anchor of a batch."""
+    """Hardest negatives kept per positive anchor of a batch."""
     proposal_threshold: Fraction = 0.5
     """Probability above which an anchor is proposed in training."""
     nms_iou: PositiveFraction = 0.1
-    """IoU with a better proposal from which a proposal is suppressed."""
+    """A proposal is suppressed from this IoU with a more probable one."""
     proposals: Count = 300
-    """Largest number of proposals per crop."""
+    """Maximum number of proposals per crop."""
     box_weight: Weight = 1
-    """Factor of the box loss beside the class loss (the paper's lambda)."""
+    """Weight of the box loss relative to the class loss (the paper's lambda)."""
     weight: Weight = 1
-    """Factor of both in the whole loss."""
+    """Weight of both in the total loss."""
 
 
 class DfpsSettings(Section):
-    """Decoupled false positive reduction: labels and numbers of the sampled boxes."""
+    """Decoupled false positive reduction: labels and numbers of sampled boxes."""
 
     positive_iou: PositiveFraction = 0.5
-    """A box is a nodule from this IoU with one."""
+    """A box is positive from this IoU with a nodule's box."""
     negative_iou: Fraction = 0.2
-    """A box is no nodule below this IoU with every one; 0.1 in the released code."""
+    """A box is negative below this IoU with every nodule's box; 0.1 in the released code."""
     positives: Count = 32
-    """Largest number of positive boxes per crop."""
+    """Maximum number of positive boxes per crop."""
     samples: Count = 64
-    """Boxes per crop."""
+    """Number of boxes per crop."""
     regression: bool = True
     """Whether the boxes are refined."""
     box_weight: Weight = 1
-    """Factor of the box loss beside the class loss."""
+    """Weight of the box loss relative to the class loss."""
     weight: Weight = 1
-    """Factor of both in the whole loss."""
+    """Weight of both in the total loss."""
 
 
 class SrSettings(Section):
@@ -66,21 +66,21 @@ class SrSettings(Section):
     threshold: Fraction = 0.5
     """Probability above which a box is segmented in training."""
     nms_iou: PositiveFraction = 0.1
-    """IoU with a better box from which a box is not segmented."""
+    """A box is not segmented from this IoU with a more probable one."""
     snap: Literal["outward", "truncate"] = "outward"
-    """How box corners become multiples of 4: outward, or truncate (first to integers)."""
+    """How box corners become multiples of 4: rounded outward, or truncated to integers first."""
     alpha: Factor = 0.5
-    """Weight in the Tversky loss of voxels that are wrongly called nodule."""
+    """Weight of false positive voxels in the Tversky loss."""
     beta: Factor = 0.5
-    """Weight of voxels of the nodule that are missed; both 0.5: the Dice loss."""
+    """Weight of false negative voxels; both 0.5: the Dice loss."""
     reduction: Literal["sum", "mean"] = "sum"
-    """Over the detections of a batch."""
+    """Reduction of the loss over the detections of a batch."""
     weight: Weight = 1
-    """Factor in the whole loss."""
+    """Weight in the total loss."""
 
 
 class TargetSettings(Section):
-    """What all branches learn."""
+    """The targets of all branches."""
 
     margin_total: Annotated[float, Field(ge=0)] = 8
     """Voxels by which a nodule's box is larger than its mask, along each axis."""

@@ -1,4 +1,4 @@
-"""Config files, merged as Snakemake merges them, and the check of what they hold."""
+"""Config files, merged as Snakemake merges them, and their validation."""
 
 import difflib
 import re
@@ -17,18 +17,18 @@ PLAIN = {"int": re.compile(r"[+-]?(?:0|[1-9][0-9]*)"), "float": NUMBER}
 
 
 UNKNOWN = ("extra_forbidden", "invalid_key")
-"""Pydantic's types of the faults that are keys which are not there."""
+"""Pydantic's error types for unknown keys."""
 
 KINDS = {
     "dict_type": "should be a section of keys",
     "model_type": "should be a section of keys",
     "tuple_type": "should be a list",
 }
-"""Pydantic's type of a fault -> what it says in the terms of YAML, where that differs."""
+"""Pydantic's error type -> message in the terms of YAML, where that differs."""
 
 
 def read_settings(paths: Sequence[Path]) -> Settings:
-    """The settings of config files, later ones over earlier ones, all over the published values.
+    """The settings of config files; later files override earlier ones and the published values.
 
     Raises as `read_config` and `check_settings`.
     """
@@ -36,10 +36,10 @@ def read_settings(paths: Sequence[Path]) -> Settings:
 
 
 def check_settings(config: Mapping[str, Any], name: str) -> Settings:
-    """The settings that a mapping holds, over the published values.
+    """The settings of a mapping, with the published values as defaults.
 
-    name: of the file or files, for the message. Raises `InputError` of one line that names a key
-    that is unknown (with the most similar known one), missing, ill-typed or out of range.
+    name: of the file or files, for the message. Raises `InputError` with one line that names a key
+    that is unknown (with the most similar known one), missing, of the wrong type or out of range.
     """
     try:
         return Settings.model_validate(config)
@@ -48,7 +48,7 @@ def check_settings(config: Mapping[str, Any], name: str) -> Settings:
 
 
 def explain(error: ValidationError, kind: type[Section]) -> str:
-    """One line for a fault, an unknown key before others: which key, and what is wrong with it."""
+    """One line that names a faulty key and the fault; unknown keys are reported first."""
     faults = error.errors(include_url=False)
     fault = next((f for f in faults if f["type"] in UNKNOWN), faults[0])
     place = [str(part) for part in fault["loc"] if part != "[key]"]
@@ -61,14 +61,14 @@ def explain(error: ValidationError, kind: type[Section]) -> str:
         return f"{key}: there is no such key" + (f", did you mean {close[0]}?" if close else "")
     if fault["type"] == "missing":
         return f"{key}: is missing"
-    if fault["type"] == "value_error":  # of a section, its text begins with the key in it
+    if fault["type"] == "value_error":  # the text of a section begins with the key
         start = "" if not key else f"{key}." if isinstance(value, dict) else f"{key}: "
         return f"{start}{fault['ctx']['error']}"
     return f"{key}: {value!r} {KINDS.get(fault['type'], text)}"
 
 
 def known_keys(kind: type[BaseModel], place: Sequence[str]) -> list[str]:
-    """The keys of the section at `place`; empty where its keys are names of the user's."""
+    """The keys of the section at `place`; empty if its keys are chosen by the user."""
     names = iter(place)
     for name in names:
         section: Any = kind.model_fields[name].annotation if name in kind.model_fields else None
@@ -81,12 +81,12 @@ def known_keys(kind: type[BaseModel], place: Sequence[str]) -> list[str]:
 
 
 def read_config(paths: Sequence[Path]) -> dict[str, Any]:
-    """Read config files, later ones over earlier ones.
+    """Read config files; later ones override earlier ones.
 
-    Raises `InputError` naming a file that is no table of YAML or holds a number that is no plain
-    one.
+    Raises `InputError` naming a file that is not a YAML mapping or contains a number in another
+    notation than plain decimals.
     """
-    import yaml  # `nodulenet doctor` runs without it, to say that it is missing
+    import yaml  # `nodulenet doctor` must run without it, to report that it is missing
 
     config: dict[str, Any] = {}
     for path in paths:
@@ -99,7 +99,7 @@ def read_config(paths: Sequence[Path]) -> dict[str, Any]:
         except (ValueError, yaml.YAMLError) as error:
             raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
         if not isinstance(content, dict):
-            raise InputError(f"{path}: holds no keys")
+            raise InputError(f"{path}: contains no keys")
         if fault:
             raise InputError(f"{path}: {fault}")
         config = overlay(config, content)
@@ -107,9 +107,9 @@ def read_config(paths: Sequence[Path]) -> dict[str, Any]:
 
 
 def _odd_number(text: str) -> str:
-    """The first number of a YAML document that is no plain one, and its line; "" without one.
+    """The first number of a YAML document that is not a plain decimal, with its line; or "".
 
-    YAML 1.1 reads `1_0` as 10, `010` as 8, `1:30` as 90, and knows `0x10`, `.inf` and `.nan`.
+    YAML 1.1 reads `1_0` as 10, `010` as 8, `1:30` as 90, and accepts `0x10`, `.inf` and `.nan`.
     """
     import yaml
 
@@ -124,7 +124,7 @@ def _odd_number(text: str) -> str:
 
 
 def overlay(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    """`top` over `base`, mapping by mapping."""
+    """Merge `top` into `base` recursively."""
     merged = dict(base)
     for key, value in top.items():
         nested = isinstance(value, dict) and isinstance(merged.get(key), dict)

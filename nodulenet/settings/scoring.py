@@ -13,11 +13,11 @@ class InferenceSettings(Section):
     ncs_threshold: Fraction = 0.5
     """Probability above which a candidate is kept."""
     nms_iou: PositiveFraction = 0.1
-    """IoU with a better candidate from which a candidate is suppressed."""
+    """A candidate is suppressed from this IoU with a more probable one."""
     mask_iou: PositiveFraction = 0.3
-    """IoU with a better mask above which a mask is suppressed."""
+    """A mask is suppressed above this IoU with that of a more probable candidate."""
     tile: Annotated[int, Field(ge=128, multiple_of=16)] | None = None
-    """Side of overlapping tiles in voxels (256, say) where memory is short."""
+    """Side of overlapping tiles in voxels (such as 256) to save memory; null: the whole scan."""
     halo: Annotated[int, Field(ge=16, multiple_of=16)] = 64
     """Voxels at each side of a tile that are context only (docs/performance.md)."""
     pad_value: Grey = 170
@@ -25,21 +25,22 @@ class InferenceSettings(Section):
 
     @model_validator(mode="after")
     def check_tile(self) -> "InferenceSettings":
-        """Refuse tiles that are nothing but halo."""
+        """Reject tiles without a core between the halos."""
         if self.tile is not None and self.tile <= 2 * self.halo:
             raise ValueError(f"tile: {self.tile} is not above twice halo, {self.halo}")
         return self
 
 
 class FrocSettings(Section):
-    """How predictions are scored."""
+    """Evaluation of the predictions."""
 
     protocol: Literal["nodulenet", "luna16"] = "nodulenet"
-    """nodulenet: own consensus, the scans that have nodules; luna16: the challenge's lists, all
-    scans (docs/evaluation.md)."""
+    """nodulenet: our consensus, scans with nodules; luna16: the challenge's lists, all scans
+    (docs/evaluation.md)."""
     luna16: Name | None = None
-    """For luna16: the folder of annotations.csv, annotations_excluded.csv and seriesuids.csv."""
+    """For luna16: the folder with annotations.csv, annotations_excluded.csv and seriesuids.csv."""
     readout: Literal["challenge", "next_vertex"] = "challenge"
-    """Sensitivity at a rate: challenge, or next_vertex (as in the released code)."""
+    """How the sensitivity at a rate is read: challenge, or next_vertex (as in the released
+    code)."""
     bootstrap: Whole = 1000
-    """Samples for the 95 % interval; 0 for none."""
+    """Bootstrap samples for the 95 % interval; 0 for none."""

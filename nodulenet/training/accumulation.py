@@ -1,9 +1,9 @@
-"""The sums over the parts of a batch, computed one after the other or by several processes.
+"""Sums over the parts of a batch, computed one after the other or by several processes.
 
 Gradients are summed by hand and not by DistributedDataParallel: a stage trains some of the
 branches, a micro-batch may have no crop to segment and a process no micro-batch at all, so which
-parameters have a gradient is known only after the step. They are sent after the backward pass
-and not during it: the published network has 17 million parameters, 69 MB a step of 16 crops.
+parameters have a gradient is known only after the step. They are exchanged after the backward pass
+and not during it: the published network has 17 million parameters, 69 MB per step of 16 crops.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,8 +28,8 @@ def accumulate(
     """Give a network the gradients of a batch; its loss terms, ordered as `TERMS`, and crops.
 
     parts: those of the batch that this process computes; backward: adds the gradients of one part
-    to the network's. Each part is normalised by its own statistics; the running ones become the
-    weighted mean of what each part alone would make of those before the step.
+    to the network's. Each part is normalised by its own statistics; the running statistics become
+    the weighted mean of the updates that each part alone would make.
     """
     before = statistics_of(net)
     after, sums = torch.zeros_like(before), Sums()
@@ -63,8 +63,9 @@ def set_statistics(net: nn.Module, values: Tensor) -> None:
 def take_gradients(net: nn.Module, sums: Sums) -> Sums:
     """Move the gradients of a network into sums, which may be empty.
 
-    On the CPU they are summed in double precision, so that several processes round as one that
-    computes all parts. On a GPU, whose sums are not repeatable anyway, it would cost memory.
+    On the CPU they are summed in double precision, so that several processes give the same sums as
+    one that computes all parts. On a GPU, whose sums are not reproducible anyway, it would cost
+    memory.
     """
     added: Sums = []
     parameters = list(net.parameters())
@@ -88,7 +89,7 @@ def sum_over_ranks(
     """Sum gradients, statistics and loss terms over the processes.
 
     A parameter has a gradient afterwards if it had one in any process, as if one process had
-    done it all: one without is not touched by weight decay or momentum either.
+    computed everything: without a gradient, weight decay and momentum do not apply to it either.
     """
     if rank.size == 1:
         return sums, statistics, list(terms)
@@ -104,7 +105,7 @@ def sum_over_ranks(
 
 
 def sum_gradients(parameters: Sequence[Tensor], sums: Sums, used: Sequence[bool]) -> Sums:
-    """Sum over the processes the gradients of the parameters that any of them uses."""
+    """Sum the gradients of the parameters used by any process over all processes."""
     kind = torch.float64 if parameters[0].device.type == "cpu" else parameters[0].dtype
     own = [
         torch.zeros(p.shape, dtype=kind, device=p.device) if total is None else total

@@ -1,4 +1,4 @@
-"""The side checkpoint from which a killed stage resumes."""
+"""The checkpoint from which a killed stage resumes."""
 
 import copy
 import hashlib
@@ -24,7 +24,7 @@ History = list[Row]
 
 
 def fingerprint(job: TrainingJob) -> str:
-    """One hash of everything that decides a training; only its own checkpoint is resumed."""
+    """A hash of everything that the training depends on; only a checkpoint with it is resumed."""
     settings = {"settings": job.settings.plain(), "stage": job.stage, "fold": job.fold}
     content = [sha256(file) for file in job.inputs] + [json.dumps(settings, sort_keys=True)]
     return hashlib.sha256("\n".join(content).encode()).hexdigest()

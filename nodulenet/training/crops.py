@@ -1,4 +1,4 @@
-"""Augmented training crops: where to cut, and one affine resampling that cuts it."""
+"""Augmented training crops: their position, and one affine resampling that cuts them."""
 
 import math
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class CropPlan:
 
 ROTATION_TRIES = 3
 SMALLEST, SPARE = 8.0, 8.0
-"""Voxels: a nodule is not scaled below the first, nor above the crop's side less the second."""
+"""Voxels: a nodule is not scaled below the first, nor above the crop's side minus the second."""
 
 
 def plan_crop(
@@ -79,8 +79,8 @@ def draw_start(
 def draw_angle(
     centre: NDArray[np.floating], extent: float, size: int, rng: np.random.Generator
 ) -> float:
-    """Angle in [0, pi) that leaves the rotated centre more than the extent from every face; 0
-    where three tries find none. centre: (z, y, x) in voxels of the crop."""
+    """Angle in [0, pi) that keeps the rotated centre more than the extent from every face; 0 if
+    three tries find none. centre: (z, y, x) in voxels of the crop."""
     middle = (size - 1) / 2
     for _ in range(ROTATION_TRIES):
         angle = rng.uniform(0, math.pi)

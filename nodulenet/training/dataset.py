@@ -22,8 +22,8 @@ Crop = tuple[NDArray[np.uint8], NDArray[np.integer]]
 class TrainingScan:
     """One scan: the files of its volume, labels and record, and its nodules.
 
-    The arrays, of `shape` (z, y, x), are opened for each crop: a process may hold far fewer files
-    open than a cohort has scans. centres: (n, 3) voxels; extents: (n,) the largest side of each
+    The arrays, of `shape` (z, y, x), are opened for each crop: a process may have far fewer open
+    files than a cohort has scans. centres: (n, 3) voxels; extents: (n,) the largest side of each
     nodule's box, voxels.
     """
 
@@ -38,7 +38,7 @@ class TrainingScan:
 
 @dataclass(frozen=True)
 class Sample:
-    """Where one crop comes from: a scan, and a nodule in it or None for a random place."""
+    """The source of a crop: a scan, and a nodule in it or None for a random position."""
 
     scan: int
     nodule: int | None
@@ -72,7 +72,7 @@ def load_scan(root: Path, row: Mapping[Hashable, Any]) -> TrainingScan:
 
 
 def label_boxes(mask: Path, record: Path) -> list[tuple[slice, ...]]:
-    """The box of each label; a mask is not searched where its record says that it is empty."""
+    """The box of each label; a mask is not searched if its record says that it is empty."""
     labels, _, made = open_scan(mask, record)
     painted = made.get("nodules")
     if painted is not None and not any(nodule["voxels"] for nodule in painted.values()):

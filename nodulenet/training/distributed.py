@@ -1,7 +1,7 @@
-"""The processes of one training: how they are started, meet, and end together.
+"""The processes of one training: how they start, connect and end.
 
-Three ways lead to several processes: torchrun (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and
-MASTER_PORT), Slurm's srun (the variables of its job step), and on one machine `train.gpus`.
+There are three ways to start several processes: torchrun (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR
+and MASTER_PORT), Slurm's srun (the variables of its job step), and on one machine `train.gpus`.
 """
 
 import logging
@@ -27,7 +27,7 @@ from nodulenet.numerals import to_count
 log = logging.getLogger(__name__)
 
 TIMEOUT = timedelta(minutes=10)
-"""A process that waits for the others for longer gives up."""
+"""A process that waits longer for the others fails."""
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
@@ -36,7 +36,7 @@ Work = Callable[..., None]
 
 @dataclass(frozen=True)
 class Rank:
-    """One process: its number among all and among those of its machine, and where all meet."""
+    """One process: its rank among all and on its machine, and the address where all connect."""
 
     number: int = 0
     size: int = 1
@@ -53,9 +53,9 @@ def run_on_ranks(
 ) -> None:
     """Call `work(rank, device, *arguments)` in this process or in every process of the training.
 
-    In a process that torchrun or srun started, it is called as one of theirs, and `processes` is
+    In a process started by torchrun or srun, it is called as one of theirs, and `processes` is
     ignored; else `processes` of them are started on this machine. On GPUs each has one that no
-    other training or prediction of this machine uses. threads: of this call, shared by the
+    other training or prediction on this machine uses. threads: of this call, shared by the
     processes that it starts. Raises `InputError`, also that of a process that it started.
     """
     kind = choose_device(device).type
@@ -72,13 +72,13 @@ def run_on_ranks(
 
 
 def rank_given(environment: Mapping[str, str]) -> Rank | None:
-    """Which of several processes of torchrun or srun this is; None where it is alone.
+    """The rank of this process under torchrun or srun; None if it is alone.
 
-    Raises `InputError` where a variable is missing.
+    Raises `InputError` if a variable is missing.
     """
     if "WORLD_SIZE" in environment:
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
-    elif "SLURM_STEP_NODELIST" in environment:  # srun's alone: a batch script has no step
+    elif "SLURM_STEP_NODELIST" in environment:  # set by srun only: a batch script has no step list
         names = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
     else:
         return None
@@ -95,9 +95,10 @@ def rank_given(environment: Mapping[str, str]) -> Rank | None:
 
 
 def slurm_meeting(environment: Mapping[str, str]) -> str:
-    """Where the processes of a Slurm step meet: its first node, a port by the job and the step.
+    """The address where the processes of a Slurm step connect: its first node, a port derived from
+    the job and the step.
 
-    MASTER_ADDR and MASTER_PORT take precedence where they are set.
+    MASTER_ADDR and MASTER_PORT take precedence if set.
     """
     job, step = (to_count(environment.get(name, "0")) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
     port = 20000 + (64 * job + step) % 20000
@@ -114,8 +115,8 @@ def first_node(nodes: str) -> str:
 def own_device(rank: Rank, kind: str) -> torch.device:
     """The device of a process of torchrun or srun: by its number on its machine.
 
-    A scheduler that shows every process only its own GPU is served too. Raises `InputError`
-    where there are more processes than GPUs.
+    Also works if the scheduler shows every process only its own GPU. Raises `InputError` if there
+    are more processes than GPUs.
     """
     if kind == "cpu":
         return torch.device("cpu")
@@ -128,9 +129,9 @@ def own_device(rank: Rank, kind: str) -> torch.device:
 def join_ranks(
     rank: Rank, device: torch.device, threads: int, work: Work, arguments: Sequence[Any]
 ) -> None:
-    """Meet the other processes and call `work(rank, device, *arguments)` as one of them.
+    """Connect to the other processes and call `work(rank, device, *arguments)` as one of them.
 
-    A process that fails leaves without notice: the others see the lost connection and fail too.
+    If a process fails, the others notice the lost connection and fail too.
     """
     torch.set_num_threads(threads)
     backend = "gloo"
@@ -151,7 +152,7 @@ def join_ranks(
 def start_ranks(
     devices: Sequence[torch.device], threads: int, work: Work, arguments: Sequence[Any]
 ) -> None:
-    """Start a process for each device; when one fails, end all and raise its error.
+    """Start one process per device; if one fails, terminate all and raise its error.
 
     They are spawned, so the main script must be guarded by `if __name__ == "__main__"`; they end
     with this process.
@@ -180,7 +181,7 @@ def run_rank(
     work: Work,
     arguments: Sequence[Any],
 ) -> None:
-    """What a started process does; its error goes to the process that started it."""
+    """The main function of a started process; its error is sent to the parent process."""
     logging.basicConfig(level=logging.WARNING if number else logging.INFO, format=LOG_FORMAT)
     try:
         join_ranks(*calls[number], work, arguments)

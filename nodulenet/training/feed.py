@@ -1,6 +1,6 @@
 """The crops of an epoch: which are drawn, which process computes which, and cutting them ahead.
 
-A batch is cut into micro-batches, which are dealt out to the processes of the training in turn.
+A batch is split into micro-batches, which are assigned to the processes of the training in turn.
 """
 
 import itertools
@@ -89,7 +89,7 @@ def epoch_samples(
 
 
 def generator(seed: Sequence[int], crop: int, purpose: int) -> np.random.Generator:
-    """The generator of one purpose of one crop of an epoch, whatever else is drawn.
+    """The generator for one purpose of one crop of an epoch, independent of all other draws.
 
     seed: of the run, fold and epoch. No purpose is 0: NumPy makes the same stream of a seed with
     zeros at its end and of one without.
@@ -98,12 +98,13 @@ def generator(seed: Sequence[int], crop: int, purpose: int) -> np.random.Generat
 
 
 def share_epoch(samples: int, batch: int, micro: int, together: int = 1) -> list[list[MicroBatch]]:
-    """The micro-batches of every batch of an epoch, of at most `micro` samples, as even as can be.
+    """The micro-batches of every batch of an epoch, of at most `micro` samples, as equal as
+    possible.
 
     The last batch may be smaller. together: micro-batches that must be computed at the same time,
     since their statistics are synchronised; then their number in a batch is a multiple of it, and
-    what is left over at the end of an epoch joins the batch or the micro-batches before, which
-    grow by at most one sample each.
+    samples left over at the end of an epoch join the previous batch or micro-batches, which grow by
+    at most one sample each.
     """
     starts = list(range(0, samples, batch))
     if len(starts) > 1 and samples - starts[-1] < together:
@@ -129,7 +130,7 @@ def micro_batch(train: TrainSettings, rank: Rank) -> int:
 
 
 def check_sharing(train: TrainSettings, rank: Rank) -> None:
-    """Raise `InputError` where a batch cannot be shared by so many processes."""
+    """Raise `InputError` if a batch cannot be shared by so many processes."""
     if rank.size > train.batch:
         raise InputError(
             f"train.batch: {train.batch} crops cannot be shared by {rank.size} processes"
@@ -149,7 +150,7 @@ def cut_ahead(
 ) -> Iterator[list[Crop]]:
     """Images and labels (crops, z, y, x) of the micro-batches of every step, in order.
 
-    `cut` makes a crop from its number; `workers` threads do so, one step ahead of its use.
+    `cut` makes a crop from its number; `workers` threads do so, one step ahead.
     """
     with ThreadPoolExecutor(workers) as pool:
         ahead: deque[list[list[Future[Crop]]]] = deque()

@@ -19,7 +19,7 @@ from nodulenet.training.stages import Run, learning_rate
 log = logging.getLogger(__name__)
 
 VALIDATION = tuple(f"val_{name}" for name in ("loss", *TERMS, "cpm"))
-"""Loss, its terms and the CPM of the patients held out; empty where none are."""
+"""Loss, its terms and the CPM of held-out patients; empty if none are held out."""
 
 SPEED = ("samples_per_s", "data_wait_s", "step_s")
 """Crops per second of all processes; seconds that the process that waited longest for its crops
@@ -80,7 +80,7 @@ def write_history(history: History, path: Path) -> None:
 
 
 def new_events(folder: Path, history: History) -> SummaryWriter:
-    """An empty TensorBoard folder, filled with what the history holds."""
+    """A new TensorBoard folder with the epochs of the history."""
     shutil.rmtree(folder, ignore_errors=True)
     writer = SummaryWriter(str(folder))
     for row in history:

@@ -1,7 +1,7 @@
-"""Whether the hidden units of the heads live, and whether DFPS learns at all.
+"""Live hidden units of the heads, and whether DFPS learns at all.
 
-A unit that is negative for every box has no gradient behind its ReLU and never learns again. With a
-high rate at the start most of a head's units can end so.
+A unit that is negative for every box has no gradient after its ReLU and never recovers. With a
+high learning rate at the start most units of a head can die.
 """
 
 import math
@@ -19,10 +19,10 @@ LAYERS = {"ncs_live": "ncs.body.1", "dfps_live_1": "dfps.body.1", "dfps_live_2":
 """Column of history.csv -> the ReLU whose units are counted."""
 
 CHANCE = math.log(2)
-"""Loss of a classifier of two equally weighted classes that cannot tell them apart."""
+"""Loss at chance level of a classifier of two equally weighted classes."""
 
 NEAR, FEWEST = 0.02, 5
-"""How near to `CHANCE` every step of an epoch must be, and how many steps, for a warning."""
+"""For a warning: maximum distance of every step's loss from `CHANCE`, minimum number of steps."""
 
 
 @dataclass
@@ -40,7 +40,8 @@ def live_share(activations: Tensor) -> Tensor:
 
 @contextmanager
 def watched(net: nn.Module) -> Iterator[Shares]:
-    """While it is open, count the live units in every forward pass of the heads that has boxes."""
+    """Within the context, count the live units in every forward pass of the heads that has
+    boxes."""
     shares = Shares()
 
     def counting(column: str) -> torch.utils.hooks.RemovableHandle:
@@ -61,8 +62,7 @@ def watched(net: nn.Module) -> Iterator[Shares]:
 
 
 def mean_shares(shares: Shares, rank: Rank, device: torch.device) -> dict[str, float]:
-    """Mean share of live units over the passes of all processes; layers never passed are left
-    out."""
+    """Mean share of live units over the passes of all processes; layers never used are omitted."""
     own = [float(found.get(c, 0)) for found in (shares.sums, shares.passes) for c in LAYERS]
     whole = summed(own, rank, device)
     sums, passes = whole[: len(LAYERS)], whole[len(LAYERS) :]

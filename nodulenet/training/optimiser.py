@@ -21,7 +21,7 @@ from nodulenet.training.stages import TrainingJob
 def start(
     job: TrainingJob, device: torch.device, rank: Rank = ALONE
 ) -> tuple[NoduleNet, torch.optim.SGD]:
-    """A network and its optimiser, new or as the stage before left them."""
+    """A network and its optimiser, new or continued from the previous stage."""
     train, model = job.settings.train, job.settings.model
     torch.manual_seed(train.seed)
     known = None
@@ -44,9 +44,9 @@ def start(
 
 
 def load_parent(weights: Path, model: ModelSettings) -> tuple[NoduleNet, tuple[str, ...]]:
-    """The network of the stage before and the branches that it was trained for.
+    """The network of the previous stage and the branches that it was trained for.
 
-    Raises `InputError` unless it is of the config's model.
+    Raises `InputError` unless its model is that of the config.
     """
     net, provenance = load_weights(weights)
     check_model(provenance, model, weights)
@@ -54,12 +54,12 @@ def load_parent(weights: Path, model: ModelSettings) -> tuple[NoduleNet, tuple[s
 
 
 def synchronise(net: NoduleNet, device: torch.device, rank: Rank) -> None:
-    """Make batch normalisation take its statistics over all processes.
+    """Make batch normalisation compute its statistics over all processes.
 
-    Raises `InputError` on the CPU, for which torch has none.
+    Raises `InputError` on the CPU, where torch does not support it.
     """
     if device.type != "cuda":
-        raise InputError("train.sync_batch_norm: exists on CUDA only, but the device is the CPU")
+        raise InputError("train.sync_batch_norm: needs CUDA, but the device is the CPU")
     if rank.size > 1:
         torch.nn.SyncBatchNorm.convert_sync_batchnorm(net)
 
@@ -92,9 +92,9 @@ def set_rate(optimiser: torch.optim.SGD, rate: float) -> None:
 
 
 def warm_up(optimiser: torch.optim.SGD, warmup: int, done: int) -> None:
-    """Let the rate of the new parameters rise linearly over the first `warmup` steps of a stage.
+    """Raise the learning rate of new parameters linearly over the first `warmup` steps of a stage.
 
-    done: steps of the stage that a training which was killed had made. Step n, counted from 1,
+    done: steps of the stage made before training was killed and resumed. Step n, counted from 1,
     has the share n / `warmup` of the epoch's rate.
     """
     steps = itertools.count(done + 1)
@@ -112,8 +112,8 @@ def warm_up(optimiser: torch.optim.SGD, warmup: int, done: int) -> None:
 def momentum_of(net: NoduleNet, optimiser: torch.optim.SGD) -> dict[str, Tensor]:
     """Momentum buffer of every parameter that has one, by the parameter's name.
 
-    In C order: a buffer that a resumed training has loaded may have other strides than one that
-    its steps have made, and the files would differ.
+    In C order: a buffer loaded when training resumes may have other strides than one made by its
+    steps, and the files would differ.
     """
     state = optimiser.state
     return {

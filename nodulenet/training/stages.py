@@ -47,8 +47,8 @@ def learning_rate(base: float, stage: Stage, epoch: int) -> float:
 class TrainingJob:
     """A stage to train on all folds but one: its input files, settings and output folder.
 
-    manifest, folds: tables of the cohort; fold: the one that is left out; weights, momentum: files
-    of the stage before: neither for a first stage, weights alone where they were not trained here.
+    manifest, folds: tables of the cohort; fold: the held-out one; weights, momentum: files of the
+    previous stage: neither for a first stage, only weights if they were given in the config.
     """
 
     manifest: Path
@@ -62,13 +62,13 @@ class TrainingJob:
 
     @property
     def inputs(self) -> list[Path]:
-        """The files that decide the result."""
+        """The input files that the result depends on."""
         files = (self.manifest, self.folds, self.weights, self.momentum)
         return [file for file in files if file]
 
     @property
     def name(self) -> str:
-        """What the log calls it."""
+        """Its name in the log."""
         return f"fold {self.fold} {self.stage}"
 
     def seed(self, epoch: int) -> tuple[int, int, int]:
@@ -80,10 +80,10 @@ class TrainingJob:
 
 
 def deciding(settings: TrainingSettings, stage: str) -> TrainingSettings:
-    """The settings as far as the training of a stage depends on them; the rest as published.
+    """The settings that the training of a stage depends on; the rest as published.
 
-    Of other stages these are the epochs; what scores the patients held out counts where there are
-    any; the number of devices does not count.
+    They include the epochs of other stages and, if patients are held out, the settings that score
+    them, but not the number of devices.
     """
     watching = ("folds", "inference", "froc")
     own = settings.plain(*(n for n in TrainingSettings.model_fields if n not in watching))
@@ -93,7 +93,7 @@ def deciding(settings: TrainingSettings, stage: str) -> TrainingSettings:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Scans of a cohort, by series, that a network is scored on while it is trained."""
+    """Scans of a cohort, by series, that a network is scored on during training."""
 
     manifest: Path
     folds: Path
@@ -101,12 +101,12 @@ class HeldOut:
 
 
 Scorer = Callable[[NoduleNet, HeldOut, Sequence[Branch], TrainingSettings, Rank], float]
-"""The CPM of a network on scans held out, computed by all processes together."""
+"""The CPM of a network on held-out scans, computed by all processes together."""
 
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """The scans held out, and the function that scores them, if any."""
+    """The held-out scans, and the function that scores them, if any."""
 
     scans: Sequence[TrainingScan]
     held: HeldOut
@@ -115,7 +115,7 @@ class Validation:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A job as one process runs it: its stage, its scans and those held out, and its rank."""
+    """A job in one process: its stage, the training and held-out scans, and the rank."""
 
     job: TrainingJob
     stage: Stage

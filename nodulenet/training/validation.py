@@ -1,4 +1,4 @@
-"""Patients of the training folds that a training is watched on and not trained on."""
+"""Patients of the training folds that are held out to monitor training."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,14 +21,14 @@ from nodulenet.training.stages import Run
 COLUMNS = ("series_uid", "patient_id", "nodules")
 
 SEED = 2**32 - 1
-"""In place of the epoch: the crops are the same in every epoch, and differ from the training's."""
+"""Used instead of the epoch: the crops are the same in every epoch, but not those of training."""
 
 
 def split_patients(nodules: Mapping[str, int], share: float, seed: Sequence[int]) -> frozenset[str]:
     """Draw the patients to hold out: a share of those with nodules, and of those without.
 
     nodules: patient -> number of nodules. At least one patient with nodules is held out and one is
-    left. Raises `InputError` where there are not two.
+    kept. Raises `InputError` if there are fewer than two.
     """
     rng = np.random.default_rng(seed)
     chosen: list[str] = []
@@ -49,7 +49,7 @@ def split_patients(nodules: Mapping[str, int], share: float, seed: Sequence[int]
 def hold_out(
     scans: Sequence[TrainingScan], folds: Path, fold: int, settings: FoldsSettings
 ) -> tuple[list[TrainingScan], list[TrainingScan]]:
-    """Scans to train on, and those of the patients that are held out.
+    """Scans to train on, and those of held-out patients.
 
     scans: all outside `fold`. The same patients are drawn for all stages of a fold. Raises
     `InputError` as `split_patients` does.
@@ -76,9 +76,9 @@ def patients_of(folds: Path) -> dict[str, str]:
 
 
 def write_held_out(scans: Sequence[TrainingScan], folds: Path, path: Path) -> None:
-    """Write validation.tsv: the scans held out, with their patients and numbers of nodules.
+    """Write validation.tsv: the held-out scans, with their patients and numbers of nodules.
 
-    Where none are held out, one of an earlier training is removed.
+    If none are held out, the file of an earlier training is removed.
     """
     if not scans:
         path.unlink(missing_ok=True)
@@ -90,12 +90,12 @@ def write_held_out(scans: Sequence[TrainingScan], folds: Path, path: Path) -> No
 
 
 def validate(net: NoduleNet, run: Run, epoch: int) -> dict[str, float]:
-    """Loss and its terms on the patients held out, and their CPM after every so many epochs.
+    """Loss and its terms on held-out patients, and their CPM every `train.validate_every` epochs.
 
-    The network is as in prediction, with the running statistics of its normalisations; nothing in
-    it changes. epoch: of the stage, from 0; the CPM is computed after its last epoch too. `loss`
-    is the sum of the terms, each a mean over batches as in training. Empty where nobody is held
-    out. Raises `Diverged`.
+    The network is in evaluation mode, with the running statistics of its normalisations, and is not
+    changed. epoch: of the stage, from 0; the CPM is computed after its last epoch too. `loss`
+    is the sum of the terms, each a mean over batches as in training. Empty if nobody is held out.
+    Raises `Diverged`.
     """
     validation, settings = run.validation, run.job.settings
     if validation is None:
@@ -112,7 +112,7 @@ def validate(net: NoduleNet, run: Run, epoch: int) -> dict[str, float]:
 
 @torch.no_grad()
 def validation_terms(net: NoduleNet, run: Run, scans: Sequence[TrainingScan]) -> dict[str, float]:
-    """Loss terms of one crop per nodule, neither turned nor scaled, by all processes together."""
+    """Loss terms of one crop per nodule, without rotation or scaling, by all processes together."""
     settings = unaugmented(run.job.settings)
     objective = Objective(run.stage.branches, settings)
     totals, steps = dict.fromkeys(TERMS, 0.0), 0
@@ -127,7 +127,7 @@ def validation_terms(net: NoduleNet, run: Run, scans: Sequence[TrainingScan]) ->
 
 
 def unaugmented(settings: TrainingSettings) -> TrainingSettings:
-    """The settings with crops that are only shifted, and without synchronised statistics."""
+    """The settings without augmentation except shifts, and without synchronised statistics."""
     plain = {"flip": False, "rotate": False, "scale": (1.0, 1.0), "random_crops": 0.0}
     augment: AugmentSettings = settings.augment.model_copy(update=plain)
     train = settings.train.model_copy(update={"sync_batch_norm": False})

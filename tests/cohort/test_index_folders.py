@@ -7,7 +7,7 @@ import pytest
 
 from nodulenet.annotations import pylidc_scans
 from nodulenet.cohort.folds import read_fold_list
-from nodulenet.cohort.index import fix_folds, index_folders, told_by_reason, write_scan_table
+from nodulenet.cohort.index import counted_by_reason, fix_folds, index_folders, write_scan_table
 from nodulenet.files import InputError
 from nodulenet.imaging import Volume, read_volume, write_volume
 from nodulenet.scan_table import read_scan_table
@@ -101,7 +101,7 @@ def test_a_second_image_of_a_series_is_a_copy_or_refuses_it(folders):
 def test_files_that_are_not_matched_are_counted_by_reason():
     passed = [(Path(f"{n}.xml"), f"no CT of its series: 1.{n}") for n in range(5)]
     passed += [(Path("a.mhd"), "no annotations of its series: 1.9")]
-    assert told_by_reason(passed) == [
+    assert counted_by_reason(passed) == [
         "5 files: no CT of its series (first 0.xml)",
         "a.mhd: no annotations of its series: 1.9",
     ]
@@ -216,7 +216,7 @@ def test_dicom_series_are_refused_or_noted_by_their_headers(tmp_path):
         with pytest.raises(InputError) as caught:
             read_volume(tmp_path / "ct" / uid, uid)
         assert reason.endswith(str(caught.value).partition(": ")[2])
-    assert len(told_by_reason(passed)) == len(passed) == 4
+    assert len(counted_by_reason(passed)) == len(passed) == 4
     (line,) = remarks
     assert line.startswith(f"{tmp_path / 'ct' / '1.1'}: series 1.1: its InstanceNumbers begin at 3")
 

@@ -18,7 +18,7 @@ from nodulenet.cohort.steps import Scan, consensus_scan
 from nodulenet.files import InputError
 from nodulenet.imaging import Volume, find_series, read_volume, write_volume
 from nodulenet.imaging.store import open_scan
-from nodulenet.inference.predict import write_scan_masks
+from nodulenet.inference.predict import FileGrid, write_scan_masks
 from nodulenet.masks import CroppedMask
 
 SERIES = tiny.SERIES[0]
@@ -98,7 +98,8 @@ def test_masks_are_put_back_into_the_file_s_own_grid(phantom, tmp_path, way):
     made = prepare(tmp_path, SERIES, tmp_path / "ct.nii", phantom.files["xml"], "xml", lungs)
     labels, affine, record = open_scan(made.paths["mask"], made.paths["record"])
     masks = {k: CroppedMask(np.asarray(labels == k), (0, 0, 0)) for k in (1, 2)}
-    write_scan_masks(masks, Volume(labels, affine), record, tmp_path / "out")
+    stored_grid = FileGrid(np.array(record["stored_affine"]), tuple(record["stored_shape"]))
+    write_scan_masks(masks, Volume(labels, affine), stored_grid, tmp_path / "out")
     written = read_volume(tmp_path / "out.nii.gz")
     np.testing.assert_allclose(written.affine, held.affine, atol=1e-5)
     assert written.array.shape == held.array.shape

@@ -77,7 +77,7 @@ def test_timings_are_read_as_they_were_written(tmp_path: Path) -> None:
     write_timings(table, path)
     pd.testing.assert_frame_equal(read_timings(path), table, check_dtype=False)
     path.write_text(path.read_text().replace("5.50", "long"))
-    with pytest.raises(InputError, match=r"timings\.tsv: not a number"):
+    with pytest.raises(InputError, match=r"timings\.tsv: cpu_seconds is not a number"):
         read_timings(path)
     path.write_text("rule\tseconds\n")
     with pytest.raises(InputError, match=r"timings\.tsv: column series_uid"):

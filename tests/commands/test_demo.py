@@ -85,7 +85,7 @@ def test_a_changed_file_is_not_overwritten(
     (tmp_path / name).write_text("mine")
     assert cli.main(["demo", "--output", str(tmp_path)]) == 1
     printed = capsys.readouterr()
-    assert printed.err.startswith(f"nodulenet: {tmp_path / name}: is there, and not as the demo")
+    assert printed.err.startswith(f"nodulenet: {tmp_path / name}: exists and differs from the demo")
     assert printed.err.count("\n") == 1
     assert printed.out == ""
     assert [path.name for path in tmp_path.iterdir()] == [name]

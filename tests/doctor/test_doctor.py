@@ -335,7 +335,7 @@ def test_a_full_disk_and_one_of_others(healthy, monkeypatch):
         file.truncate(600_000_000)
     assert missing() == {}
     monkeypatch.setattr(machine.os, "access", lambda path, mode: False)
-    assert "cannot be written to" in missing()["disk"]
+    assert "is not writable" in missing()["disk"]
 
 
 def change_file(name: str, content: str | None) -> Callable[[Path], None]:
@@ -352,13 +352,13 @@ def change_file(name: str, content: str | None) -> Callable[[Path], None]:
             "config",
             "config.yaml: not valid YAML: while parsing",
         ),
-        (change_file("config.yaml", "text"), "config", "config.yaml: holds no keys"),
+        (change_file("config.yaml", "text"), "config", "config.yaml: contains no keys"),
         (change_file("config.yaml", "cohort: a"), "config", "config.yaml: scans: is missing: corr"),
         (change_file("scans.tsv", None), "scan table", "scans.tsv does not exist: write it with"),
-        (change_file("scans.tsv", HEAD), "scan table", "scans.tsv: holds no scan: correct"),
+        (change_file("scans.tsv", HEAD), "scan table", "scans.tsv: contains no scan: correct"),
         (change_file("a.mhd", None), "scan table", "1 of 1 files of column ct do not exist, first"),
         (change_file("a.raw", None), "scan table", "its data file a.raw is missing: copy"),
-        (change_file("a.raw", "short"), "scan table", "1 images are not whole, first a.raw: "),
+        (change_file("a.raw", "short"), "scan table", "1 images are incomplete, first a.raw: "),
         (change_file("a.xml", None), "scan table", "1 of 1 files of column annotations do not"),
     ],
 )
@@ -392,7 +392,7 @@ def test_dicom_series_that_make_no_volume_are_named(healthy):
     assert [finding.state for finding in found] == ["missing", "missing"]
     begin = "scans.tsv: series 1.4 is refused: 1.4: 1 slice missing between 1.dcm and 2.dcm: 4 mm"
     assert found[0].text.startswith(begin)
-    assert found[0].text.endswith("mend it, delete its row, or set on_bad_scan: skip")
+    assert found[0].text.endswith("repair it, delete its row, or set on_bad_scan: skip")
     assert "series 1.5 is refused: 1.5: unevenly spaced slices" in found[1].text
     write_config(healthy, on_bad_scan="skip")
     found = [finding for finding in examine() if finding.name == "DICOM series"]
@@ -443,4 +443,4 @@ def test_outside_a_clone_there_is_no_config_to_check(healthy):
     assert found["config"].state == "optional"
     assert "scan table" not in found
     assert found["disk"].state == "ok"
-    assert found["disk"].text.endswith("the need is unknown without a scan table")
+    assert found["disk"].text.endswith("the space needed is unknown without a scan table")

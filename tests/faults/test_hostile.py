@@ -162,7 +162,7 @@ def test_a_name_that_is_no_uid_is_refused_wherever_it_comes_from(tmp_path: Path,
     xml = tmp_path / "xml"
     xml.mkdir()
     (xml / "a.xml").write_text(lidc_text.document("", series=uid))
-    with pytest.raises(InputError, match=r"a\.xml: names the series .* no UID"):
+    with pytest.raises(InputError, match=r"a\.xml: names the series .* not a UID"):
         read_lidc_xml(xml / "a.xml")
     found, passed = find_readings(xml)
     assert (found, len(passed)) == ({}, 1)
@@ -170,7 +170,7 @@ def test_a_name_that_is_no_uid_is_refused_wherever_it_comes_from(tmp_path: Path,
     dicom = tmp_path / "dicom"
     dicom.mkdir()
     dicom_files.write_slice(dicom / "a.dcm", np.zeros((4, 4), np.int16), (0, 0, 0), series=uid)
-    with pytest.raises(InputError, match=r"no UID|bad DICOM header"):
+    with pytest.raises(InputError, match=r"not a UID|bad DICOM header"):
         read_volume(dicom)
     series, unusable = find_series(dicom)
     assert (series, len(unusable)) == ([], 1)

@@ -67,7 +67,7 @@ def test_a_run_without_the_right_to_write_says_where(fresh: Path, folder: str) -
     place.chmod(stat.S_IRWXU)
     assert status == 1
     assert "Traceback" not in printed
-    named = {".": f"{fresh}: no right to write here", "results": "denied: 'results/tiny'"}
+    named = {".": f"{fresh}: is not writable", "results": "denied: 'results/tiny'"}
     assert named.get(folder, f"error: {TARGET}: Permission denied") in printed
 
 

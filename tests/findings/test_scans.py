@@ -1,4 +1,4 @@
-"""What is taken of an input and what is passed over."""
+"""Which files of an input are used and which are skipped."""
 
 import numpy as np
 import pytest
@@ -76,10 +76,10 @@ def test_nothing_to_predict(tmp_path):
     for number in range(5):
         (tmp_path / f"a/{number}").mkdir()
         (tmp_path / f"a/{number}/x.txt").write_text("x")
-    with pytest.raises(InputError, match=r"no CT series \(passed over: .*; \.\.\.\)$"):
+    with pytest.raises(InputError, match=r"no CT series \(skipped: .*; \.\.\.\)$"):
         find_scans(tmp_path / "a")
     write_dicom(tmp_path / "b", block(), "1.2.1")
-    with pytest.raises(InputError, match=r"no series 1\.2\.7 \(passed over: .*1\.2\.1"):
+    with pytest.raises(InputError, match=r"no series 1\.2\.7 \(skipped: .*1\.2\.1"):
         find_scans(tmp_path / "b", "1.2.7")
     with pytest.raises(InputError, match=r"000\.dcm: one DICOM file; name the folder"):
         find_scans(tmp_path / "b/000.dcm")

@@ -38,5 +38,5 @@ def test_the_gradients_of_the_smallest_crops_are_those_of_float32() -> None:
 def test_a_gpu_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto") == torch.device("cpu")
-    with pytest.raises(InputError, match="device: cuda was asked for"):
+    with pytest.raises(InputError, match="device: cuda was requested"):
         choose_device("cuda")

@@ -180,7 +180,7 @@ def test_synchronised_normalisation_is_refused_on_the_cpu(
 ) -> None:
     settings = several(1)
     settings["train"]["sync_batch_norm"] = True
-    with pytest.raises(InputError, match=r"train\.sync_batch_norm: exists on CUDA only"):
+    with pytest.raises(InputError, match=r"train\.sync_batch_norm: needs CUDA"):
         train_stage(small_training.job(cohort, "full", tmp_path, settings), threads=1)
 
 

@@ -66,7 +66,7 @@ def test_a_copy_of_the_volumes_trains_into_the_shared_folder(config: Path, tmp_p
         ("{}", "later", "'later' is none of ncs, full"),
         ("train: {batc: 3}", "ncs", "train.batc: there is no such key, did you mean batch?"),
         ("train: [", "ncs", "over.yaml: not valid YAML: "),
-        ("[1]", "ncs", "over.yaml: holds no keys"),
+        ("[1]", "ncs", "over.yaml: contains no keys"),
         ("ncs: 3", "ncs", "over.yaml: ncs: 3 should be a section of keys"),
     ],
 )

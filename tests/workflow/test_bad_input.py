@@ -34,7 +34,7 @@ def with_train(**changes: Any) -> dict[str, Any]:
         ),
         (
             {"weights": {"full": {"fold0": "none.pt"}}},
-            "config.yaml: weights.full.fold0: there is no file none.pt",
+            "config.yaml: weights.full.fold0: none.pt does not exist",
         ),
     ],
 )
