@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 
 from nodulenet.cohort.folds import write_folds
@@ -12,6 +13,7 @@ from nodulenet.cohort.manifest import COLUMNS, COUNTS, SHAPE, write_manifest
 from nodulenet.imaging import Volume, write_scan
 from nodulenet.settings import PreprocessSettings, TrainingSettings
 from nodulenet.training import TrainingJob
+from nodulenet.training import train as train_module
 
 ENDINGS = {"volume": ".npy", "mask": "_mask.npy", "record": ".json"}
 NUMBERS = (*COUNTS, *SHAPE)
@@ -79,3 +81,19 @@ def job(
 
 def tensors(path: Path) -> dict[str, torch.Tensor]:
     return torch.load(path / "weights.pt", weights_only=True)["state_dict"]
+
+
+def kill_in_epoch(patch: pytest.MonkeyPatch, number: int) -> list[int]:
+    """Interrupt a training as its epoch `number`, from 1, begins; the list grows by one per epoch
+    begun, those of a training that goes on afterwards included.
+    """
+    real, seen = train_module.one_epoch, []
+
+    def killed(*args: Any) -> Any:
+        seen.append(1)
+        if len(seen) == number:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    patch.setattr(train_module, "one_epoch", killed)
+    return seen

@@ -9,7 +9,6 @@ import small_training
 import torch
 
 from nodulenet.model import NoduleNet
-from nodulenet.training import train as train_module
 from nodulenet.training import train_stage
 from nodulenet.training.optimiser import parameter_groups, set_rate, warm_up
 
@@ -82,29 +81,6 @@ def test_it_goes_on_from_the_steps_made_before_and_across_a_fall_of_the_rate() -
 
 def test_without_a_warm_up_both_have_the_same_rate() -> None:
     assert rates(0, 0, 2) == [(pytest.approx(0.8), pytest.approx(0.8))] * 2
-
-
-def test_a_killed_stage_goes_on_with_the_same_rates(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cohort = small_training.write_cohort(tmp_path)
-    settings = copy.deepcopy(small_training.SETTINGS)
-    settings["train"]["warmup"] = 4  # an epoch has two steps
-    train_stage(small_training.job(cohort, "ncs", tmp_path / "whole", settings), threads=1)
-    real, seen = train_module.one_epoch, []
-
-    def killed(*args: Any) -> Any:
-        seen.append(1)
-        if len(seen) == 2:
-            raise KeyboardInterrupt
-        return real(*args)
-
-    monkeypatch.setattr(train_module, "one_epoch", killed)
-    with pytest.raises(KeyboardInterrupt):
-        train_stage(small_training.job(cohort, "ncs", tmp_path / "killed", settings), threads=1)
-    train_stage(small_training.job(cohort, "ncs", tmp_path / "killed", settings), threads=1)
-    whole, resumed = (small_training.tensors(tmp_path / name) for name in ("whole", "killed"))
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
 def test_a_warm_up_changes_what_is_learnt(tmp_path: Path) -> None:

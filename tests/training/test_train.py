@@ -8,13 +8,12 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from small_training import SETTINGS, job, tensors, write_cohort
+from small_training import SETTINGS, job, kill_in_epoch, tensors, write_cohort
 
 from nodulenet.files import InputError
 from nodulenet.model import NoduleNet
 from nodulenet.model.weights import Provenance, load_weights, save_weights
 from nodulenet.settings import ModelSettings, TrainingSettings
-from nodulenet.training import train as train_module
 from nodulenet.training import train_stage
 from nodulenet.training.optimiser import start
 
@@ -31,15 +30,7 @@ def test_a_killed_stage_resumes_and_ends_with_the_same_weights(
     cohort = write_cohort(tmp_path)
     run(cohort, "ncs", tmp_path / "whole")
 
-    real, seen = train_module.one_epoch, []
-
-    def killed(*args: Any) -> Any:
-        seen.append(1)
-        if len(seen) == 3:
-            raise KeyboardInterrupt
-        return real(*args)
-
-    monkeypatch.setattr(train_module, "one_epoch", killed)
+    seen = kill_in_epoch(monkeypatch, 3)
     with pytest.raises(KeyboardInterrupt):
         run(cohort, "ncs", tmp_path / "killed")
     assert (tmp_path / "killed" / "checkpoint.pt").exists()

@@ -18,7 +18,6 @@ from nodulenet.cohort.folds import read_folds, write_folds
 from nodulenet.files import InputError
 from nodulenet.model import NoduleNet
 from nodulenet.settings import Branch, FoldsSettings, InferenceSettings, TrainingSettings
-from nodulenet.training import train as train_module
 from nodulenet.training import train_stage
 from nodulenet.training.dataset import load_training_scans
 from nodulenet.training.distributed import Rank
@@ -159,23 +158,16 @@ def test_who_is_watched_teaches_nothing(cohort: tuple[Path, Path], tmp_path: Pat
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-def test_a_killed_stage_goes_on_with_the_same_patients(
+def test_a_killed_stage_goes_on_with_the_same_patients_and_rates(
     cohort: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(cohort, tmp_path / "whole", settings())
-    real, seen = train_module.one_epoch, []
-
-    def killed(*args: Any) -> Any:
-        seen.append(1)
-        if len(seen) == 2:
-            raise KeyboardInterrupt
-        return real(*args)
-
-    monkeypatch.setattr(train_module, "one_epoch", killed)
+    own = settings(warmup=4)  # a rate that rises, across the kill
+    train(cohort, tmp_path / "whole", own)
+    seen = small_training.kill_in_epoch(monkeypatch, 2)
     with pytest.raises(KeyboardInterrupt):
-        train(cohort, tmp_path / "killed", settings())
+        train(cohort, tmp_path / "killed", own)
     table = (tmp_path / "killed/validation.tsv").read_bytes()
-    train(cohort, tmp_path / "killed", settings())
+    train(cohort, tmp_path / "killed", own)
     assert len(seen) == 4  # the first epoch was not done again
     assert (tmp_path / "killed/validation.tsv").read_bytes() == table
     assert (tmp_path / "whole/validation.tsv").read_bytes() == table
