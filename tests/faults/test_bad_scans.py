@@ -35,10 +35,11 @@ def write_twenty(folder: Path) -> None:
     (folder / "twenty.tsv").write_text("\n".join(rows) + "\n")
     stage = {"epochs": 1, "branches": ["ncs"]}
     config = {
+        **tiny.CONFIG,
         "cohort": "twenty",
         "scans": "twenty.tsv",
         "on_bad_scan": "skip",
-        "train": {"stages": {"ncs": stage}, "evaluate": ["ncs"]},
+        "train": {**tiny.CONFIG["train"], "stages": {"ncs": stage}, "evaluate": ["ncs"]},
     }
     (folder / "twenty.yaml").write_text(yaml.safe_dump(config))
 

@@ -25,7 +25,7 @@ def settings() -> dict:
     own = copy.deepcopy(small_training.SETTINGS)
     own["augment"]["random_crops"] = 4
     own["sr"] = {"threshold": 0.1}
-    own["train"]["stages"] = {"full": {"epochs": 4, "branches": ["ncs", "dfps", "sr"]}}
+    own["train"]["stages"] = {"full": {"after": None, "epochs": 4, "branches": ["ncs", "dfps", "sr"]}}
     # What a job of Snakemake would start on its machine does not count under srun.
     own["train"] |= {"batch": 3, "micro_batch": 1, "gpus": 4}
     return own
@@ -59,7 +59,7 @@ def test_two_nodes_end_as_one_process_that_accumulates(
     nodes: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cohort = small_training.write_cohort(tmp_path)
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings(), sort_keys=False))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"cohort": "two", "scans": "scans.tsv", **settings()}))
     # The nodes of this cluster are one machine, which does not know their names.
     monkeypatch.setenv("MASTER_ADDR", "localhost")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
@@ -76,5 +76,5 @@ def test_two_nodes_end_as_one_process_that_accumulates(
     assert (theirs["sr"] > 0).any()  # segmented
     pd.testing.assert_frame_equal(mine[TERMS], theirs[TERMS], rtol=0, atol=1e-5)
     ours, its = (small_training.tensors(folder) for folder in (both, tmp_path / "alone"))
-    assert ours.keys() == its.keys()
-    assert all(torch.equal(ours[name], its[name]) for name in its)
+    # The sums of the two have another order, which may change the last bit.
+    torch.testing.assert_close(ours, its, rtol=0, atol=1e-7)

@@ -37,7 +37,7 @@ def several(processes: int) -> dict[str, Any]:
     settings["augment"]["random_crops"] = CROPS - 1
     settings["sr"] = {"threshold": 0.1}
     settings["train"] |= {
-        "stages": {"full": {"epochs": EPOCHS, "branches": ["ncs", "dfps", "sr"]}},
+        "stages": {"full": {"after": None, "epochs": EPOCHS, "branches": ["ncs", "dfps", "sr"]}},
         "batch": BATCH,
         "micro_batch": 1,
         "gpus": processes,
@@ -137,7 +137,8 @@ def test_a_training_goes_on_with_fewer_processes(
     train_stage(small_training.job(cohort, "full", output, settings), threads=1)
     assert pd.read_csv(output / "history.csv").processes.tolist() == [2, 2] + [1] * 8
     ours, theirs = (small_training.tensors(folder) for folder in (output, on_two))
-    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    # The sums of the two have another order, which may change the last bit.
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-7)
 
 
 def slurm_step(job: Path) -> list[subprocess.Popen[bytes]]:
