@@ -25,7 +25,8 @@ def settings() -> dict:
     own = copy.deepcopy(small_training.SETTINGS)
     own["augment"]["random_crops"] = 4
     own["sr"] = {"threshold": 0.1}
-    own["train"]["stages"] = {"full": {"after": None, "epochs": 4, "branches": ["ncs", "dfps", "sr"]}}
+    branches = ["ncs", "dfps", "sr"]
+    own["train"]["stages"] = {"full": {"after": None, "epochs": 4, "branches": branches}}
     # What a job of Snakemake would start on its machine does not count under srun.
     own["train"] |= {"batch": 3, "micro_batch": 1, "gpus": 4}
     return own
@@ -59,7 +60,8 @@ def test_two_nodes_end_as_one_process_that_accumulates(
     nodes: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cohort = small_training.write_cohort(tmp_path)
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"cohort": "two", "scans": "scans.tsv", **settings()}))
+    config = {"cohort": "two", "scans": "scans.tsv", **settings()}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     # The nodes of this cluster are one machine, which does not know their names.
     monkeypatch.setenv("MASTER_ADDR", "localhost")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
