@@ -53,7 +53,7 @@ def warmed(width: float, steps: int) -> NoduleNet:
     for first, branches in ((0, ("ncs",)), (steps // 2, BRANCHES)):
         seeds = range(first, first + steps // 2)
         feed = ([draw_pair(seed)] for seed in seeds)
-        train_one_epoch(Learner(net, optimiser, Objective(branches), amp=True), feed)
+        train_one_epoch(Learner(net, optimiser, Objective(branches)), feed)
     return net.to(memory_format=torch.contiguous_format)
 
 

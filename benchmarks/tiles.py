@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.predict import Found, candidates, findings
 from benchmarks.timing import print_machine
-from nodulenet.inference.predict import rows_of_fold
+from nodulenet.inference.fold import rows_of_fold
 from nodulenet.inference.predictor import Member, Predictor, ScanPrediction
 from nodulenet.inference.tiles import predict_volume, tiles
 from nodulenet.model.device import to_device

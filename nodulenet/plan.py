@@ -9,6 +9,7 @@ from typing import Any
 
 from nodulenet.files import InputError, sha256
 from nodulenet.settings import FrocSettings, Settings
+from nodulenet.settings.training import MACHINE
 
 CHALLENGE = ("annotations.csv", "annotations_excluded.csv", "seriesuids.csv")
 
@@ -69,8 +70,8 @@ def origin(settings: Settings, lists: Sequence[Path]) -> dict[str, Any]:
     given = settings.annotations == "table"
     rules = f"{own.protocol}/{own.merge}/{own.z}/{own.iou_threshold}"
     config = settings.plain()
-    for section, key in (("train", "device"), ("train", "gpus")):
-        del config[section][key]
+    for key in MACHINE:
+        del config["train"][key]
     del config["cohort"], config["on_bad_scan"]
     if given:
         del config["consensus"]["level"]

@@ -16,12 +16,13 @@ rule predict:
     threads: TRAIN_THREADS
     resources:
         gpu=GPU,
+        device=DEVICE,
     params:
         code=code("predict"),
         fold=lambda w: int(w.fold),
         branches=lambda w: list(STAGES[w.stage].branches),
         settings=SETTINGS.inference.plain(),
-        train=SETTINGS.train.plain("device", "amp"),
+        amp=SETTINGS.train.amp,
     message:
         "predict the scans of fold {wildcards.fold} with stage {wildcards.stage}"
     script:

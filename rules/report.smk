@@ -7,7 +7,7 @@ ABOUT = {
 }
 
 
-# It shows timings.tsv, so it runs after every other job and has no row in that table.
+# Runs last, since it shows timings.tsv; so it has no row in that table itself.
 rule cohort_report:
     input:
         manifest="<results>/manifest.tsv",

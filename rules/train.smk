@@ -46,19 +46,16 @@ rule train:
         "../envs/gpu.yaml"
     threads: TRAIN_THREADS
     resources:
-        gpu=GPU * RANKS,
-        # train.gpus, no param: on another number of devices nothing is trained again.
-        ranks=RANKS,
+        gpu=GPU * PROCESSES,
+        # No params: on another device, or on more of them, nothing is trained again.
+        processes=PROCESSES,
+        device=DEVICE,
     params:
-        # The module that scores held-out patients does not affect the weights.
-        code=code("train", without=[] if WATCHING else ["nodulenet.evaluation.validation"]),
+        # Scoring of held-out patients does not affect the weights, so without any it is left out.
+        code=code("train", without=[] if WATCHING else ["nodulenet.evaluation.held_out"]),
         fold=lambda w: int(w.fold),
         stage="{stage}",
-        settings={
-            **SETTINGS.plain("preprocess", "model", "ncs", "dfps", "sr", "targets", "augment"),
-            **WATCHING,
-        },
-        train=lambda w: SETTINGS.train.part(w.stage).plain(),
+        settings=lambda w: SETTINGS.deciding(w.stage).plain(),
     message:
         "train stage {wildcards.stage} without fold {wildcards.fold}"
     script:

@@ -12,13 +12,13 @@ import pandas as pd
 import small_training
 import torch
 
-from nodulenet.evaluation.validation import gathered
+from nodulenet.evaluation.held_out import gathered
 from nodulenet.files import InputError
 from nodulenet.model import NoduleNet
 from nodulenet.settings import Branch, TrainingSettings
 from nodulenet.training import train as train_module
 from nodulenet.training.distributed import Rank
-from nodulenet.training.stages import HeldOut
+from nodulenet.training.job import HeldOut
 
 
 def break_second(rank: Rank, device: torch.device, how: str) -> None:

@@ -12,7 +12,7 @@ from nodulenet import source_code
 from nodulenet.source_code import code_digest, code_files
 
 ROOT = Path(__file__).parents[1]
-SCORER = "nodulenet.evaluation.validation"
+SCORER = "nodulenet.evaluation.held_out"
 FILES = {
     "nodulenet/__init__.py": '__version__ = "1"\n',
     "nodulenet/a/__init__.py": (

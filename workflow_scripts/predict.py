@@ -5,7 +5,7 @@ from pathlib import Path
 from job_log import logged
 
 with logged(snakemake):
-    from nodulenet.inference.predict import PredictionJob, predict_fold
+    from nodulenet.inference.fold import PredictionJob, predict_fold
     from nodulenet.settings import InferenceSettings
 
     job = PredictionJob(
@@ -16,6 +16,7 @@ with logged(snakemake):
         output=Path(snakemake.output.predictions).parent,
         branches=snakemake.params.branches,
         settings=InferenceSettings.model_validate(snakemake.params.settings),
-        **snakemake.params.train,
+        device=snakemake.resources.device,
+        amp=snakemake.params.amp,
     )
     predict_fold(job, snakemake.threads)

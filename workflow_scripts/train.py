@@ -7,18 +7,21 @@ from job_log import logged
 # Training on several devices starts processes that import this file too.
 if __name__ == "__main__":
     with logged(snakemake):
-        from nodulenet.evaluation.validation import score_validation
+        from nodulenet.evaluation.held_out import score_validation
         from nodulenet.settings import TrainingSettings
         from nodulenet.training import TrainingJob, train_stage
 
         files = {name: snakemake.input.get(name) for name in ("weights", "momentum")}
-        own = {**snakemake.params.train, "gpus": snakemake.resources.ranks}
+        settings = snakemake.params.settings
+        machine = {"device": snakemake.resources.device, "gpus": snakemake.resources.processes}
         job = TrainingJob(
             manifest=Path(snakemake.input.manifest),
             folds=Path(snakemake.input.folds),
             fold=snakemake.params.fold,
             stage=snakemake.params.stage,
-            settings=TrainingSettings.model_validate({**snakemake.params.settings, "train": own}),
+            settings=TrainingSettings.model_validate(
+                {**settings, "train": {**settings["train"], **machine}}
+            ),
             output=Path(snakemake.output.weights).parent,
             **{name: Path(path) for name, path in files.items() if path},
         )

@@ -37,12 +37,12 @@ def run(options: argparse.Namespace) -> None:
     """Train the stage."""
     import logging
 
-    from nodulenet.evaluation.validation import score_validation
+    from nodulenet.evaluation.held_out import score_validation
     from nodulenet.files import InputError
     from nodulenet.progress import logging_beside_bars
     from nodulenet.settings import read_settings
     from nodulenet.training.distributed import LOG_FORMAT, rank_given
-    from nodulenet.training.stages import TrainingJob
+    from nodulenet.training.job import TrainingJob
     from nodulenet.training.train import train_stage
 
     rank = rank_given(os.environ)

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nodulenet.evaluation.froc import RATES, Froc, last_of_equal, reading, resampled_readings
+from nodulenet.settings import FrocSettings
 
+SAMPLES = FrocSettings().bootstrap
 CURVE_RATES = 0.125 * 2.0 ** (np.arange(97) / 16)
 
 
@@ -39,7 +41,7 @@ class Difference:
     sensitivity_interval: NDArray[np.float64]
 
 
-def bootstrap(result: Froc, samples: int = 1000, seed: int = 0, level: float = 0.95) -> Interval:
+def bootstrap(result: Froc, samples: int = SAMPLES, seed: int = 0, level: float = 0.95) -> Interval:
     """Percentile intervals over `samples` draws of as many scans as there are, with replacement.
 
     A draw without a nodule has no sensitivity and is excluded from the percentiles; if no draw has
@@ -55,7 +57,7 @@ def bootstrap(result: Froc, samples: int = 1000, seed: int = 0, level: float = 0
 
 
 def paired_bootstrap(
-    a: Froc, b: Froc, samples: int = 1000, seed: int = 0, level: float = 0.95
+    a: Froc, b: Froc, samples: int = SAMPLES, seed: int = 0, level: float = 0.95
 ) -> Difference:
     """`a` minus `b`, both over the same list of scans, with percentile intervals.
 

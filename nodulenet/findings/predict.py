@@ -20,7 +20,7 @@ from nodulenet.findings.dicom_sr import build_report
 from nodulenet.findings.measure import Finding, find_findings, paint_findings
 from nodulenet.findings.overview import plot_overview
 from nodulenet.findings.page import RESEARCH, write_page
-from nodulenet.findings.scans import Scan, Source, slice_sources
+from nodulenet.findings.scans import InputScan, Source, slice_sources
 from nodulenet.findings.table import Record, finding_rows, write_finding_rows
 from nodulenet.findings.threshold import Threshold
 from nodulenet.imaging import (
@@ -44,7 +44,7 @@ STEPS = 5  # of `predict_scan`, beside those of the network
 
 
 def predict_scan(
-    scan: Scan,
+    scan: InputScan,
     detector: Detector,
     threshold: Threshold,
     output: Path,
@@ -97,7 +97,7 @@ def replacing_results(output: Path) -> Iterator[Path]:
 
 
 def _predict(
-    scan: Scan,
+    scan: InputScan,
     detector: Detector,
     threshold: Threshold,
     output: Path,
@@ -173,7 +173,7 @@ def write_dicom(
 
 
 def describe(
-    scan: Scan,
+    scan: InputScan,
     own: Volume,
     detector: Detector,
     threshold: Threshold,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Scan:
+class InputScan:
     """One CT to predict: its file or DICOM folder. fault: why it cannot be predicted, or ""."""
 
     series_uid: str
@@ -45,7 +45,7 @@ class Source:
     number: int | None
 
 
-def find_scans(path: Path, series_uid: str | None = None) -> tuple[list[Scan], list[str]]:
+def find_scans(path: Path, series_uid: str | None = None) -> tuple[list[InputScan], list[str]]:
     """The CT series of a file or folder, and a line for everything that was skipped.
 
     series_uid: use only this series. Series are found and refused as by `find_series`. Raises
@@ -64,7 +64,7 @@ def find_scans(path: Path, series_uid: str | None = None) -> tuple[list[Scan], l
     scans = []
     for series in found:
         if series_uid in (None, series.series_uid):
-            scans.append(Scan(series.series_uid, series.path, series.patient_id, series.fault))
+            scans.append(InputScan(series.series_uid, series.path, series.patient_id, series.fault))
         else:
             passed.append(f"{series.path}: series {series.series_uid}: not the one asked for")
     if not scans:
@@ -74,17 +74,17 @@ def find_scans(path: Path, series_uid: str | None = None) -> tuple[list[Scan], l
     return scans, passed
 
 
-def scan_of_file(path: Path, series_uid: str | None) -> Scan:
+def scan_of_file(path: Path, series_uid: str | None) -> InputScan:
     """The scan of an image file, named by its header or, without a UID there, by the file."""
     if claims_dicom(path):
         raise InputError(f"{path}: one DICOM file; name the folder of its series")
     uid = image_header(path).series_uid or path.name.removesuffix(image_suffix(path))
     if series_uid not in (None, uid):
         raise InputError(f"{path}: is series {uid}, not {series_uid}")
-    return Scan(uid, path, None)
+    return InputScan(uid, path, None)
 
 
-def slice_sources(scan: Scan) -> list[Source]:
+def slice_sources(scan: InputScan) -> list[Source]:
     """The sources of the slices of a DICOM series, in the order of its volume."""
     slices, _ = arrange(read_series(scan.path, scan.series_uid))
     headers = {path: read_header(path) for path in dict.fromkeys(s.path for s in slices)}

@@ -19,7 +19,7 @@ from nodulenet.boxes.anchors import ANCHOR_SIDES, STRIDE, anchor_grid
 from nodulenet.inference.predictor import Member, Pass, Predictor, ScanPrediction
 from nodulenet.masks import CroppedMask, crop, suppress_masks
 from nodulenet.model.backbone import Features
-from nodulenet.model.crops import sr_corners
+from nodulenet.model.corners import sr_corners
 from nodulenet.model.device import mixed_precision
 from nodulenet.model.network import NoduleNet, normalise
 from nodulenet.model.objective import Screened, candidates, decoded

@@ -11,7 +11,7 @@ from torch.nn.functional import batch_norm, conv3d, interpolate
 
 from nodulenet.boxes.anchors import ANCHOR_SIDES
 from nodulenet.model.backbone import Features, scaled
-from nodulenet.model.crops import IMAGE_PER_FEATURE
+from nodulenet.model.corners import IMAGE_PER_FEATURE
 from nodulenet.model.device import convolved
 from nodulenet.model.roi_pool import ROI_SIDE
 

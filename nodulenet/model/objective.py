@@ -11,7 +11,7 @@ from torch import Tensor
 from nodulenet.boxes import decode, encode, nms
 from nodulenet.boxes.anchors import STRIDE, anchor_grid
 from nodulenet.model.backbone import Features
-from nodulenet.model.crops import sr_corners
+from nodulenet.model.corners import sr_corners
 from nodulenet.model.losses import mask_loss, regression_loss, screening_loss, suppression_loss
 from nodulenet.model.network import NoduleNet, normalise
 from nodulenet.model.targets import (
@@ -203,7 +203,8 @@ def sr_term(
     labels: NDArray[np.integer],
     settings: SrSettings,
 ) -> Tensor:
-    """Mask losses of the detections, summed or averaged, without crops that contain no nodule."""
+    """Mask losses of the detections, summed or averaged; those with no nodule voxel in their crop
+    have none."""
     total, count = features.dec2.new_zeros((), dtype=torch.float32), 0
     nodules = torch.from_numpy(labels > 0).to(total.device)
     likely = found.probability > settings.threshold

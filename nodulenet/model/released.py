@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nodulenet.files import InputError, sha256, workflow_folder
 from nodulenet.model.network import NoduleNet
-from nodulenet.model.weights import Origin, Provenance, load_tensors, save_weights
+from nodulenet.model.weights import Provenance, SourceCheckpoint, load_tensors, save_weights
 from nodulenet.settings import TrainingSettings, read_config
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def import_weights(checkpoint: Path, output: Path) -> Provenance:
     check_frame(content, checkpoint, settings)
     net = NoduleNet(**settings.model.plain())
     net.load_state_dict(converted(content["state_dict"], net.state_dict(), checkpoint))
-    origin = Origin(checkpoint.name, sha256(checkpoint))
+    origin = SourceCheckpoint(checkpoint.name, sha256(checkpoint))
     branches = ("ncs", "dfps", "sr")
     provenance = Provenance(settings, branches, "full", None, content["epoch"], origin)
     save_weights(net, provenance, output)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool3d
 
-from nodulenet.model.crops import roi_corners
+from nodulenet.model.corners import roi_corners
 
 ROI_SIDE = 7
 

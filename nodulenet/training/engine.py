@@ -19,12 +19,11 @@ from nodulenet.training.live_units import mean_shares, stays_at_chance, watched
 
 @dataclass(frozen=True, eq=False)
 class Learner:
-    """What a process trains and how: network, optimiser, objective, precision, and its rank."""
+    """What a process trains and how: network, optimiser, objective, and its rank."""
 
     net: NoduleNet
     optimiser: torch.optim.SGD
     objective: Objective
-    amp: bool
     rank: Rank = ALONE
 
     @property
@@ -82,7 +81,7 @@ def train_step(learner: Learner, parts: Sequence[Part]) -> tuple[list[float], in
     learner.optimiser.zero_grad(set_to_none=True)
 
     def backward_part(part: Part) -> dict[str, Tensor]:
-        return backward(learner.net, part, learner.objective, learner.amp)
+        return backward(learner.net, part, learner.objective)
 
     if len(parts) == 1 and learner.rank.size == 1:
         terms = backward_part(parts[0])
@@ -94,18 +93,18 @@ def train_step(learner: Learner, parts: Sequence[Part]) -> tuple[list[float], in
     return totals, crops
 
 
-def backward(net: NoduleNet, part: Part, objective: Objective, amp: bool) -> dict[str, Tensor]:
+def backward(net: NoduleNet, part: Part, objective: Objective) -> dict[str, Tensor]:
     """Add the gradients of a part of a batch to the network's; its share of the loss terms."""
-    terms = shares_of(net, part, objective, amp)
+    terms = shares_of(net, part, objective)
     torch.stack(list(terms.values())).sum().backward()
     return {name: term.detach() for name, term in terms.items()}
 
 
-def shares_of(net: NoduleNet, part: Part, objective: Objective, amp: bool) -> dict[str, Tensor]:
+def shares_of(net: NoduleNet, part: Part, objective: Objective) -> dict[str, Tensor]:
     """The share that a part of a batch has in the loss terms of the whole batch."""
     device = next(net.parameters()).device
     image = torch.from_numpy(part.images)[:, None].to(device)
-    with mixed_precision(device, amp):
+    with mixed_precision(device, objective.settings.train.amp):
         terms = loss_terms(net, image, part.labels, objective, part.rngs)
         summed = objective.summed
         return {n: t * (1.0 if n in summed else part.weight) for n, t in terms.items()}

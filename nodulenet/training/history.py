@@ -13,8 +13,9 @@ from nodulenet.model.objective import TERMS
 from nodulenet.training.checkpoint import History, Row
 from nodulenet.training.engine import EpochResult
 from nodulenet.training.feed import micro_batch
+from nodulenet.training.job import Run
 from nodulenet.training.live_units import LAYERS
-from nodulenet.training.stages import Run, learning_rate
+from nodulenet.training.stages import learning_rate
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from nodulenet.model.network import NoduleNet
 from nodulenet.model.weights import load_tensors, load_weights
 from nodulenet.settings import Branch, ModelSettings
 from nodulenet.training.distributed import ALONE, Rank
-from nodulenet.training.stages import TrainingJob
+from nodulenet.training.job import TrainingJob
 
 
 def start(
@@ -67,11 +67,11 @@ def synchronise(net: NoduleNet, device: torch.device, rank: Rank) -> None:
 def parameter_groups(
     net: nn.Module, branches: Sequence[Branch], known: Iterable[str] | None, warmup: int
 ) -> list[dict[str, Any]]:
-    """The groups of parameters of an optimiser; those that are new in a stage have `new` set.
+    """The parameter groups of an optimiser; `new` marks those that warm up.
 
-    New are the heads of the stage's branches that the weights it starts from were not trained
-    for, whose branches are `known`; the whole network where it starts from none (None). Without
-    a warm-up all are one group.
+    known: the branches that the weights were trained for before this stage; the heads of the
+    stage's other branches are new. None: there were no weights, so the whole network is new.
+    Without a warm-up all parameters are one group.
     """
     named = dict(net.named_parameters())
     if warmup == 0:

@@ -22,17 +22,9 @@ from nodulenet.training.history import (
     new_events,
     write_history,
 )
+from nodulenet.training.job import HeldOut, Run, Scorer, TrainingJob, Validation
 from nodulenet.training.optimiser import momentum_of, set_rate, start, warm_up
-from nodulenet.training.stages import (
-    HeldOut,
-    Run,
-    Scorer,
-    TrainingJob,
-    Validation,
-    deciding,
-    learning_rate,
-    resolve_stage,
-)
+from nodulenet.training.stages import learning_rate, resolve_stage
 from nodulenet.training.validation import hold_out, validate, write_held_out
 
 log = logging.getLogger(__name__)
@@ -50,7 +42,7 @@ def train_stage(job: TrainingJob, threads: int, score: Scorer | None = None) -> 
     started here, which share the `threads`. Raises `InputError`.
     """
     train = job.settings.train
-    job = replace(job, settings=deciding(job.settings, job.stage))
+    job = replace(job, settings=job.settings.deciding(job.stage))
     run_on_ranks(train_on_rank, (job, score), train.device, train.gpus, threads)
 
 
@@ -58,9 +50,8 @@ def train_on_rank(rank: Rank, device: torch.device, job: TrainingJob, score: Sco
     """What one process does of `train_stage`; only the first one writes."""
     check_sharing(job.settings.train, rank)
     run = prepare_run(job, rank, score)
-    stage, train = run.stage, job.settings.train
     net, optimiser = start(job, device, rank)
-    learner = Learner(net, optimiser, Objective(stage.branches, job.settings), train.amp, rank)
+    learner = Learner(net, optimiser, Objective(run.stage.branches, job.settings), rank)
     digest = fingerprint(job)
     history = resume(job.output / CHECKPOINT, digest, net, optimiser)
     agree(rank, [digest, len(history)])

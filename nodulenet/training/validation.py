@@ -1,4 +1,4 @@
-"""Patients of the training folds that are held out to monitor training."""
+"""Patients set aside from the training folds: who they are, and their losses during training."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from nodulenet.training.accumulation import summed
 from nodulenet.training.dataset import TrainingScan
 from nodulenet.training.engine import shares_of
 from nodulenet.training.feed import epoch_feed
-from nodulenet.training.stages import Run
+from nodulenet.training.job import Run
 
 COLUMNS = ("series_uid", "patient_id", "nodules")
 
@@ -119,7 +119,7 @@ def validation_terms(net: NoduleNet, run: Run, scans: Sequence[TrainingScan]) ->
     for parts in epoch_feed(scans, settings, run.job.seed(SEED), run.rank):
         steps += 1
         for part in parts:
-            for name, share in shares_of(net, part, objective, settings.train.amp).items():
+            for name, share in shares_of(net, part, objective).items():
                 totals[name] += float(share)
     whole = summed(list(totals.values()), run.rank, next(net.parameters()).device)
     means = {name: value / max(steps, 1) for name, value in zip(TERMS, whole, strict=True)}

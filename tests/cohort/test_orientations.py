@@ -18,7 +18,7 @@ from nodulenet.cohort.steps import Scan, consensus_scan
 from nodulenet.files import InputError
 from nodulenet.imaging import Volume, find_series, read_volume, write_volume
 from nodulenet.imaging.store import open_scan
-from nodulenet.inference.predict import FileGrid, write_scan_masks
+from nodulenet.inference.fold import FileGrid, write_scan_masks
 from nodulenet.masks import CroppedMask
 
 SERIES = tiny.SERIES[0]

@@ -16,7 +16,7 @@ from torch import Tensor
 from nodulenet.model import NoduleNet, objective
 from nodulenet.model.objective import Objective
 from nodulenet.model.released import published_name
-from nodulenet.settings import SrSettings, TrainingSettings
+from nodulenet.settings import SrSettings, TrainingSettings, TrainSettings
 from nodulenet.training.engine import backward, shares_of
 from nodulenet.training.feed import Part
 from nodulenet.training.optimiser import start
@@ -246,11 +246,12 @@ def test_a_part_of_a_batch_has_its_weight_in_means_and_the_whole_of_sums(
     net: NoduleNet, batch: tuple[np.ndarray, np.ndarray]
 ) -> None:
     for reduction, factor in (("sum", 1), ("mean", 0.25)):
-        settings = TrainingSettings(sr=SrSettings(reduction=reduction))
+        settings = TrainingSettings(
+            sr=SrSettings(reduction=reduction), train=TrainSettings(amp=False)
+        )
         wanted = Objective(("ncs", "dfps", "sr"), settings)
         whole, part = (
-            shares_of(net, Part(*batch, weight, generators()), wanted, amp=False)
-            for weight in (1.0, 0.25)
+            shares_of(net, Part(*batch, weight, generators()), wanted) for weight in (1.0, 0.25)
         )
         assert whole["sr"].item() > 0
         assert part["sr"].item() == pytest.approx(factor * whole["sr"].item())

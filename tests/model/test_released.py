@@ -17,7 +17,7 @@ from nodulenet.inference.scan import predict_window
 from nodulenet.model import NoduleNet
 from nodulenet.model.backbone import Features
 from nodulenet.model.released import check_frame, converted, import_weights, released_settings
-from nodulenet.model.weights import Origin, load_weights
+from nodulenet.model.weights import SourceCheckpoint, load_weights
 from nodulenet.settings import InferenceSettings, ModelSettings
 
 PLACES = {
@@ -154,7 +154,7 @@ def test_the_weights_file_says_what_it_is(imported: tuple[Path, Path]) -> None:
     assert (provenance.stage, provenance.fold, provenance.epochs) == ("full", None, 200)
     assert provenance.model == ModelSettings()
     assert provenance.settings == released_settings()
-    assert provenance.imported_from == Origin("released.ckpt", sha256(imported[0]))
+    assert provenance.imported_from == SourceCheckpoint("released.ckpt", sha256(imported[0]))
 
 
 def test_the_weights_predict_under_the_released_conventions(imported: tuple[Path, Path]) -> None:

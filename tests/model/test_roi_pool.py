@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.nn.functional import adaptive_max_pool3d
 
-from nodulenet.model.crops import roi_corners
+from nodulenet.model.corners import roi_corners
 from nodulenet.model.roi_pool import find_maxima, pool_each, roi_pool
 
 

@@ -8,7 +8,7 @@ import torch
 
 from nodulenet.files import CorruptArtefact, InputError
 from nodulenet.model import NoduleNet
-from nodulenet.model.weights import Origin, Provenance, load_weights, save_weights
+from nodulenet.model.weights import Provenance, SourceCheckpoint, load_weights, save_weights
 from nodulenet.settings import ModelSettings, NcsSettings, TrainingSettings, TrainSettings
 
 TRAINED = TrainingSettings(
@@ -16,7 +16,8 @@ TRAINED = TrainingSettings(
     ncs=NcsSettings(negatives=50),
     train=TrainSettings(lr=0.02).part("dfps"),
 )
-PROVENANCE = Provenance(TRAINED, ("ncs", "dfps"), "dfps", None, 80, Origin("a.ckpt", "ab"))
+SOURCE = SourceCheckpoint("a.ckpt", "ab")
+PROVENANCE = Provenance(TRAINED, ("ncs", "dfps"), "dfps", None, 80, SOURCE)
 
 
 @pytest.fixture

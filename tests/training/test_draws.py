@@ -14,7 +14,7 @@ from nodulenet.boxes.anchors import STRIDE, anchor_grid
 from nodulenet.model import NoduleNet
 from nodulenet.model.objective import Objective
 from nodulenet.model.targets import anchor_targets, sample_boxes, truth_boxes
-from nodulenet.settings import DfpsSettings, NcsSettings, TrainingSettings
+from nodulenet.settings import DfpsSettings, NcsSettings, TrainingSettings, TrainSettings
 from nodulenet.training import train_stage
 from nodulenet.training.dataset import load_training_scans
 from nodulenet.training.distributed import Rank
@@ -81,12 +81,12 @@ def test_the_losses_of_a_batch_are_those_of_its_micro_batches(cohort: tuple[Path
     torch.manual_seed(0)
     net = NoduleNet(width=0.1).eval()
     ncs = NcsSettings(negatives=20, hard_negatives=20, positives="one_per_crop")
-    objective = Objective(("ncs",), TrainingSettings(ncs=ncs))
+    objective = Objective(("ncs",), TrainingSettings(ncs=ncs, train=TrainSettings(amp=False)))
     losses = []
     for sharing in SHARINGS:
         parts = steps_of(cohort, *sharing)[0]
         with torch.no_grad():
-            shares = [shares_of(net, part, objective, amp=False) for part in parts]
+            shares = [shares_of(net, part, objective) for part in parts]
         losses.append([sum(float(share[name]) for share in shares) for name in shares[0]])
     assert min(losses[0]) > 0.01
     np.testing.assert_allclose(losses, [losses[0]] * len(losses), rtol=1e-5)

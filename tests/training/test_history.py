@@ -16,7 +16,8 @@ from nodulenet.training.history import (
     summary,
     write_history,
 )
-from nodulenet.training.stages import Run, Stage
+from nodulenet.training.job import Run
+from nodulenet.training.stages import Stage
 
 STAGE = Stage("dfps", ("ncs", "dfps"), 3, 10, 20)
 # 30 crops in 10 steps of 12.5 s, of which 2.5 s were spent waiting.

@@ -13,8 +13,9 @@ from nodulenet.model import NoduleNet
 from nodulenet.training.distributed import Rank
 from nodulenet.training.engine import EpochResult
 from nodulenet.training.history import history_row, log_epoch
+from nodulenet.training.job import Run
 from nodulenet.training.live_units import live_share, mean_shares, stays_at_chance, watched
-from nodulenet.training.stages import Run, Stage
+from nodulenet.training.stages import Stage
 
 LN2 = math.log(2)
 

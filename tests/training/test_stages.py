@@ -3,7 +3,7 @@
 import pytest
 
 from nodulenet.settings import StageSettings, TrainingSettings, TrainSettings
-from nodulenet.training.stages import deciding, learning_rate, resolve_stage
+from nodulenet.training.stages import learning_rate, resolve_stage
 
 PUBLISHED = TrainSettings()
 
@@ -35,24 +35,27 @@ def test_a_training_depends_on_no_later_stage_but_for_its_epochs() -> None:
             "later": StageSettings(after="dfps", epochs=9, branches=("ncs",)),
         },
         gpus=3,
+        device="cuda",
     )
     for stage in ("ncs", "dfps", "full"):
-        own, theirs = (deciding(TrainingSettings(train=t), stage) for t in (PUBLISHED, other))
+        own, theirs = (TrainingSettings(train=t).deciding(stage) for t in (PUBLISHED, other))
         assert own == theirs
-        assert deciding(own, stage) == own
+        assert own.deciding(stage) == own
         assert resolve_stage(own.train, stage) == resolve_stage(PUBLISHED, stage)
     longer = TrainSettings(
         stages={**PUBLISHED.stages, "full": other.stages["full"].model_copy(update={"epochs": 130})}
     )
-    assert deciding(TrainingSettings(train=longer), "ncs") != deciding(TrainingSettings(), "ncs")
+    assert TrainingSettings(train=longer).deciding("ncs") != TrainingSettings().deciding("ncs")
 
 
 def test_what_scores_the_patients_held_out_counts_where_there_are_any() -> None:
     plain = {"folds": {"number": 3}, "inference": {"halo": 32}, "froc": {"bootstrap": 5}}
-    assert deciding(TrainingSettings.model_validate(plain), "ncs") == deciding(
-        TrainingSettings(), "ncs"
+    plain["train"] = {"validate_every": 3}
+    assert TrainingSettings.model_validate(plain).deciding("ncs") == TrainingSettings().deciding(
+        "ncs"
     )
     plain["folds"]["validation"] = 0.2
-    held = deciding(TrainingSettings.model_validate(plain), "ncs")
+    held = TrainingSettings.model_validate(plain).deciding("ncs")
+    assert held.train.validate_every == 3
     assert (held.folds.validation, held.folds.number) == (0.2, 6)
     assert (held.inference.halo, held.froc.bootstrap) == (32, 1000)

@@ -21,7 +21,8 @@ from nodulenet.settings import Branch, FoldsSettings, InferenceSettings, Trainin
 from nodulenet.training import train_stage
 from nodulenet.training.dataset import load_training_scans
 from nodulenet.training.distributed import Rank
-from nodulenet.training.stages import HeldOut, Run, resolve_stage
+from nodulenet.training.job import HeldOut, Run
+from nodulenet.training.stages import resolve_stage
 from nodulenet.training.validation import hold_out, split_patients, validation_terms
 
 SCANS = 12

@@ -8,10 +8,10 @@ import pytest
 import running
 import yaml
 
-from nodulenet.evaluation.validation import score_validation
+from nodulenet.evaluation.held_out import score_validation
 from nodulenet.model.weights import load_weights
 from nodulenet.training.distributed import Rank
-from nodulenet.training.stages import HeldOut
+from nodulenet.training.job import HeldOut
 
 RESULTS = "results/tiny"
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nodulenet.model.crops import roi_corners, sr_corners
+from nodulenet.model.corners import roi_corners, sr_corners
 
 
 def box(*values: float) -> np.ndarray:

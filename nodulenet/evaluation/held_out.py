@@ -16,7 +16,7 @@ from nodulenet.model.network import NoduleNet
 from nodulenet.model.weights import Provenance
 from nodulenet.settings import Branch, TrainingSettings
 from nodulenet.training.distributed import Rank
-from nodulenet.training.stages import HeldOut
+from nodulenet.training.job import HeldOut
 
 
 def score_validation(

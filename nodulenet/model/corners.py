@@ -9,7 +9,7 @@ IMAGE_PER_FEATURE = 4
 """Voxels of the image along one side of a voxel of enc2 and dec2."""
 
 
-def box_corners(boxes: NDArray[np.float32]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+def low_and_high(boxes: NDArray[np.float32]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Boxes (N, 6) -> lower and upper corners (N, 3): centre - and + side / 2, in voxels."""
     return boxes[:, :3] - boxes[:, 3:] / 2, boxes[:, :3] + boxes[:, 3:] / 2
 
@@ -18,7 +18,7 @@ def roi_corners(
     boxes: NDArray[np.float32], shape: tuple[int, ...]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Boxes (N, 6) in image voxels -> half-open RoIs (N, 3) in a feature map of `shape`."""
-    lower, upper = (c / IMAGE_PER_FEATURE for c in box_corners(boxes))
+    lower, upper = (c / IMAGE_PER_FEATURE for c in low_and_high(boxes))
     low = np.clip(np.floor(lower), 0, np.array(shape) - 1).astype(np.int64)
     high = np.clip(np.ceil(upper), low + 1, np.array(shape)).astype(np.int64)
     return low, high
@@ -32,7 +32,7 @@ def sr_corners(
     outward: floor and ceil to multiples of 4; truncate: corners become integers first. A crop
     that clipping empties is widened to 4 voxels.
     """
-    lower, upper = box_corners(boxes)
+    lower, upper = low_and_high(boxes)
     if snap == "truncate":
         lower, upper = np.trunc(lower), np.trunc(upper)
     step, limit = IMAGE_PER_FEATURE, np.array(shape)

@@ -13,7 +13,7 @@ from small_training import write_cohort
 
 from nodulenet.files import CorruptArtefact, InputError
 from nodulenet.imaging import Volume
-from nodulenet.inference.predict import FileGrid, PredictionJob, predict_fold, write_scan_masks
+from nodulenet.inference.fold import FileGrid, PredictionJob, predict_fold, write_scan_masks
 from nodulenet.inference.predictor import Member, Predictor, ScanPrediction
 from nodulenet.inference.scan import predict_window
 from nodulenet.inference.table import prediction_table
