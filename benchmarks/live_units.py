@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.scene import draw_volume
+from benchmarks.scene import draw_crops
 from benchmarks.timing import print_machine
 from nodulenet.boxes import encode
 from nodulenet.boxes.anchors import STRIDE, anchor_grid
@@ -31,7 +31,7 @@ from nodulenet.model import NoduleNet
 from nodulenet.model.losses import regression_loss, suppression_loss
 from nodulenet.model.network import normalise
 from nodulenet.model.roi_pool import roi_pool
-from nodulenet.model.targets import sample_boxes, truth_boxes
+from nodulenet.model.targets import sample_boxes
 from nodulenet.settings import DfpsSettings, TrainSettings
 from nodulenet.training.live_units import live_share
 from nodulenet.training.optimiser import parameter_groups, set_rate, warm_up
@@ -61,26 +61,27 @@ class Boxes:
 
 def pool_boxes(net: NoduleNet, crops: int, side: int) -> Boxes:
     """Boxes as sampled by DFPS, near the nodules and elsewhere, in crops of `side` voxels."""
-    rng = np.random.default_rng(0)
-    anchors = anchor_grid((side // STRIDE,) * 3)
+    generator = torch.manual_seed(0)
+    anchors = anchor_grid((side // STRIDE,) * 3, torch.device("cpu"))
     pooled, nodule, coded = [], [], []
     for number in range(crops):
-        image, labels = draw_volume((side,) * 3, 3, number)
-        truth = truth_boxes(labels)
-        near = np.repeat(truth, 20, 0)
-        near[:, :3] += rng.normal(0, 2, (len(near), 3))
-        near[:, 3:] *= rng.uniform(0.8, 1.25, (len(near), 3))
-        far = anchors[rng.integers(len(anchors), size=300)]
-        proposals = np.concatenate([near, far]).astype(np.float32)
-        sample = sample_boxes(proposals, truth, DfpsSettings(), rng)
+        batch = draw_crops(1, side, 3, "cpu", number)
+        near = batch.truth.repeat(1, 20, 1)
+        near[..., :3] += 2 * torch.randn(near[..., :3].shape, generator=generator)
+        near[..., 3:] *= 0.8 + 0.45 * torch.rand(near[..., 3:].shape, generator=generator)
+        far = anchors[torch.randint(len(anchors), (300,), generator=generator)]
+        proposals = torch.cat([near, far[None]], 1)
+        valid = torch.ones(proposals.shape[:2], dtype=torch.bool)
+        found = sample_boxes(proposals, valid, batch.truth, DfpsSettings(), batch.seeds)
+        boxes, truths = found.boxes[found.valid], found.truths[found.valid]
         with torch.no_grad():
-            enc2 = net.backbone(normalise(torch.from_numpy(image)[None, None])).enc2
-            pooled.append(roi_pool(enc2, np.zeros(len(sample.boxes), np.int64), sample.boxes))
-        own = np.zeros((len(sample.boxes), 6), np.float32)
-        hits = sample.truths >= 0
-        own[hits] = encode(truth[sample.truths[hits]], sample.boxes[hits])
-        nodule.append(torch.from_numpy(hits))
-        coded.append(torch.from_numpy(own))
+            enc2 = net.backbone(normalise(batch.images)).enc2
+            pooled.append(roi_pool(enc2, torch.zeros(len(boxes), dtype=torch.int64), boxes))
+        hits = truths >= 0
+        own = torch.zeros(boxes.shape)
+        own[hits] = encode(batch.truth[0, truths[hits]], boxes[hits])
+        nodule.append(hits)
+        coded.append(own)
     axes, coordinates = torch.linalg.qr(torch.cat(pooled).flatten(1).T)
     return Boxes(coordinates.T.contiguous(), axes, torch.cat(nodule), torch.cat(coded))
 
@@ -99,8 +100,8 @@ def loss_of(net: NoduleNet, boxes: Boxes, part: Tensor, both: bool) -> Tensor:
     """Loss of the head on some of the boxes: of classes, or of classes and boxes."""
     logits, deltas = net.dfps(boxes.pooled[part])
     nodule = boxes.nodule[part]
-    loss = suppression_loss(logits, nodule)
-    return loss + regression_loss(deltas[nodule], boxes.coded[part][nodule]) * both
+    loss = suppression_loss(logits, nodule, torch.ones_like(nodule))
+    return loss + regression_loss(deltas, boxes.coded[part], nodule) * both
 
 
 def learn(

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.scene import draw_volume
+from benchmarks.scene import draw_crops, draw_volume
 from benchmarks.timing import print_machine, print_table, time_in_turn
 from benchmarks.train import operations
 from nodulenet.inference.predictor import Member, Predictor, ScanPrediction
@@ -38,13 +38,6 @@ WARM_CROP = 64
 WARM_LR = 0.003
 
 
-def draw_pair(seed: int) -> Part:
-    """A batch of two synthetic crops with one ball each."""
-    crops = [draw_volume((WARM_CROP,) * 3, 1, 2 * seed + k) for k in (0, 1)]
-    images, labels = (np.stack(arrays) for arrays in zip(*crops, strict=True))
-    return Part(images, labels, 1.0, [np.random.default_rng(seed)] * len(images))
-
-
 def warmed(width: float, steps: int) -> NoduleNet:
     """A network trained on synthetic crops, two new ones per step, to detect balls."""
     net = NoduleNet(width)
@@ -52,7 +45,7 @@ def warmed(width: float, steps: int) -> NoduleNet:
     optimiser = torch.optim.SGD(net.parameters(), WARM_LR, momentum=0.9)
     for first, branches in ((0, ("ncs",)), (steps // 2, BRANCHES)):
         seeds = range(first, first + steps // 2)
-        feed = ([draw_pair(seed)] for seed in seeds)
+        feed = ([Part(draw_crops(2, WARM_CROP, 1, "cpu", 2 * seed), 1.0)] for seed in seeds)
         train_one_epoch(Learner(net, optimiser, Objective(branches)), feed)
     return net.to(memory_format=torch.contiguous_format)
 

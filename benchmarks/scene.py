@@ -1,8 +1,16 @@
 """Synthetic chest volumes with nodules, for benchmarks without data."""
 
+from pathlib import Path
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+
+from nodulenet.imaging import Volume, write_scan
+from nodulenet.model.objective import Crops
+from nodulenet.model.targets import padded_truth, truth_boxes
+from nodulenet.training.dataset import TrainingScan
 
 
 def draw_volume(
@@ -14,7 +22,7 @@ def draw_volume(
     labels = np.zeros(shape, np.uint8)
     for label in range(1, nodules + 1):
         radius = rng.uniform(2.5, 8)
-        centre = [rng.uniform(20, n - 20) for n in shape]
+        centre = [rng.uniform(min(20, n / 3), max(n - 20, n * 2 / 3)) for n in shape]
         low = [int(c - radius) for c in centre]
         size = int(2 * radius) + 2
         grid = np.indices((size,) * 3) + np.reshape(low, (3, 1, 1, 1))
@@ -28,3 +36,31 @@ def draw_volume(
         image[:, (y - b) ** 2 + (x - c) ** 2 < radius**2] = 190
     image = gaussian_filter(image, 0.7) + rng.normal(0, 8, shape).astype(np.float32)
     return np.clip(image, 0, 255).astype(np.uint8), labels
+
+
+def draw_crops(count: int, side: int, nodules: int, device: str, seed: int = 0) -> Crops:
+    """A training batch of volumes of `side` voxels with so many nodules each."""
+    drawn = [draw_volume((side,) * 3, nodules, seed + k) for k in range(count)]
+    images, labels = (np.stack(arrays) for arrays in zip(*drawn, strict=True))
+    masks = labels > 0
+    arrays = (
+        images[:, None],
+        masks[:, None],
+        padded_truth([truth_boxes(crop) for crop in labels]),
+        np.arange(seed, seed + count),
+    )
+    image, nodule, truth, seeds = (torch.from_numpy(array).to(device) for array in arrays)
+    return Crops(image, nodule, masks, truth, seeds)
+
+
+def draw_scans(folder: Path, count: int, side: int) -> list[TrainingScan]:
+    """Training scans of `side` voxels with two nodules each, as files of a folder."""
+    scans = []
+    for number in range(count):
+        volume, labels = draw_volume((side,) * 3, 2, number)
+        files = {name: folder / f"{number}_{name}" for name in ("volume", "mask", "record")}
+        write_scan(files, Volume(volume, np.eye(4)), labels, {})
+        boxes = truth_boxes(labels, 0)
+        place = labels.shape, boxes[:, :3].astype(float), boxes[:, 3:].max(1).astype(float)
+        scans.append(TrainingScan(str(number), *files.values(), *place))
+    return scans

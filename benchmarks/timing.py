@@ -5,7 +5,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,28 +50,38 @@ def time_in_turn(
 
 
 def print_table(rows: Sequence[Row]) -> None:
-    """Markdown to the standard output: a column for ours and two for each peer, time and ratio.
+    """Print `table`."""
+    print("\n".join(table(rows)), flush=True)
+
+
+def table(rows: Sequence[Row]) -> Iterator[str]:
+    """Lines of Markdown: a column for ours and two for each peer, time and ratio.
 
     A ratio is the peer's time divided by ours: above 1, ours is faster.
     """
     names = list(dict.fromkeys(name for row in rows for name in row.seconds))
     head = ["work", names[0], *(cell for name in names[1:] for cell in (name, "ratio"))]
-    print("| " + " | ".join(head) + " |")
-    print("|" + " --- |" * len(head))
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + " --- |" * len(head)
     for row in rows:
         ours = row.seconds[names[0]]
         cells = [row.work, _readable(ours)]
         for name in names[1:]:
             peer = row.seconds.get(name)
             cells += ["-", "-"] if peer is None else [_readable(peer), f"{peer / ours:.2f}"]
-        print("| " + " | ".join(cells) + " |", flush=True)
+        yield "| " + " | ".join(cells) + " |"
 
 
 def print_machine(packages: Sequence[str]) -> None:
-    """Print the machine of the measurements: processor, cores and versions."""
+    """Print `machine` and an empty line."""
+    print(machine(packages), end="\n\n")
+
+
+def machine(packages: Sequence[str]) -> str:
+    """The machine of the measurements: processor, cores and versions."""
     found = [f"{name} {importlib.metadata.version(name)}" for name in packages]
     versions = ", ".join([f"Python {platform.python_version()}", *found])
-    print(f"{_processor()}, {len(os.sched_getaffinity(0))} cores; {versions}\n")
+    return f"{_processor()}, {len(os.sched_getaffinity(0))} cores; {versions}"
 
 
 def _seconds(call: Callable[[], Any], wait: Callable[[], Any]) -> float:

@@ -15,17 +15,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.scene import draw_volume
+from benchmarks.scene import draw_crops
 from benchmarks.timing import print_machine, print_table, time_in_turn
 from nodulenet.boxes.anchors import STRIDE, anchor_grid
 from nodulenet.model import NoduleNet
-from nodulenet.model.device import mixed_precision, to_device
-from nodulenet.model.objective import Objective, loss_terms
-from nodulenet.model.targets import anchor_targets, sample_boxes, truth_boxes
-from nodulenet.settings import DfpsSettings, NcsSettings
+from nodulenet.model.device import to_device
+from nodulenet.model.objective import Crops, Objective
+from nodulenet.model.targets import anchor_targets, sample_boxes
+from nodulenet.settings import DfpsSettings, NcsSettings, TrainingSettings, TrainSettings
+from nodulenet.training.engine import Learner, train_step
+from nodulenet.training.feed import Part
 
 STAGES = {"ncs": ["ncs"], "dfps": ["ncs", "dfps"], "full": ["ncs", "dfps", "sr"]}
 
@@ -36,59 +37,39 @@ Step = Callable[[], float]
 
 def make_step(
     net: NoduleNet,
-    images: NDArray[np.uint8],
-    labels: NDArray[np.uint8],
+    crops: Crops,
     branches: list[str],
     amp: bool,
     lr: float,
 ) -> Step:
     """A function that trains the network on the batch once and returns the loss."""
-    device = next(net.parameters()).device
     optimiser = torch.optim.SGD(net.parameters(), lr, momentum=0.9)
-    objective = Objective(branches)
-    batch = torch.from_numpy(images)[:, None].to(device)
-
-    def step() -> float:
-        rngs = [np.random.default_rng(k) for k in range(len(images))]
-        with mixed_precision(device, amp):
-            terms = loss_terms(net, batch, labels, objective, rngs)
-            loss = torch.stack(list(terms.values())).sum()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        return loss.item()
-
-    return step
+    objective = Objective(branches, TrainingSettings(train=TrainSettings(amp=amp)))
+    learner, part = Learner(net, optimiser, objective), Part(crops, 1.0)
+    return lambda: train_step(learner, [part]).sum().item()
 
 
-def in_two_ways(
-    start: NoduleNet,
-    images: NDArray[np.uint8],
-    labels: NDArray[np.uint8],
-    branches: list[str],
-    lr: float,
-) -> dict[str, Step]:
+def in_two_ways(start: NoduleNet, crops: Crops, branches: list[str], lr: float) -> dict[str, Step]:
     """The steps of two copies of a network: as in this project, and in plain float32."""
     ours, plain = copy.deepcopy(start), copy.deepcopy(start)
     to_device(ours, next(start.parameters()).device)
     return {
-        "ours": make_step(ours, images, labels, branches, True, lr),
-        "plain float32": make_step(plain, images, labels, branches, False, lr),
+        "ours": make_step(ours, crops, branches, True, lr),
+        "plain float32": make_step(plain, crops, branches, False, lr),
     }
 
 
-def target_seconds(labels: NDArray[np.uint8]) -> float:
+def target_seconds(crops: Crops) -> float:
     """Seconds to make the NCS targets of the batch and to sample its DFPS boxes."""
-    anchors = anchor_grid(tuple(n // STRIDE for n in labels.shape[1:]))
-    rng = np.random.default_rng(0)
-    proposals = anchors[rng.integers(len(anchors), size=300)]
+    anchors = anchor_grid(tuple(n // STRIDE for n in crops.masks.shape[1:]), crops.truth.device)
+    some = torch.randint(len(anchors), (len(crops.images), 300), device=anchors.device)
+    valid = torch.ones_like(some, dtype=torch.bool)
     times = []
     for _ in range(4):
         begin = time.perf_counter()
-        for crop in labels:
-            truth = truth_boxes(crop)
-            anchor_targets(anchors, truth, NcsSettings(), rng)
-            sample_boxes(proposals, truth, DfpsSettings(), rng)
+        anchor_targets(anchors, crops.truth, NcsSettings(), crops.seeds)
+        sample = sample_boxes(anchors[some], valid, crops.truth, DfpsSettings(), crops.seeds)
+        sample.valid.sum().item()
         times.append(time.perf_counter() - begin)
     return min(times)
 
@@ -124,19 +105,18 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     print_machine(["torch", "numpy", "numba"])
-    crops = [draw_volume((options.crop,) * 3, 3, seed) for seed in range(options.batch)]
-    images, labels = (np.stack(arrays) for arrays in zip(*crops, strict=True))
+    crops = draw_crops(options.batch, options.crop, 3, options.device)
     torch.manual_seed(0)
     net = NoduleNet(options.width).to(options.device)
     to_device(net, torch.device(options.device))
-    warm_up = make_step(net, images, labels, STAGES["full"], True, LR)
+    warm_up = make_step(net, crops, STAGES["full"], True, LR)
     for _ in range(options.warm):
         warm_up()
     net.to(memory_format=torch.contiguous_format)
     wait = torch.cuda.synchronize if options.device == "cuda" else lambda: None
     rows, counts = [], {}
     for name, branches in STAGES.items():
-        steps = in_two_ways(net, images, labels, branches, 0.0)
+        steps = in_two_ways(net, crops, branches, 0.0)
         rows.append(time_in_turn(f"step of stage {name}", steps, options.repeats, wait))
         counts[name] = operations(steps["ours"])
     print_table(rows)
@@ -145,10 +125,10 @@ def main() -> None:
     seconds = rows[-1].seconds["ours"]
     print(f"stage full: {counts['full'] / seconds / 1e9:.0f} GFLOP/s;", end=" ")
     print(f"a product of bfloat16 matrices: {product_rate(options.device) / 1e9:.0f} GFLOP/s")
-    share = target_seconds(labels) / seconds
+    share = target_seconds(crops) / seconds
     print(f"targets and sampling: {share:.1%} of the step of stage full")
     if options.steps:
-        print_losses(in_two_ways(net, images, labels, STAGES["full"], LR), options.steps)
+        print_losses(in_two_ways(net, crops, STAGES["full"], LR), options.steps)
 
 
 def print_losses(ways: dict[str, Step], steps: int) -> None:

@@ -17,9 +17,9 @@ from matplotlib.patches import FancyBboxPatch
 from torch import Tensor, nn
 
 from nodulenet.boxes.anchors import ANCHOR_SIDES
+from nodulenet.boxes.roi import ROI_SIDE
 from nodulenet.model import NoduleNet
-from nodulenet.model.crops import IMAGE_PER_FEATURE
-from nodulenet.model.roi_pool import ROI_SIDE
+from nodulenet.model.corners import IMAGE_PER_FEATURE
 from nodulenet.plots.style import BLUE, GREEN, GREY, PURPLE, VERMILION, drawing
 from nodulenet.settings import TrainSettings
 from nodulenet.training.stages import DECAY_AT, resolve_stage
@@ -85,8 +85,8 @@ def trace() -> dict[str, Tensor]:
     seen["class"], _ = net.dfps(pooled)
     within = slice(CROP // IMAGE_PER_FEATURE)
     seen["SR 1/4"] = features.dec2[:, :, within, within, within]
-    low = np.zeros(3, np.int64)
-    seen["mask"] = net.sr(features, 0, low, low + CROP)
+    item = torch.zeros(1, dtype=torch.int64, device=features.dec2.device)
+    seen["mask"] = net.sr(features, item, item[:, None].expand(-1, 3), (CROP,) * 3)
     return seen
 
 
@@ -101,7 +101,7 @@ def labels(seen: Mapping[str, Tensor]) -> dict[str, list[str]]:
     lines["DFPS"] = ["DFPS: false positives", f"RoI {size(seen['DFPS'])}", f"{classes} classes"]
     lines["SR 1/4"] = ["SR: crop of dec2", size(seen["SR 1/4"])]
     lines["SR 1/2"] = ["doubled, with enc1", size(seen["SR 1/2"])]
-    last = f"{size(seen['SR 1/1'])}, mask {seen['mask'].shape[0]}³"
+    last = f"{size(seen['SR 1/1'])}, mask {seen['mask'].shape[1]}³"
     lines["SR 1/1"] = ["doubled, with image", last]
     return lines
 

@@ -161,7 +161,7 @@ def test_the_network_is_the_published_one() -> None:
     assert seen["logits"] == (1, 32**3 * 5)
     assert seen["DFPS"] == (1, 64, 7, 7, 7)
     assert seen["SR 1/2"] == (1, 64, 12, 12, 12)
-    assert seen["mask"] == (24, 24, 24)
+    assert seen["mask"] == (1, 24, 24, 24)
 
 
 def test_the_choices_are_those_of_the_configs() -> None:

@@ -26,6 +26,7 @@ ORDER = (
     "settings",
     "scan_table",
     "plan",
+    "ahead",
     "progress",
     "masks",
     "annotations",

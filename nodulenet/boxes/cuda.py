@@ -1,14 +1,18 @@
-"""IoU and NMS of torch tensors on a CUDA device, without copies, on torch's current stream."""
+"""What is computed of torch tensors on a CUDA device, without copies, on torch's current stream."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numba import cuda
+from torch import Tensor
 
 from nodulenet.boxes import cuda_kernels as kernels
+from nodulenet.boxes import cuda_matching as matching
 from nodulenet.boxes.dispatch import raise_fault
+from nodulenet.boxes.roi import ROI_SIDE
 
 CHUNK = 4096
 """Boxes per bit mask: 2 MB, however many boxes there are."""
@@ -20,23 +24,101 @@ class Launch(NamedTuple):
     """Where kernels run: a stream, and how they see a tensor (as an array of a NumPy type)."""
 
     stream: Any
-    view: Callable[[torch.Tensor, Any], Any]
+    view: Callable[[Tensor, Any], Any]
 
 
-def iou_matrix_cuda(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+@contextmanager
+def launch_at(device: torch.device) -> Iterator[Launch]:
+    """Launches on torch's current stream on a CUDA device."""
+    with cuda.gpus[device.index]:
+        handle = torch.cuda.current_stream(device).cuda_stream
+        stream = cuda.external_stream(handle) if handle else cuda.default_stream()
+        yield Launch(stream, lambda tensor, kind: cuda.as_cuda_array(tensor, sync=False).view(kind))
+
+
+def iou_matrix_cuda(a: Tensor, b: Tensor) -> Tensor:
     """`iou_matrix` of tensors on one CUDA device."""
-    with cuda.gpus[a.get_device()]:
-        return iou_matrix_on(_current(a.device), a, b)
+    with launch_at(a.device) as launch:
+        return _iou_matrix(launch, a, b)
 
 
-def nms_cuda(boxes: torch.Tensor, scores: torch.Tensor, threshold: np.float32) -> torch.Tensor:
-    """`nms` of tensors on one CUDA device; the host waits only for the kept indices."""
-    with cuda.gpus[boxes.get_device()]:
-        return nms_on(_current(boxes.device), boxes, scores, threshold)
+def nms_cuda(boxes: Tensor, scores: Tensor, threshold: np.float32, chunk: int = CHUNK) -> Tensor:
+    """`nms` of tensors on one CUDA device; the host waits only for the kept indices.
+
+    chunk: a multiple of 64.
+    """
+    with launch_at(boxes.device) as launch:
+        return _nms(launch, boxes, scores, threshold, chunk)
 
 
-def iou_matrix_on(launch: Launch, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """(N, 6) and (M, 6) boxes -> (N, M) float32, as `iou_matrix`."""
+def batched_nms_cuda(
+    boxes: Tensor, scores: Tensor, threshold: np.float32, above: float, most: int
+) -> Tensor:
+    """`batched_nms` of tensors on one CUDA device; the host does not wait."""
+    count = len(boxes)
+    likely = scores.float().masked_fill(~(scores > above), -torch.inf)
+    ranked, order = likely.sort(dim=1, descending=True, stable=True)
+    kept = torch.full((count, most), -1, device=boxes.device)
+    if kept.numel() and order.numel():
+        rows = torch.empty((count, most, 7), dtype=torch.float32, device=boxes.device)
+        with launch_at(boxes.device) as launch:
+            kernels.keep_first[count, kernels.KEEP_THREADS, launch.stream](
+                launch.view(boxes.float().contiguous(), np.float32),
+                launch.view(ranked, np.float32),
+                launch.view(order, np.int64),
+                threshold,
+                launch.view(rows, np.float32),
+                launch.view(kept, np.int64),
+            )
+    return kept
+
+
+def match_cuda(
+    boxes: Tensor, truth: Tensor, thresholds: tuple[np.float32, np.float32], best: bool
+) -> Tensor:
+    """`match` of tensors on one CUDA device."""
+    (count, truths), number = truth.shape[:2], boxes.shape[1]
+    labels = torch.empty((count, number), dtype=torch.int64, device=boxes.device)
+    least = torch.full((count, truths), float(thresholds[0]), device=boxes.device)
+    highest = torch.zeros_like(least)
+    if not labels.numel():
+        return labels
+    with launch_at(boxes.device) as launch:
+        corners, those_of_truth = (
+            launch.view(_corners(launch, x.reshape(-1, 6)).view(*x.shape[:2], 7), np.float32)
+            for x in (boxes, truth)
+        )
+        grid = (_blocks(number, matching.MATCH_THREADS), count)
+        shape = grid, matching.MATCH_THREADS, launch.stream
+        if best:
+            matching.best_of_truth[shape](corners, those_of_truth, launch.view(highest, np.float32))
+            least = torch.minimum(least, highest)
+        matching.label_all[shape](
+            corners,
+            those_of_truth,
+            launch.view(least, np.float32),
+            thresholds[1],
+            launch.view(labels, np.int64),
+        )
+    return labels
+
+
+def roi_maxima_cuda(maps: Tensor, items: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """`roi_maxima` of tensors on one CUDA device."""
+    index = torch.empty(
+        (len(items), ROI_SIDE**3, maps.shape[4]), dtype=torch.int64, device=maps.device
+    )
+    if index.numel():
+        with launch_at(maps.device) as launch:
+            grid = _blocks(index.numel(), matching.ROI_THREADS)
+            matching.find_maxima[grid, matching.ROI_THREADS, launch.stream](
+                launch.view(maps, np.float32),
+                *(launch.view(x.contiguous(), np.int64) for x in (items, low, high, index)),
+            )
+    return index
+
+
+def _iou_matrix(launch: Launch, a: Tensor, b: Tensor) -> Tensor:
     corners, faults = [], []
     for name, boxes in (("a", a), ("b", b)):
         _check_shape(boxes, name)
@@ -54,16 +136,10 @@ def iou_matrix_on(launch: Launch, a: torch.Tensor, b: torch.Tensor) -> torch.Ten
     return out
 
 
-def nms_on(
-    launch: Launch,
-    boxes: torch.Tensor,
-    scores: torch.Tensor,
-    threshold: np.float32,
-    chunk: int = CHUNK,
-) -> torch.Tensor:
-    """Kept indices of boxes (N, 6) and scores (N,), as `nms`; `chunk` is a multiple of 64.
-
-    Chunk by chunk in the order of the scores: a bit mask of the chunk's pairs, the greedy choice
+def _nms(
+    launch: Launch, boxes: Tensor, scores: Tensor, threshold: np.float32, chunk: int
+) -> Tensor:
+    """Chunk by chunk in the order of the scores: a bit mask of the chunk's pairs, the greedy choice
     within it, and what its kept boxes suppress among all later boxes.
     """
     _check_shape(boxes, "boxes")
@@ -83,12 +159,10 @@ def nms_on(
     return kept
 
 
-def _choose(
-    launch: Launch, ranked: torch.Tensor, threshold: np.float32, chunk: int
-) -> torch.Tensor:
+def _choose(launch: Launch, ranked: Tensor, threshold: np.float32, chunk: int) -> Tensor:
     """Which of the ranked corners (N, 7) are kept, (N,) bool."""
 
-    def scratch(*shape: int, dtype: torch.dtype) -> torch.Tensor:
+    def scratch(*shape: int, dtype: torch.dtype) -> Tensor:
         return torch.zeros(shape, dtype=dtype, device=ranked.device)
 
     total, words = len(ranked), chunk // kernels.WORD
@@ -110,9 +184,12 @@ def _choose(
     return states == kernels.KEPT
 
 
-def _rank_corners(
-    launch: Launch, boxes: torch.Tensor, order: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _corners(launch: Launch, boxes: Tensor) -> Tensor:
+    """Corners (N, 7) of boxes (N, 6), which are not checked."""
+    return _rank_corners(launch, boxes, torch.arange(len(boxes), device=boxes.device))[0]
+
+
+def _rank_corners(launch: Launch, boxes: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
     """Corners (N, 7) of boxes (N, 6) in `order`, and their fault (1,) int32, not yet read."""
     boxes = boxes.float().contiguous()
     ranked = torch.empty((len(boxes), 7), dtype=torch.float32, device=boxes.device)
@@ -128,17 +205,10 @@ def _rank_corners(
     return ranked, fault
 
 
-def _check_shape(boxes: torch.Tensor, name: str) -> None:
+def _check_shape(boxes: Tensor, name: str) -> None:
     if boxes.ndim != 2 or boxes.shape[1] != 6:
         raise ValueError(f"{name}: expected shape (N, 6), got {tuple(boxes.shape)}")
 
 
 def _blocks(items: int, each: int) -> int:
     return -(-items // each)
-
-
-def _current(device: torch.device) -> Launch:
-    """Torch's current stream on the device, and tensors in its memory."""
-    handle = torch.cuda.current_stream(device).cuda_stream
-    stream = cuda.external_stream(handle) if handle else cuda.default_stream()
-    return Launch(stream, lambda tensor, kind: cuda.as_cuda_array(tensor, sync=False).view(kind))

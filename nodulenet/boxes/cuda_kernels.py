@@ -7,13 +7,15 @@ they leave alone. Boxes are rows of `nodulenet.boxes.iou.box_corners`, (N, 7) fl
 from typing import Any
 
 import numpy as np
-from numba import cuda, float32, uint64
+from numba import cuda, float32, int32, uint64
 
 WORD = 64
 """Boxes per word of the bit mask, and threads per block."""
 
 IOU_ROWS, IOU_THREADS = 32, 64
 SPREAD_THREADS = 64
+KEEP_LANES = 4
+KEEP_THREADS = KEEP_LANES * WORD
 ONE, ZERO = np.float32(1), np.float32(0)
 UNDECIDED, KEPT, SUPPRESSED = 0, 1, 2
 """What `state`, (N,) uint8, says of a box."""
@@ -32,6 +34,18 @@ def _iou(a: Any, i: int, b: Any, j: int) -> np.float32:
     return overlap / (a[i, 6] + b[j, 6] - overlap)
 
 
+@cuda.jit(device=True)
+def _set_corners(box: Any, row: Any) -> None:
+    """row (7,) = corners and volume of a box (6,)."""
+    volume = ONE
+    for axis in range(3):
+        half = cuda.fma(box[axis + 3], np.float32(0.5), ZERO)
+        low, high = box[axis] - half, box[axis] + half
+        row[axis], row[axis + 3] = low, high
+        volume = cuda.fma(volume, high - low, ZERO)
+    row[6] = volume
+
+
 @cuda.jit
 def rank_corners(boxes: Any, order: Any, ranked: Any, fault: Any) -> None:
     """ranked[i] = corners of boxes[order[i]]; fault[0]: 2 not finite, 1 a negative side, or 0.
@@ -41,7 +55,7 @@ def rank_corners(boxes: Any, order: Any, ranked: Any, fault: Any) -> None:
     i = cuda.grid(1)
     if i >= ranked.shape[0]:
         return
-    box, volume = order[i], ONE
+    box = order[i]
     for axis in range(3):
         middle, side = boxes[box, axis], boxes[box, axis + 3]
         # False for infinity and NaN.
@@ -49,11 +63,7 @@ def rank_corners(boxes: Any, order: Any, ranked: Any, fault: Any) -> None:
             cuda.atomic.max(fault, 0, 2)
         elif side < ZERO:
             cuda.atomic.max(fault, 0, 1)
-        half = cuda.fma(side, np.float32(0.5), ZERO)
-        low, high = middle - half, middle + half
-        ranked[i, axis], ranked[i, axis + 3] = low, high
-        volume = cuda.fma(volume, high - low, ZERO)
-    ranked[i, 6] = volume
+    _set_corners(boxes[box], ranked[i])
 
 
 @cuda.jit
@@ -171,3 +181,66 @@ def spread_chunk(ranked: Any, stop: int, chosen: Any, threshold: Any, state: Any
             k += 1
     if j < ranked.shape[0] and not survives:
         state[j] = SUPPRESSED
+
+
+@cuda.jit
+def keep_first(boxes: Any, scores: Any, order: Any, threshold: Any, rows: Any, kept: Any) -> None:
+    """Greedy NMS of each crop until kept (B, most) is full. One block of KEEP_THREADS per crop.
+
+    boxes: (B, N, 6); scores: (B, N) descending, -inf for boxes that are none; order: (B, N) their
+    numbers. rows: (B, most, 7), the corners of the kept boxes. Of every WORD candidates each is
+    compared by KEEP_LANES threads, first with the kept boxes, then with the candidates after it.
+    """
+    crop = cuda.blockIdx.x
+    lane, k = cuda.threadIdx.x // WORD, cuda.threadIdx.x % WORD
+    tile = cuda.shared.array((WORD, 7), float32)
+    beaten = cuda.shared.array(WORD, uint64)  # bits of the candidates that each would suppress
+    gone = cuda.shared.array(1, uint64)
+    number = cuda.shared.array(1, int32)
+    if cuda.threadIdx.x == 0:
+        number[0] = 0
+    for first in range(0, order.shape[1], WORD):
+        if lane == 0:
+            beaten[k] = uint64(0)
+        if cuda.threadIdx.x == 0:
+            gone[0] = uint64(0)
+        cuda.syncthreads()
+        found = number[0]
+        if found == kept.shape[1] or scores[crop, first] == -np.inf:
+            break
+        here = first + k < order.shape[1] and scores[crop, first + k] > -np.inf
+        if here and lane == 0:
+            _set_corners(boxes[crop, order[crop, first + k]], tile[k])
+        cuda.syncthreads()
+        if here:
+            _compare(rows[crop, :found], tile, k, lane, threshold, beaten, gone)
+        elif lane == 0:
+            cuda.atomic.or_(gone, 0, uint64(1) << uint64(k))
+        cuda.syncthreads()
+        if cuda.threadIdx.x == 0:
+            out = gone[0]
+            for j in range(WORD):
+                if found < kept.shape[1] and not (out >> uint64(j)) & uint64(1):
+                    out |= beaten[j]
+                    kept[crop, found] = order[crop, first + j]
+                    for column in range(7):
+                        rows[crop, found, column] = tile[j, column]
+                    found += 1
+            number[0] = found
+        cuda.syncthreads()
+
+
+@cuda.jit(device=True)
+def _compare(
+    rows: Any, tile: Any, k: int, lane: int, threshold: Any, beaten: Any, gone: Any
+) -> None:
+    """What one thread finds out about candidate k: suppressed by a row, and what it suppresses."""
+    for j in range(lane, rows.shape[0], KEEP_LANES):
+        if _iou(rows, j, tile, k) >= threshold:
+            cuda.atomic.or_(gone, 0, uint64(1) << uint64(k))
+            return
+    bits = uint64(0)
+    for j in range(k + 1 + lane, WORD, KEEP_LANES):
+        if _iou(tile, k, tile, j) >= threshold:
+            bits |= uint64(1) << uint64(j)
+    cuda.atomic.or_(beaten, k, bits)

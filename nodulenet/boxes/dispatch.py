@@ -1,37 +1,51 @@
 """Where calls on boxes are computed: the only place that looks at the type and device of inputs.
 
-NumPy arrays and torch tensors are both accepted; the result has the first input's type and device.
-Calls with CUDA kernels run them on tensors on a CUDA device; without kernels, or if numba-cuda is
-not installed, tensors on a GPU are copied to main memory and back.
+Tensors on a CUDA device are computed there by Numba's CUDA kernels. Those in main memory are seen
+by Numba as NumPy arrays, without a copy. Without numba-cuda, tensors on a GPU are copied to main
+memory and back, with a warning.
 """
 
 import importlib.util
+import logging
 import multiprocessing
 import threading
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import torch
 from numba import njit
 from numpy.typing import NDArray
+from torch import Tensor
+
+log = logging.getLogger(__name__)
 
 
-def dispatch(
-    cpu: Callable[..., NDArray], *inputs: Any, cuda: Callable[..., Any] | None = None
-) -> Any:
-    """Call `cpu` with the inputs as NumPy arrays; return its result as the first input's type.
+def dispatch(cpu: Callable[..., NDArray], cuda: Callable[..., Tensor], *inputs: Any) -> Any:
+    """Call `cuda` with tensors on a CUDA device, or else `cpu` with NumPy arrays.
 
-    If the first input is a tensor on a CUDA device and `cuda` is given, call that instead, with
-    all inputs as tensors there.
+    The result is of the type and on the device of the first input; to it the others are moved.
     """
-    if not _is_tensor(inputs[0]):
+    first = inputs[0]
+    if not isinstance(first, Tensor):
         return cpu(*(_to_numpy(value) for value in inputs))
-    import torch
+    if on_cuda(first):
+        return cuda(*(torch.as_tensor(value, device=first.device).detach() for value in inputs))
+    return torch.from_numpy(cpu(*(_to_numpy(value) for value in inputs))).to(first.device)
 
-    device = inputs[0].device
-    if cuda is not None and device.type == "cuda" and importlib.util.find_spec("numba_cuda"):
-        return cuda(*(torch.as_tensor(value, device=device).detach() for value in inputs))
-    return torch.from_numpy(cpu(*(_to_numpy(value) for value in inputs))).to(device)
+
+def on_cuda(tensor: Tensor) -> bool:
+    """Whether kernels run where the tensor is."""
+    return tensor.device.type == "cuda" and _has_kernels()
+
+
+@lru_cache
+def _has_kernels() -> bool:
+    found = importlib.util.find_spec("numba_cuda") is not None
+    if not found:
+        log.warning("numba-cuda is not installed: boxes are copied from the GPU, which is slow")
+    return found
 
 
 def many_threads() -> bool:
@@ -74,13 +88,9 @@ def _fault(boxes: NDArray) -> int:
     return fault
 
 
-def _is_tensor(value: Any) -> bool:
-    return type(value).__module__.partition(".")[0] == "torch"
-
-
 def _to_numpy(value: Any) -> NDArray:
-    if not _is_tensor(value):
+    if not isinstance(value, Tensor):
         return np.asarray(value)
     value = value.detach().cpu()
     # NumPy has no bfloat16; float32 holds its values exactly.
-    return (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
+    return (value.float() if value.dtype == torch.bfloat16 else value).numpy()

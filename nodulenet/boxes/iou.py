@@ -26,7 +26,7 @@ def iou_matrix(a: Any, b: Any) -> Any:
 
         return iou_matrix_cuda(a, b)
 
-    return dispatch(_iou_matrix_cpu, a, b, cuda=on_cuda)
+    return dispatch(_iou_matrix_cpu, on_cuda, a, b)
 
 
 def _iou_matrix_cpu(a: NDArray, b: NDArray) -> NDArray[np.float32]:

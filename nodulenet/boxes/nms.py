@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nodulenet.boxes.dispatch import checked_boxes, dispatch
 from nodulenet.boxes.suppress import suppress
@@ -28,7 +29,34 @@ def nms(boxes: Any, scores: Any, iou_threshold: float) -> Any:
 
         return nms_cuda(boxes, scores, threshold)
 
-    return dispatch(lambda b, s: _nms_cpu(b, s, threshold), boxes, scores, cuda=on_cuda)
+    return dispatch(lambda b, s: _nms_cpu(b, s, threshold), on_cuda, boxes, scores)
+
+
+def batched_nms(
+    boxes: Tensor, scores: Tensor, iou_threshold: float, above: float, most: int
+) -> Tensor:
+    """The first boxes that `nms` keeps of every crop, of those with a score above `above`.
+
+    boxes: (B, N, 6) finite, with sides that are not negative; scores: (B, N) float32. Returns
+    (B, `most`) int64: numbers in N in descending order of score, then -1.
+    """
+    threshold = np.float32(iou_threshold)
+
+    def on_cuda(boxes: Tensor, scores: Tensor) -> Tensor:
+        from nodulenet.boxes.cuda import batched_nms_cuda
+
+        return batched_nms_cuda(boxes, scores, threshold, above, most)
+
+    def on_cpu(boxes: NDArray, scores: NDArray) -> NDArray[np.int64]:
+        first = np.full((len(boxes), most), -1)
+        for crop, row in enumerate(scores):
+            likely = np.flatnonzero(row > above)
+            order = descending_order(score_bits(row[likely]))
+            kept = likely[suppress(boxes[crop][likely], order, threshold)[:most]]
+            first[crop, : len(kept)] = kept
+        return first
+
+    return dispatch(on_cpu, on_cuda, boxes, scores)
 
 
 def _nms_cpu(boxes: NDArray, scores: NDArray, threshold: np.float32) -> NDArray[np.int64]:

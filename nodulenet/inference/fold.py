@@ -1,7 +1,8 @@
 """Prediction of the held-out scans of a fold."""
 
 import logging
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nodulenet.ahead import made_ahead
 from nodulenet.cohort import read_folds, read_manifest
 from nodulenet.files import own_artefact, write_json
 from nodulenet.imaging import Volume, restore_mask, write_volume
@@ -19,7 +21,7 @@ from nodulenet.inference.table import prediction_table, write_predictions
 from nodulenet.inference.tiles import predict_volume
 from nodulenet.masks import CroppedMask, write_masks
 from nodulenet.model.compatibility import check_preprocess
-from nodulenet.model.device import choose_device, to_device
+from nodulenet.model.device import choose_device, to_device, tune
 from nodulenet.model.gpu_lock import hold_devices
 from nodulenet.model.weights import load_weights
 from nodulenet.progress import track_logged
@@ -63,6 +65,7 @@ def predict_fold(job: PredictionJob, threads: int) -> None:
 
 def predict_on(device: torch.device, job: PredictionJob) -> None:
     """Carry out `predict_fold` on a device."""
+    tune(device, fixed_shapes=False)
     net, trained = load_weights(job.weights)
     to_device(net.eval(), device)
     member = Member(net, replace(trained, branches=tuple(job.branches)), job.weights)
@@ -71,9 +74,8 @@ def predict_on(device: torch.device, job: PredictionJob) -> None:
     (job.output / "masks").mkdir(parents=True, exist_ok=True)
     name = f"fold {job.fold} {trained.stage}"
     tables, done = [], 0
-    for row in track_logged(rows, name, "scans"):
-        uid = str(row["series_uid"])
-        volume, record = open_prepared(row, member, job.manifest.parent)
+    scans = read_ahead(rows, member, job.manifest)
+    for uid, volume, record in track_logged(scans, name, "scans", len(rows)):
         prediction = predict_volume(predictor, volume.array)
         margin = trained.margin_total
         table, order = prediction_table(uid, prediction, volume, margin, job.fold)
@@ -85,9 +87,9 @@ def predict_on(device: torch.device, job: PredictionJob) -> None:
         done += len(table)
         log.info("%s scan %s: %d candidates", name, uid, len(table))
     write_predictions([table for table in tables if len(table)], job.output / "predictions.csv")
-    scans = [str(row["series_uid"]) for row in rows]
-    candidates = dict(zip(scans, map(len, tables), strict=True))
-    summary = {"fold": job.fold, "stage": trained.stage, "scans": scans, "candidates": candidates}
+    series = [str(row["series_uid"]) for row in rows]
+    candidates = dict(zip(series, map(len, tables), strict=True))
+    summary = {"fold": job.fold, "stage": trained.stage, "scans": series, "candidates": candidates}
     write_json(job.output / "predictions.json", summary)
 
 
@@ -104,6 +106,23 @@ class FileGrid:
 
     affine: NDArray[np.float64]
     shape: tuple[int, ...]
+
+
+def read_ahead(
+    rows: Sequence[Mapping[Hashable, Any]], member: Member, manifest: Path
+) -> Iterator[tuple[str, Volume, FileGrid]]:
+    """Series, volume and grid of the manifest's rows; the next is read while one is predicted.
+
+    Raises as `open_prepared`.
+    """
+
+    def read(row: Mapping[Hashable, Any]) -> tuple[str, Volume, FileGrid]:
+        volume, stored = open_prepared(row, member, manifest.parent)
+        return str(row["series_uid"]), Volume(np.array(volume.array), volume.affine), stored
+
+    with ThreadPoolExecutor(1) as pool:
+        for reading in made_ahead((pool.submit(read, row) for row in rows), 1):
+            yield reading.result()
 
 
 def open_prepared(

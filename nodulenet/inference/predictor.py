@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nodulenet.files import InputError
 from nodulenet.masks import CroppedMask
-from nodulenet.model.device import choose_device, to_device
+from nodulenet.model.device import choose_device, to_device, tune
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.weights import Provenance, load_weights
 from nodulenet.settings import InferenceSettings
@@ -94,6 +94,7 @@ def load_members(paths: Sequence[Path], device: str) -> list[Member]:
     branches, margin or snapping of boxes differ from the first.
     """
     place = choose_device(device)
+    tune(place, fixed_shapes=False)
     members = []
     for path in paths:
         net, provenance = load_weights(path)

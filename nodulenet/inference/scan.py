@@ -7,29 +7,34 @@ Boxes are averaged with the probabilities as weights: a pass that sees no nodule
 never trained on a box there. The mean of a single pass is its output, bit for bit.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nodulenet.boxes import nms
-from nodulenet.boxes.anchors import ANCHOR_SIDES, STRIDE, anchor_grid
+from nodulenet.boxes import decode, nms
+from nodulenet.boxes.anchors import ANCHOR_SIDES, STRIDE, anchors_at, constant
 from nodulenet.inference.predictor import Member, Pass, Predictor, ScanPrediction
 from nodulenet.masks import CroppedMask, crop, suppress_masks
 from nodulenet.model.backbone import Features
 from nodulenet.model.corners import sr_corners
 from nodulenet.model.device import mixed_precision
 from nodulenet.model.network import NoduleNet, normalise
-from nodulenet.model.objective import Screened, candidates, decoded
-from nodulenet.model.targets import Boxes
+from nodulenet.model.objective import Diverged
+from nodulenet.settings import InferenceSettings
 
 Step = Callable[[], object]
 """Called after each pass through a backbone."""
 
 SIZE_MULTIPLE = 16
 BOXES_AT_ONCE = 256
+VOXELS_AT_ONCE = 2**18
+"""Of crops of one size that are segmented together; one larger crop is segmented alone."""
+
 SMALLEST = 1e-6
 """Minimum weight of a box, to avoid division by zero."""
 
@@ -38,28 +43,37 @@ SMALLEST = 1e-6
 def predict_window(
     predictor: Predictor, volume: NDArray[np.uint8], step: Step = lambda: None
 ) -> ScanPrediction:
-    """Predict a preprocessed volume, or a window of one, (z, y, x), at once."""
+    """Predict a preprocessed volume, or a window of one, (z, y, x), at once.
+
+    Raises `Diverged` where a network's boxes are not finite.
+    """
     settings, passes = predictor.settings, predictor.passes
     branches = predictor.members[0].provenance.branches
     device = next(predictor.members[0].net.parameters()).device
     image = torch.from_numpy(padded(volume, settings.pad_value))[None, None].to(device)
     with mixed_precision(device, predictor.amp):
-        screened, features = _screen(passes, image, volume.shape, step)
-        boxes, first = candidates(screened, settings.ncs_threshold, settings.nms_iou)
+        probability, deltas, features = _screen(passes, image, step)
+        boxes, first = _candidates(probability, deltas, image, volume.shape, settings)
         if "dfps" not in branches:
-            return ScanPrediction(boxes, first, None, None, np.ones(len(boxes), bool), {})
+            every = np.ones(len(boxes), bool)
+            return ScanPrediction(_on_host(boxes), _on_host(first), None, None, every, {})
         second, refined = _score_candidates(passes, features, boxes, image.shape[2:], volume.shape)
         order = nms(refined, second, settings.nms_iou)
-        kept = np.zeros(len(boxes), bool)
-        kept[order] = True
-        masks: dict[int, CroppedMask] = {}
         rows = order[(first[order] + second[order]) / 2 >= predictor.least]
+        masks: dict[int, CroppedMask] = {}
         if "sr" in branches and len(rows):
             if len(passes) > 1:
                 features = (_features_again(one, image, step) for one in passes)
             found = _segment(passes, features, refined[rows], image.shape[2:], volume.shape)
             masks = suppress_masks(dict(zip(rows.tolist(), found, strict=True)), settings.mask_iou)
-    return ScanPrediction(boxes, first, refined, second, kept, masks)
+    kept = np.zeros(len(boxes), bool)
+    kept[_on_host(order)] = True
+    both = _on_host(boxes), _on_host(first), _on_host(refined), _on_host(second)
+    return ScanPrediction(*both, kept, masks)
+
+
+def _on_host(tensor: Tensor) -> NDArray:
+    return tensor.cpu().numpy()
 
 
 def padded(volume: NDArray[np.uint8], value: int) -> NDArray[np.uint8]:
@@ -69,9 +83,10 @@ def padded(volume: NDArray[np.uint8], value: int) -> NDArray[np.uint8]:
 
 
 def _screen(
-    passes: Sequence[Pass], image: Tensor, shape: tuple[int, ...], step: Step
-) -> tuple[Screened, Iterable[Features]]:
-    """The mean of the passes for every anchor, and of each the features that DFPS looks at."""
+    passes: Sequence[Pass], image: Tensor, step: Step
+) -> tuple[Tensor, Tensor, Iterable[Features]]:
+    """The mean probability (N,) and deltas (N, 6) of the passes for every anchor, and of each pass
+    the features that DFPS looks at."""
     grid = tuple(n // STRIDE for n in image.shape[2:])
     mean, features = _Mean(len(passes)), []
     for one in passes:
@@ -83,8 +98,30 @@ def _screen(
         features.append(seen if len(passes) == 1 else _for_score(seen, one.member.net))
         step()
     probability, deltas = mean.result()
-    arrays = probability.flatten().cpu().numpy(), deltas.view(-1, 6).cpu().numpy()
-    return Screened(*arrays, anchor_grid(grid), shape), features
+    return probability.flatten(), deltas.view(-1, 6), features
+
+
+def _candidates(
+    probability: Tensor,
+    deltas: Tensor,
+    image: Tensor,
+    shape: tuple[int, ...],
+    settings: InferenceSettings,
+) -> tuple[Tensor, Tensor]:
+    """Boxes (n, 6) and probabilities (n,) above the threshold after NMS, by falling probability."""
+    above = (probability > settings.ncs_threshold).nonzero()[:, 0]
+    anchors = anchors_at(above, tuple(n // STRIDE for n in image.shape[2:]))
+    boxes, probability = _decoded(deltas[above], anchors, shape), probability[above]
+    kept = nms(boxes, probability, settings.nms_iou)
+    return boxes[kept], probability[kept]
+
+
+def _decoded(deltas: Tensor, anchors: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Decode deltas (n, 6) with centres inside `shape`. Raises `Diverged`."""
+    boxes = decode(deltas, anchors, shape)
+    if not bool(boxes.isfinite().all() & (boxes[:, 3:] > 0).all()):
+        raise Diverged("the network's boxes have no finite size")
+    return boxes
 
 
 def _for_score(features: Features, net: NoduleNet) -> Features:
@@ -104,58 +141,80 @@ def _features_again(one: Pass, image: Tensor, step: Step) -> Features:
 def _score_candidates(
     passes: Sequence[Pass],
     features: Iterable[Features],
-    boxes: Boxes,
-    image_shape: Sequence[int],
+    boxes: Tensor,
+    image_shape: tuple[int, ...],
     shape: tuple[int, ...],
-) -> tuple[NDArray[np.float32], Boxes]:
+) -> tuple[Tensor, Tensor]:
     """Mean nodule probabilities (N,) and decoded boxes (N, 6) of candidates (N, 6)."""
     mean = _Mean(len(passes))
+    last = constant(tuple(n - 1.0 for n in image_shape), boxes.device)
     for one, seen in zip(passes, features, strict=True):
         axes = list(one.mirror)
-        mirrored = boxes.copy()
-        mirrored[:, axes] = np.array(image_shape, np.float32)[axes] - 1 - boxes[:, axes]
+        mirrored = boxes.clone()
+        mirrored[:, axes] = last[axes] - boxes[:, axes]
         probability, deltas = _score_pass(one.member, seen, mirrored)
         deltas[:, axes] *= -1
         mean.add(probability, deltas)
     probability, deltas = mean.result()
-    return probability.numpy(), decoded(deltas.numpy(), boxes, shape)
+    return probability, _decoded(deltas, boxes, shape)
 
 
-def _score_pass(member: Member, features: Features, boxes: Boxes) -> tuple[Tensor, Tensor]:
+def _score_pass(member: Member, features: Features, boxes: Tensor) -> tuple[Tensor, Tensor]:
     """One pass's probabilities (N,) and deltas (N, 6), zero where boxes are not refined."""
-    probability, deltas = torch.empty(len(boxes)), torch.zeros(boxes.shape)
+    probability, deltas = boxes.new_zeros(len(boxes)), torch.zeros_like(boxes)
     for first in range(0, len(boxes), BOXES_AT_ONCE):
         part = slice(first, first + BOXES_AT_ONCE)
-        items = np.zeros(len(boxes[part]), np.int64)
+        items = torch.zeros(len(boxes[part]), dtype=torch.int64, device=boxes.device)
         logits, found = member.net.score(features, items, boxes[part])
-        probability[part] = logits.softmax(1)[:, 1].cpu()
+        probability[part] = logits.softmax(1)[:, 1]
         if member.provenance.settings.dfps.regression:
-            deltas[part] = found.cpu()
+            deltas[part] = found
     return probability, deltas
 
 
 def _segment(
     passes: Sequence[Pass],
     features: Iterable[Features],
-    boxes: Boxes,
+    boxes: Tensor,
     image_shape: tuple[int, ...],
     shape: tuple[int, ...],
 ) -> list[CroppedMask]:
     """The mask of every box, where the passes' mean probability is above 0.5, within `shape`.
 
-    Summed is tanh(logit / 2) = 2 (probability - 1/2), whose sign is exact near 1/2 too.
+    Crops of one size are segmented together. Summed is tanh(logit / 2) = 2 (probability - 1/2),
+    whose sign is exact near 1/2 too.
     """
-    snap = passes[0].member.provenance.settings.sr.snap
-    size = np.array(image_shape)
-    lows, highs = sr_corners(boxes, tuple(size), snap)
-    sums = [torch.zeros(tuple(high - low)) for low, high in zip(lows, highs, strict=True)]
+    low, high = sr_corners(boxes, image_shape, passes[0].member.provenance.settings.sr.snap)
+    size = constant(tuple(map(float, image_shape)), boxes.device).long()
+    groups = _groups(_on_host(high - low))
+    sums = [torch.zeros(len(rows), *sides, device=low.device) for sides, rows in groups]
     for one, seen in zip(passes, features, strict=True):
         axes = list(one.mirror)
-        for low, high, total in zip(lows, highs, sums, strict=True):
-            near, far = low.copy(), high.copy()
-            near[axes], far[axes] = (size - high)[axes], (size - low)[axes]
-            total += (one.member.net.sr(seen, 0, near, far) / 2).tanh().flip(axes).cpu()
-    return [crop((total > 0).numpy(), low, shape) for total, low in zip(sums, lows, strict=True)]
+        near = low.clone()
+        near[:, axes] = (size - high)[:, axes]
+        for k, (sides, rows) in enumerate(groups):
+            own = near[rows]
+            logits = one.member.net.sr(seen, torch.zeros_like(own[:, 0]), own, sides)
+            sums[k] += (logits / 2).tanh().flip([axis + 1 for axis in axes])
+    masks = [
+        (row, mask)
+        for (_, rows), total in zip(groups, sums, strict=True)
+        for row, mask in zip(rows, _on_host(total > 0), strict=True)
+    ]
+    lows = _on_host(low)
+    return [crop(mask, lows[row], shape) for row, mask in sorted(masks, key=itemgetter(0))]
+
+
+def _groups(sizes: NDArray[np.int64]) -> list[tuple[tuple[int, ...], list[int]]]:
+    """Rows of sizes (n, 3) that are equal, at most `VOXELS_AT_ONCE` voxels or one row together."""
+    alike = defaultdict(list)
+    for row, size in enumerate(sizes.tolist()):
+        alike[tuple(size)].append(row)
+    groups = []
+    for size, rows in alike.items():
+        most = max(1, VOXELS_AT_ONCE // int(np.prod(size)))
+        groups += [(size, rows[k : k + most]) for k in range(0, len(rows), most)]
+    return groups
 
 
 class _Mean:

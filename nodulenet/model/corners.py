@@ -2,40 +2,47 @@
 
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
+
+from nodulenet.boxes.anchors import constant
 
 IMAGE_PER_FEATURE = 4
 """Voxels of the image along one side of a voxel of enc2 and dec2."""
 
 
-def low_and_high(boxes: NDArray[np.float32]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Boxes (N, 6) -> lower and upper corners (N, 3): centre - and + side / 2, in voxels."""
-    return boxes[:, :3] - boxes[:, 3:] / 2, boxes[:, :3] + boxes[:, 3:] / 2
+def low_and_high(boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """Boxes (..., 6) -> lower and upper corners (..., 3): centre - and + side / 2, in voxels."""
+    half = boxes[..., 3:] / 2
+    return boxes[..., :3] - half, boxes[..., :3] + half
 
 
-def roi_corners(
-    boxes: NDArray[np.float32], shape: tuple[int, ...]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Boxes (N, 6) in image voxels -> half-open RoIs (N, 3) in a feature map of `shape`."""
-    lower, upper = (c / IMAGE_PER_FEATURE for c in low_and_high(boxes))
-    low = np.clip(np.floor(lower), 0, np.array(shape) - 1).astype(np.int64)
-    high = np.clip(np.ceil(upper), low + 1, np.array(shape)).astype(np.int64)
-    return low, high
+def roi_corners(boxes: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Boxes (..., 6) in image voxels -> half-open RoIs (..., 3) in a feature map of `shape`."""
+    lower, upper = (corner / IMAGE_PER_FEATURE for corner in low_and_high(boxes))
+    return clipped(lower.floor(), upper.ceil(), shape, 1)
 
 
 def sr_corners(
-    boxes: NDArray[np.float32], shape: tuple[int, ...], snap: Literal["outward", "truncate"]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Boxes (N, 6) -> half-open crops (N, 3) of an image of `shape`, at multiples of 4 voxels.
+    boxes: Tensor, shape: tuple[int, ...], snap: Literal["outward", "truncate"]
+) -> tuple[Tensor, Tensor]:
+    """Boxes (..., 6) -> half-open crops (..., 3) of an image of `shape`, at multiples of 4 voxels.
 
     outward: floor and ceil to multiples of 4; truncate: corners become integers first. A crop
     that clipping empties is widened to 4 voxels.
     """
+    step = IMAGE_PER_FEATURE
     lower, upper = low_and_high(boxes)
     if snap == "truncate":
-        lower, upper = np.trunc(lower), np.trunc(upper)
-    step, limit = IMAGE_PER_FEATURE, np.array(shape)
-    low = np.clip(np.floor(lower / step) * step, 0, limit - step).astype(np.int64)
-    high = np.clip(np.ceil(upper / step) * step, low + step, limit).astype(np.int64)
-    return low, high
+        lower, upper = lower.trunc(), upper.trunc()
+    return clipped((lower / step).floor() * step, (upper / step).ceil() * step, shape, step)
+
+
+def clipped(
+    lower: Tensor, upper: Tensor, shape: tuple[int, ...], least: int
+) -> tuple[Tensor, Tensor]:
+    """Corners (..., 3), int64, within `shape` and at least `least` apart."""
+    end = constant(tuple(map(float, shape)), lower.device)
+    low = torch.minimum(lower.clamp(min=0), end - least)
+    high = torch.minimum(torch.maximum(upper, low + least), end)
+    return low.long(), high.long()

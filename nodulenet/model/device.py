@@ -25,6 +25,15 @@ def to_device(net: nn.Module, device: torch.device) -> None:
     net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # a gap in torch
 
 
+def tune(device: torch.device, fixed_shapes: bool) -> None:
+    """Let a GPU compute float32 products in TF32 and, for fixed shapes, try which convolutions are
+    fastest."""
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = fixed_shapes
+
+
 def has_bf16(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 in hardware."""
     if device.type == "cuda":

@@ -1,49 +1,62 @@
-"""The losses of the three branches (design: Tang, Zhang and Xie, MICCAI 2019)."""
+"""The losses of the three branches (design: Tang, Zhang and Xie, MICCAI 2019).
+
+What belongs to a loss is given as masks over tensors of fixed shape, so that the host need not
+know how much it is.
+"""
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, smooth_l1_loss
+from torch.nn.functional import cross_entropy, smooth_l1_loss, softplus
 
 
-def screening_loss(positive: Tensor, negative: Tensor, hard_negatives: int, crops: int) -> Tensor:
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean of the values where the mask (same shape, bool) is true; 0 where it is nowhere."""
+    return torch.where(mask, values, 0).sum() / mask.sum().clamp(min=1)
+
+
+def screening_loss(
+    logits: Tensor, positive: Tensor, negatives: Tensor, drawn: Tensor, hard_negatives: int
+) -> Tensor:
     """Balanced BCE of NCS logits: half the positives' mean, half the kept negatives' mean.
 
-    Online hard example mining keeps the `hard_negatives` x P highest-scoring negatives of the
-    batch, P = its positives (P,), or the number of its crops if there are none.
+    logits, positive: (B, N); negatives: (B, k) numbers in N, of which those `drawn` (B, k) are
+    valid. Online hard example mining keeps the `hard_negatives` x P highest-scoring negatives of
+    the batch, P = its positives, or the number of its crops if there are none.
     """
-    kept = min(len(negative), hard_negatives * (len(positive) or crops))
-    hardest = negative.topk(kept).values
-    loss = binary_cross_entropy_with_logits(hardest, torch.zeros_like(hardest)) / 2
-    if len(positive):
-        loss = loss + binary_cross_entropy_with_logits(positive, torch.ones_like(positive)) / 2
-    return loss
+    count = positive.sum()
+    kept = hard_negatives * torch.where(count > 0, count, len(logits))
+    scores = logits.gather(1, negatives).masked_fill(~drawn, -torch.inf).flatten()
+    hardest = scores.sort(descending=True).values
+    used = (torch.arange(len(hardest), device=kept.device) < kept) & (hardest > -torch.inf)
+    return (masked_mean(softplus(hardest), used) + masked_mean(softplus(-logits), positive)) / 2
 
 
-def regression_loss(deltas: Tensor, targets: Tensor) -> Tensor:
-    """Smooth L1 (beta 1) of deltas (P, 6), summed over the six terms, averaged over P; or 0."""
-    if len(deltas) == 0:
-        return deltas.sum()
-    return smooth_l1_loss(deltas, targets, reduction="sum") / len(deltas)
+def regression_loss(deltas: Tensor, targets: Tensor, positive: Tensor) -> Tensor:
+    """Smooth L1 (beta 1) of deltas (..., 6), summed over the six terms, averaged over the
+    positives (...); or 0."""
+    targets = torch.where(positive[..., None], targets, 0)
+    each = smooth_l1_loss(deltas, targets, reduction="none").sum(-1)
+    return masked_mean(each, positive)
 
 
-def suppression_loss(logits: Tensor, nodule: Tensor) -> Tensor:
+def suppression_loss(logits: Tensor, nodule: Tensor, valid: Tensor) -> Tensor:
     """Cross-entropy of DFPS logits (N, 2), the mean of the means of the classes that occur.
 
-    nodule: (N,) bool. Zero without boxes.
+    nodule, valid: (N,) bool. Zero without valid boxes.
     """
-    if len(logits) == 0:
-        return logits.sum()
     each = cross_entropy(logits, nodule.long(), reduction="none")
-    return torch.stack([each[k].mean() for k in (nodule, ~nodule) if k.any()]).mean()
+    classes = [valid & nodule, valid & ~nodule]
+    present = torch.stack([mask.any() for mask in classes]).sum()
+    return torch.stack([masked_mean(each, mask) for mask in classes]).sum() / present.clamp(min=1)
 
 
-def mask_loss(logits: Tensor, target: Tensor, alpha: float = 0.5, beta: float = 0.5) -> Tensor:
-    """Tversky loss of one crop; any shape, target bool.
+def mask_losses(logits: Tensor, target: Tensor, alpha: float = 0.5, beta: float = 0.5) -> Tensor:
+    """Tversky loss of every crop, (n,); logits, target (bool): (n, z, y, x).
 
     alpha weights false positives, beta false negatives; 1/2 and 1/2 is soft Dice.
     Salehi et al., Tversky loss function, MLMI 2017.
     """
-    p, g = logits.sigmoid(), target.to(logits.dtype)
-    overlap = (p * g).sum()
-    beside, missed = (p * (1 - g)).sum(), ((1 - p) * g).sum()
+    p, g = logits.sigmoid().flatten(1), target.flatten(1).to(logits.dtype)
+    overlap = (p * g).sum(1)
+    beside, missed = (p * (1 - g)).sum(1), ((1 - p) * g).sum(1)
     return 1 - overlap / (overlap + beside * alpha + missed * beta + 1e-5)

@@ -2,8 +2,6 @@
 
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nodulenet.model.backbone import Backbone, Features, scaled
@@ -35,9 +33,7 @@ class NoduleNet(nn.Module):
         features = self.backbone(image)
         return features, *self.ncs(features.dec2)
 
-    def score(
-        self, features: Features, items: NDArray[np.int64], boxes: NDArray[np.float32]
-    ) -> tuple[Tensor, Tensor]:
+    def score(self, features: Features, items: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
         """DFPS logits (N, 2) and deltas (N, 6) of boxes (N, 6) in batch items (N,)."""
         return self.dfps(roi_pool(getattr(features, self.dfps_features), items, boxes))
 

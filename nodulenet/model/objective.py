@@ -1,5 +1,10 @@
-"""The training objective: from a batch, through the branches of a stage, to the loss terms."""
+"""The training objective: from a batch, through the branches of a stage, to the loss terms.
 
+Every tensor has a shape that the host knows, with masks for what is not there. So a step on a GPU
+waits for nothing but the places of the crops to segment.
+"""
+
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -8,19 +13,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nodulenet.boxes import decode, encode, nms
+from nodulenet.boxes import batched_nms, decode
 from nodulenet.boxes.anchors import STRIDE, anchor_grid
 from nodulenet.model.backbone import Features
 from nodulenet.model.corners import sr_corners
-from nodulenet.model.losses import mask_loss, regression_loss, screening_loss, suppression_loss
+from nodulenet.model.losses import mask_losses, regression_loss, screening_loss, suppression_loss
 from nodulenet.model.network import NoduleNet, normalise
+from nodulenet.model.roi_pool import cut
 from nodulenet.model.targets import (
     AnchorTargets,
-    Boxes,
     BoxSample,
     anchor_targets,
+    coded_truth,
     sample_boxes,
-    truth_boxes,
 )
 from nodulenet.settings import Branch, DfpsSettings, NcsSettings, SrSettings, TrainingSettings
 
@@ -53,145 +58,93 @@ class Objective:
 
 
 @dataclass(frozen=True, eq=False)
-class Screened:
-    """Network output for every anchor of one volume.
+class Crops:
+    """Training crops and what their targets are made of.
 
-    probability: (N,); deltas, anchors: (N, 6); shape: (z, y, x) of the volume in voxels, within
-    which boxes are centred.
+    images: (B, 1, z, y, x) uint8; nodules: (B, 1, z, y, x) bool, the voxels of all nodules; truth:
+    (B, T, 6) boxes, padded with zeros; seeds: (B,) int64, from which the targets of each crop are
+    drawn: all on the network's device. masks: the nodules, (B, z, y, x), in main memory.
     """
 
-    probability: NDArray[np.float32]
-    deltas: NDArray[np.float32]
-    anchors: Boxes
-    shape: tuple[int, ...]
+    images: Tensor
+    nodules: Tensor
+    masks: NDArray[np.bool_]
+    truth: Tensor
+    seeds: Tensor
+
+    def use_on(self, stream: torch.cuda.Stream) -> None:
+        """Keep the memory of the tensors until a stream, not that which made them, is done."""
+        for tensor in (self.images, self.nodules, self.truth, self.seeds):
+            tensor.record_stream(stream)
 
 
-@dataclass(frozen=True, eq=False)
-class Detections:
-    """Boxes (N, 6) in voxels, the batch item (N,) and the nodule probability (N,) of each."""
-
-    items: NDArray[np.int64]
-    boxes: Boxes
-    probability: NDArray[np.float32]
-
-
-def loss_terms(
-    net: NoduleNet,
-    images: Tensor,
-    labels: NDArray[np.integer],
-    objective: Objective,
-    rngs: Sequence[np.random.Generator],
-) -> dict[str, Tensor]:
-    """Loss terms of a batch, each with its weight; their sum is the loss.
-
-    images: (batch, 1, z, y, x) uint8 on the network's device; labels: (batch, z, y, x)
-    instance labels on the host; rngs: for each crop the generator that draws its anchors and then
-    its boxes, so that they do not depend on which other crops are in the batch.
-    """
-    settings, shape = objective.settings, labels.shape[1:]
-    features, logits, deltas = net(normalise(images))
-    truth = [truth_boxes(crop, settings.targets.margin_total) for crop in labels]
-    anchors = anchor_grid(tuple(n // STRIDE for n in shape))
-    pairs = zip(truth, rngs, strict=True)
-    targets = [anchor_targets(anchors, boxes, settings.ncs, rng) for boxes, rng in pairs]
-    coded = [
-        encode(boxes[t.truths], anchors[t.positives])
-        for boxes, t in zip(truth, targets, strict=True)
-    ]
-    terms = ncs_terms(logits, deltas, targets, np.concatenate(coded), settings.ncs)
+def loss_terms(net: NoduleNet, crops: Crops, objective: Objective) -> dict[str, Tensor]:
+    """Loss terms of a batch, each with its weight; their sum is the loss."""
+    settings, shape = objective.settings, tuple(crops.images.shape[2:])
+    features, logits, deltas = net(normalise(crops.images))
+    anchors = anchor_grid(tuple(n // STRIDE for n in shape), logits.device)
+    targets = anchor_targets(anchors, crops.truth, settings.ncs, crops.seeds)
+    terms = ncs_terms(logits, deltas, targets, settings.ncs)
     if "dfps" not in objective.branches:
         return terms
-    proposals = batch_proposals(logits, deltas, anchors, shape, settings.ncs)
-    samples = [
-        sample_boxes(p, t, settings.dfps, rng)
-        for p, t, rng in zip(proposals, truth, rngs, strict=True)
-    ]
-    boxes = np.concatenate([s.boxes for s in samples])
-    items = np.repeat(np.arange(len(samples)), [len(s.boxes) for s in samples])
-    scores, box_deltas = net.score(features, items, boxes)
-    terms |= dfps_terms(scores, box_deltas, samples, truth, settings.dfps)
+    boxes = decode(deltas.detach(), anchors, shape)
+    proposals, valid, finite = propose(logits.detach().sigmoid(), boxes, settings.ncs)
+    terms["ncs_box"] = torch.where(finite, terms["ncs_box"], torch.nan)
+    sample = sample_boxes(proposals, valid, crops.truth, settings.dfps, crops.seeds)
+    flat = sample.boxes.flatten(0, 1)
+    items = torch.arange(len(proposals), device=flat.device)[:, None].expand_as(sample.valid)
+    scores, box_deltas = net.score(features, items.flatten(), flat)
+    terms |= dfps_terms(scores, box_deltas, sample, crops.truth, settings.dfps)
     if "sr" in objective.branches:
         if settings.dfps.regression:
-            boxes = decoded(box_deltas.detach().cpu().numpy(), boxes, shape)
-        probability = scores.detach().softmax(1)[:, 1].cpu().numpy()
-        detections = Detections(items, boxes, probability)
-        terms["sr"] = sr_term(net, features, detections, labels, settings.sr)
+            flat = decode(box_deltas.detach(), flat, shape)
+        probability = scores.detach().softmax(1)[:, 1].view_as(sample.valid)
+        probability = probability.masked_fill(~sample.valid, 0)
+        detections = flat.view_as(sample.boxes), probability
+        terms["sr"] = sr_term(net, features, detections, crops, settings.sr)
     return terms
 
 
 def ncs_terms(
-    logits: Tensor,
-    deltas: Tensor,
-    targets: Sequence[AnchorTargets],
-    coded: NDArray[np.float32],
-    settings: NcsSettings,
+    logits: Tensor, deltas: Tensor, targets: AnchorTargets, settings: NcsSettings
 ) -> dict[str, Tensor]:
-    """Class and box loss of candidate screening; coded: the deltas (P, 6) of all positives."""
-    positive = torch.cat([row[t.positives] for row, t in zip(logits, targets, strict=True)])
-    negative = torch.cat([row[t.negatives] for row, t in zip(logits, targets, strict=True)])
-    predicted = torch.cat([row[t.positives] for row, t in zip(deltas, targets, strict=True)])
-    classed = screening_loss(positive, negative, settings.hard_negatives, len(logits))
-    boxed = regression_loss(predicted, torch.from_numpy(coded).to(predicted.device))
+    """Class and box loss of candidate screening."""
+    positive = targets.labels >= 0
+    chosen = targets.negatives, targets.drawn
+    classed = screening_loss(logits, positive, *chosen, settings.hard_negatives)
+    boxed = regression_loss(deltas, targets.coded, positive)
     return {
         "ncs_class": classed * settings.weight,
         "ncs_box": boxed * settings.box_weight * settings.weight,
     }
 
 
-def batch_proposals(
-    logits: Tensor,
-    deltas: Tensor,
-    anchors: Boxes,
-    shape: tuple[int, ...],
-    settings: NcsSettings,
-) -> list[Boxes]:
-    """The proposals (n, 6) of every crop: above the threshold, after NMS, the best ones."""
-    probabilities = logits.detach().sigmoid().cpu().numpy()
-    coded = deltas.detach().cpu().numpy()
-    crops = [Screened(p, d, anchors, shape) for p, d in zip(probabilities, coded, strict=True)]
-    threshold, iou = settings.proposal_threshold, settings.nms_iou
-    return [candidates(crop, threshold, iou)[0][: settings.proposals] for crop in crops]
+def propose(
+    probability: Tensor, boxes: Tensor, settings: NcsSettings
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The proposals of every crop: above the threshold, after NMS, the best ones.
 
-
-def candidates(
-    screened: Screened, threshold: float, nms_iou: float
-) -> tuple[Boxes, NDArray[np.float32]]:
-    """Boxes (n, 6) and probabilities (n,) above `threshold` after NMS, by falling probability."""
-    above = np.flatnonzero(screened.probability > threshold)
-    probability = screened.probability[above]
-    boxes = decoded(screened.deltas[above], screened.anchors[above], screened.shape)
-    kept = nms(boxes, probability, nms_iou)
-    return boxes[kept], probability[kept]
-
-
-def decoded(deltas: NDArray[np.float32], anchors: Boxes, shape: tuple[int, ...]) -> Boxes:
-    """Decode the network's deltas (n, 6) with centres inside `shape`. Raises `Diverged`."""
-    boxes: Boxes = decode(np.nan_to_num(deltas, nan=np.inf), anchors, shape)
-    if not (np.isfinite(boxes).all() and (boxes[:, 3:] > 0).all()):
-        raise Diverged("the network's boxes have no finite size")
-    return boxes
+    probability: (B, N); boxes: (B, N, 6). Returns boxes (B, P, 6), which of them there are (B, P)
+    and whether all boxes above the threshold are finite, ().
+    """
+    broken = ~boxes.isfinite().all(-1)
+    threshold = settings.proposal_threshold
+    finite = ~(broken & (probability > threshold)).any()
+    boxes = boxes.masked_fill(broken[..., None], 0)
+    kept = batched_nms(boxes, probability, settings.nms_iou, threshold, settings.proposals)
+    return boxes.gather(1, kept.clamp(min=0)[..., None].expand(-1, -1, 6)), kept >= 0, finite
 
 
 def dfps_terms(
-    logits: Tensor,
-    deltas: Tensor,
-    samples: Sequence[BoxSample],
-    truth: Sequence[Boxes],
-    settings: DfpsSettings,
+    logits: Tensor, deltas: Tensor, sample: BoxSample, truth: Tensor, settings: DfpsSettings
 ) -> dict[str, Tensor]:
     """Class and box loss of false positive reduction over the batch."""
-    truths = np.concatenate([s.truths for s in samples])
-    positive = torch.from_numpy(truths >= 0).to(logits.device)
-    terms = {"dfps_class": suppression_loss(logits, positive) * settings.weight}
+    positive = sample.valid & (sample.truths >= 0)
+    classed = suppression_loss(logits, positive.flatten(), sample.valid.flatten())
+    terms = {"dfps_class": classed * settings.weight}
     if settings.regression:
-        coded = np.concatenate(
-            [
-                encode(t[s.truths[s.truths >= 0]], s.boxes[s.truths >= 0])
-                for s, t in zip(samples, truth, strict=True)
-            ]
-        )
-        targets = torch.from_numpy(coded).to(deltas.device)
-        boxed = regression_loss(deltas[positive], targets)
+        coded = coded_truth(truth, sample.truths, sample.boxes)
+        boxed = regression_loss(deltas.view_as(coded), coded, positive)
         terms["dfps_box"] = boxed * settings.box_weight * settings.weight
     return terms
 
@@ -199,26 +152,49 @@ def dfps_terms(
 def sr_term(
     net: NoduleNet,
     features: Features,
-    found: Detections,
-    labels: NDArray[np.integer],
+    detections: tuple[Tensor, Tensor],
+    crops: Crops,
     settings: SrSettings,
 ) -> Tensor:
     """Mask losses of the detections, summed or averaged; those with no nodule voxel in their crop
-    have none."""
-    total, count = features.dec2.new_zeros((), dtype=torch.float32), 0
-    nodules = torch.from_numpy(labels > 0).to(total.device)
-    likely = found.probability > settings.threshold
-    for item, crop_labels in enumerate(labels):
-        mine = np.flatnonzero((found.items == item) & likely)
-        kept = mine[nms(found.boxes[mine], found.probability[mine], settings.nms_iou)]
-        spans = sr_corners(found.boxes[kept], crop_labels.shape, settings.snap)
-        for low, high in zip(*spans, strict=True):
-            crop = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-            if crop_labels[crop].any():
-                logits = net.sr(features, item, low, high)
-                target = nodules[item][crop]
-                total = total + mask_loss(logits, target, settings.alpha, settings.beta)
-                count += 1
+    have none.
+
+    detections: boxes (B, S, 6) and probabilities (B, S).
+    """
+    total = features.dec2.new_zeros((), dtype=torch.float32)
+    groups = places_to_segment(detections, crops.masks, settings)
+    for size, places in groups.items():
+        rows = torch.from_numpy(places).to(total.device, non_blocking=True)
+        items, low = rows[:, 0], rows[:, 1:]
+        logits = net.sr(features, items, low, size)
+        target = cut(crops.nodules, items, low, size)[:, 0]
+        total = total + mask_losses(logits, target, settings.alpha, settings.beta).sum()
     if settings.reduction == "mean":
-        total = total / max(count, 1)
+        total = total / max(sum(map(len, groups.values())), 1)
     return total * settings.weight
+
+
+def places_to_segment(
+    detections: tuple[Tensor, Tensor], masks: NDArray[np.bool_], settings: SrSettings
+) -> dict[tuple[int, int, int], NDArray[np.int64]]:
+    """The crops to segment, by their size (z, y, x): rows of batch item and lower corner, (n, 4).
+
+    This is where the host waits for the device. Raises `Diverged` for a box that is not finite.
+    """
+    boxes, probability = detections
+    most = probability.shape[1]
+    kept = batched_nms(boxes, probability, settings.nms_iou, settings.threshold, most)
+    chosen = boxes.gather(1, kept.clamp(min=0)[..., None].expand(-1, -1, 6))
+    low, high = sr_corners(chosen, masks.shape[1:], settings.snap)
+    finite = chosen.isfinite().all(-1, keepdim=True)
+    found = torch.cat([kept[..., None], finite, low, high], -1).cpu().numpy()
+    groups = defaultdict(list)
+    for item, row in zip(*np.nonzero(found[..., 0] >= 0), strict=True):
+        _, usable, *ends = found[item, row].tolist()
+        if not usable:
+            raise Diverged("the network's boxes have no finite size")
+        crop = tuple(map(slice, ends[:3], ends[3:]))
+        if masks[item][crop].any():
+            z, y, x = (s.stop - s.start for s in crop)
+            groups[z, y, x].append((int(item), *ends[:3]))
+    return {size: np.array(places) for size, places in groups.items()}

@@ -1,21 +1,27 @@
 """Targets of the branches: truth boxes, anchor labels and sampled boxes."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
+from torch import Tensor
 
-from nodulenet.boxes import iou_matrix
+from nodulenet.boxes import encode, match
+from nodulenet.boxes.matching import IGNORED, NEGATIVE
+from nodulenet.model.draws import draw, draw_keys
 from nodulenet.settings import DfpsSettings, NcsSettings, TargetSettings
 
-Boxes = NDArray[np.float32]
-Indices = NDArray[np.int64]
+ANCHORS, ONE, POSITIVES, NEGATIVES, AGAIN = range(1, 6)
+"""Purposes of draws: negative anchors, one positive anchor; positive boxes, negative boxes, and
+negative boxes where there are too few."""
 
 
 def truth_boxes(
     labels: NDArray[np.integer], margin_total: float = TargetSettings().margin_total
-) -> Boxes:
+) -> NDArray[np.float32]:
     """Instance labels (z, y, x) -> boxes (T, 6) in voxels, by rising label.
 
     A mask from voxel a to b has centre (a + b) / 2 and side b - a + 1 + `margin_total`.
@@ -29,75 +35,99 @@ def truth_boxes(
     return np.array(boxes, np.float32).reshape(-1, 6)
 
 
-@dataclass(frozen=True, eq=False)
-class AnchorTargets:
-    """positives: anchor indices (P,); truths: the truth box of each (P,); negatives: (Q,)."""
+def padded_truth(crops: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Truth boxes of each crop (t, 6) -> (B, T, 6), T at least 1, padded with zeros."""
+    truth = np.zeros((len(crops), max(1, *map(len, crops)), 6), np.float32)
+    for row, boxes in zip(truth, crops, strict=True):
+        row[: len(boxes)] = boxes
+    return truth
 
-    positives: Indices
-    truths: Indices
-    negatives: Indices
+
+class AnchorTargets(NamedTuple):
+    """labels: (B, N) the truth box of each positive anchor, or `NEGATIVE` or `IGNORED`; coded:
+    (B, N, 6) its deltas where it is positive; negatives: (B, k) the negative anchors drawn; drawn:
+    (B, k) which of them are valid."""
+
+    labels: Tensor
+    coded: Tensor
+    negatives: Tensor
+    drawn: Tensor
 
 
 def anchor_targets(
-    anchors: Boxes, truth: Boxes, settings: NcsSettings, rng: np.random.Generator
+    anchors: Tensor, truth: Tensor, settings: NcsSettings, seeds: Tensor
 ) -> AnchorTargets:
-    """Label the anchors (N, 6) of one crop by its truth boxes (T, 6) and draw its negatives.
+    """Label the anchors (N, 6) of every crop by its truth boxes (B, T, 6) and draw its negatives.
 
     Positive: IoU >= `positive_iou` with a truth box, or the best anchors (all that tie) of a
     truth box that has no such anchor. Negative: below `negative_iou` with all. Rest: ignored.
+    seeds: (B,) int64.
     """
-    if len(truth) == 0:
-        none = np.zeros(0, np.int64)
-        negatives = draw_indices(rng, np.arange(len(anchors)), settings.negatives)
-        return AnchorTargets(none, none, negatives)
-    iou = iou_matrix(anchors, truth)
-    best = iou.max(0)
-    floor = np.where(best >= settings.positive_iou, settings.positive_iou, best)
-    hits = (iou >= floor) & (iou > 0)
-    positives = np.flatnonzero(hits.any(1))
-    truths = np.where(hits[positives], iou[positives], -1).argmax(1)
-    if settings.positives == "one_per_crop" and len(positives) > 1:
-        one = rng.integers(len(positives), size=1)
-        positives, truths = positives[one], truths[one]
-    negatives = np.flatnonzero((iou < settings.negative_iou).all(1) & ~hits.any(1))
-    return AnchorTargets(positives, truths, draw_indices(rng, negatives, settings.negatives))
+    thresholds = settings.positive_iou, settings.negative_iou
+    labels = match(anchors[None], truth, *thresholds, best=True)
+    negatives, drawn = draw(labels == NEGATIVE, settings.negatives, seeds, ANCHORS)
+    if settings.positives == "one_per_crop":
+        one, _ = draw(labels >= 0, 1, seeds, ONE)
+        others = (labels >= 0).scatter(1, one, False)
+        labels = labels.masked_fill(others, IGNORED)
+    return AnchorTargets(labels, coded_truth(truth, labels, anchors), negatives, drawn)
 
 
-def draw_indices(rng: np.random.Generator, indices: Indices, number: int) -> Indices:
-    """At most `number` of the indices, without replacement, sorted."""
-    if len(indices) <= number:
-        return indices
-    return np.sort(rng.choice(indices, number, replace=False))
+def coded_truth(truth: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
+    """The truth box of every label as deltas from its box; meaningless where a label is negative.
+
+    truth: (B, T, 6); labels: (B, N); boxes: (B, N, 6) or (N, 6). Returns (B, N, 6).
+    """
+    return encode(truth.gather(1, labels.clamp(min=0)[..., None].expand(-1, -1, 6)), boxes)
 
 
-@dataclass(frozen=True, eq=False)
-class BoxSample:
-    """Sampled boxes (S, 6) with the truth box of each (S,), -1 for a negative."""
+class BoxSample(NamedTuple):
+    """Sampled boxes (B, S, 6) with the truth box of each (B, S), `NEGATIVE` for none.
 
-    boxes: Boxes
-    truths: Indices
+    valid: (B, S); the other boxes repeat a sampled one, or are zero where a crop has none.
+    """
+
+    boxes: Tensor
+    truths: Tensor
+    valid: Tensor
 
 
 def sample_boxes(
-    proposals: Boxes, truth: Boxes, settings: DfpsSettings, rng: np.random.Generator
+    proposals: Tensor, valid: Tensor, truth: Tensor, settings: DfpsSettings, seeds: Tensor
 ) -> BoxSample:
-    """Draw the DFPS boxes of one crop from its proposals and truth boxes.
+    """Draw the DFPS boxes of every crop from its proposals (B, P, 6) and truth boxes (B, T, 6).
 
-    At most `positives` positives; negatives, drawn with replacement if too few, fill up to
-    `samples`. Without negatives only the positives are used; a crop without nodules gives at most
-    `samples` negatives.
+    valid: (B, P) which proposals there are. At most `positives` positives; negatives, drawn with
+    replacement if too few, fill up to `samples`. Without negatives only the positives are used; a
+    crop without nodules gives at most `samples` negatives.
     """
-    boxes = np.concatenate([proposals, truth])
-    if len(truth) == 0:
-        chosen = draw_indices(rng, np.arange(len(boxes)), settings.samples)
-        return BoxSample(boxes[chosen], np.full(len(chosen), -1))
-    iou = iou_matrix(boxes, truth)
-    best = iou.max(1)
-    positives = draw_indices(rng, np.flatnonzero(best >= settings.positive_iou), settings.positives)
-    negatives = np.flatnonzero(best < settings.negative_iou)
-    wanted = settings.samples - len(positives)
-    if len(negatives):
-        negatives = rng.choice(negatives, wanted, replace=len(negatives) < wanted)
-    chosen = np.concatenate([positives, negatives])
-    truths = np.concatenate([iou[positives].argmax(1), np.full(len(negatives), -1)])
-    return BoxSample(boxes[chosen], truths)
+    boxes = torch.cat([proposals, truth], 1)
+    real = truth[..., 3] > 0
+    labels = match(boxes, truth, settings.positive_iou, settings.negative_iou)
+    labels = labels.masked_fill(~torch.cat([valid, real], 1), IGNORED)
+    positives, good = draw(labels >= 0, settings.positives, seeds, POSITIVES)
+    negatives, bad = draw(labels == NEGATIVE, settings.samples, seeds, NEGATIVES)
+
+    number = good.sum(1, keepdim=True)
+    slot = torch.arange(settings.samples, device=boxes.device)
+    place = (slot - number).clamp(min=0)  # among the negatives
+    enough = bad.sum(1, keepdim=True)
+    again = draw_keys(seeds, AGAIN, settings.samples) % enough.clamp(min=1)
+    fewer = enough < settings.samples - number
+    place = torch.where(fewer & real.any(1, keepdim=True), again, place)
+    chosen = torch.where(
+        slot < number,
+        taken(positives, slot.expand_as(place)),
+        taken(negatives, place),
+    )
+    found = (slot < number) | ((enough > 0) & (place < enough))
+    # What is left over repeats the first box, so that it changes no maximum over the boxes.
+    chosen = torch.where(found, chosen, chosen[:, :1])
+    return BoxSample(
+        boxes.gather(1, chosen[..., None].expand(-1, -1, 6)), labels.gather(1, chosen), found
+    )
+
+
+def taken(rows: Tensor, place: Tensor) -> Tensor:
+    """Elements of each row (B, k) at places (B, S), which end at the row's last."""
+    return rows.gather(1, place.clamp(max=rows.shape[1] - 1))

@@ -57,7 +57,7 @@ class StageSettings(Section):
         return branches
 
 
-MACHINE = ("device", "gpus")
+MACHINE = ("device", "gpus", "workers", "compile")
 """Keys of the section train that say where it is computed; they do not affect the result."""
 
 
@@ -96,8 +96,12 @@ class TrainSettings(Section):
     """Epochs between two evaluations of the CPM on the patients of folds.validation."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: a GPU if there is one."""
+    workers: Count | None = None
+    """Threads that cut crops ahead; null: as many as processor cores are given."""
     amp: bool = True
     """Whether to compute in bfloat16 if the processor supports it."""
+    compile: bool = False
+    """Whether torch.compile optimises the backbone; it needs a C++ compiler."""
     seed: Whole = 0
     """Seed of weights, crops and samples."""
 

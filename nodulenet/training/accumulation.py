@@ -6,7 +6,7 @@ parameters have a gradient is known only after the step. They are exchanged afte
 and not during it: the published network has 17 million parameters, 69 MB per step of 16 crops.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -22,10 +22,10 @@ Sums = list[Tensor | None]
 def accumulate(
     net: nn.Module,
     parts: Sequence[Part],
-    backward: Callable[[Part], Mapping[str, Tensor]],
+    backward: Callable[[Part], Tensor],
     rank: Rank,
-) -> tuple[list[float], int]:
-    """Give a network the gradients of a batch; its loss terms, ordered as `TERMS`, and crops.
+) -> Tensor:
+    """Give a network the gradients of a batch; its loss terms, ordered as `TERMS`, (5,).
 
     parts: those of the batch that this process computes; backward: adds the gradients of one part
     to the network's. Each part is normalised by its own statistics; the running statistics become
@@ -33,18 +33,16 @@ def accumulate(
     """
     before = statistics_of(net)
     after, sums = torch.zeros_like(before), Sums()
-    terms = dict.fromkeys(TERMS, 0.0)
+    terms = before.new_zeros(len(TERMS))
     for part in parts:
         set_statistics(net, before)
-        for name, term in backward(part).items():
-            terms[name] += float(term)
+        terms += backward(part)
         sums = take_gradients(net, sums)
         after += part.weight * statistics_of(net)
-    count = float(sum(len(part.images) for part in parts))
-    sums, after, totals = sum_over_ranks(net, sums, after, [*terms.values(), count], rank)
+    sums, after, terms = sum_over_ranks(net, sums, after, terms, rank)
     give_gradients(net, sums)
     set_statistics(net, after)
-    return totals[:-1], round(totals[-1])
+    return terms
 
 
 def statistics_of(net: nn.Module) -> Tensor:
@@ -84,24 +82,23 @@ def give_gradients(net: nn.Module, sums: Sums) -> None:
 
 
 def sum_over_ranks(
-    net: nn.Module, sums: Sums, statistics: Tensor, terms: Sequence[float], rank: Rank
-) -> tuple[Sums, Tensor, list[float]]:
+    net: nn.Module, sums: Sums, statistics: Tensor, terms: Tensor, rank: Rank
+) -> tuple[Sums, Tensor, Tensor]:
     """Sum gradients, statistics and loss terms over the processes.
 
     A parameter has a gradient afterwards if it had one in any process, as if one process had
     computed everything: without a gradient, weight decay and momentum do not apply to it either.
     """
     if rank.size == 1:
-        return sums, statistics, list(terms)
+        return sums, statistics, terms
     parameters = list(net.parameters())
     sums = sums or [None] * len(parameters)
-    flags = torch.tensor([float(total is not None) for total in sums], dtype=torch.float64)
-    rest = torch.tensor(terms, dtype=torch.float64)
-    head = torch.cat([flags.to(statistics), rest.to(statistics), statistics])
+    flags = statistics.new_tensor([float(total is not None) for total in sums])
+    head = torch.cat([flags, terms, statistics])
     torch.distributed.all_reduce(head)
-    flags, rest, statistics = head.split([len(flags), len(rest), len(statistics)])
+    flags, terms, statistics = head.split([len(flags), len(terms), len(statistics)])
     used = [bool(count) for count in flags.tolist()]
-    return sum_gradients(parameters, sums, used), statistics, rest.tolist()
+    return sum_gradients(parameters, sums, used), statistics, terms
 
 
 def sum_gradients(parameters: Sequence[Tensor], sums: Sums, used: Sequence[bool]) -> Sums:

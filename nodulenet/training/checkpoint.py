@@ -25,7 +25,7 @@ History = list[Row]
 
 def fingerprint(job: TrainingJob) -> str:
     """A hash of everything that the training depends on; only a checkpoint with it is resumed."""
-    settings = {"settings": job.settings.plain(), "stage": job.stage, "fold": job.fold}
+    settings = {"settings": job.deciding.plain(), "stage": job.stage, "fold": job.fold}
     content = [sha256(file) for file in job.inputs] + [json.dumps(settings, sort_keys=True)]
     return hashlib.sha256("\n".join(content).encode()).hexdigest()
 

@@ -6,18 +6,21 @@ A batch is split into micro-batches, which are assigned to the processes of the 
 import itertools
 import logging
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from nodulenet.ahead import made_ahead
 from nodulenet.files import InputError
+from nodulenet.model.objective import Crops
+from nodulenet.model.targets import padded_truth, truth_boxes
 from nodulenet.settings import TrainingSettings, TrainSettings
-from nodulenet.training.dataset import Crop, Sample, TrainingScan, cut_sample
+from nodulenet.training.dataset import Sample, TrainingScan, cut_sample
 from nodulenet.training.distributed import Rank
 
 log = logging.getLogger(__name__)
@@ -25,7 +28,8 @@ log = logging.getLogger(__name__)
 ORDER, CUT, TARGETS = 1, 2, 3
 """What is drawn: the order of an epoch's samples, how a crop is cut, and its targets."""
 
-STEPS_AHEAD = 1
+CUT_AHEAD, SENT_AHEAD = 2, 1
+"""Steps that are cut, and then sent to the device, before they are asked for."""
 
 
 @dataclass(frozen=True)
@@ -42,22 +46,34 @@ class MicroBatch:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A micro-batch as it is computed: images and labels (crops, z, y, x), its weight in the batch,
-    and for each crop the generator that draws its targets."""
+    """A micro-batch as it is computed: its crops and its weight in the batch."""
 
-    images: NDArray[np.uint8]
-    labels: NDArray[np.integer]
+    crops: Crops
     weight: float
-    rngs: Sequence[np.random.Generator]
+
+
+@dataclass(frozen=True, eq=False)
+class Cutting:
+    """A micro-batch whose crops are being cut into images uint8 and nodules bool, both (crops, 1,
+    z, y, x) in main memory; boxes: the truth boxes (t, 6) of each crop, and with them its end."""
+
+    batch: MicroBatch
+    images: Tensor
+    nodules: Tensor
+    boxes: Sequence[Future[NDArray[np.float32]]]
 
 
 def epoch_feed(
-    scans: Sequence[TrainingScan], settings: TrainingSettings, seed: Sequence[int], rank: Rank
+    scans: Sequence[TrainingScan],
+    settings: TrainingSettings,
+    seed: Sequence[int],
+    rank: Rank,
+    device: torch.device,
 ) -> Iterator[list[Part]]:
-    """What this process computes of every batch of an epoch.
+    """What this process computes of every batch of an epoch, on its device.
 
     Every process draws the same samples. How a crop is cut and what its targets are is drawn by
-    generators of its own, so that it is the same in any process and beside any other crops.
+    seeds of its own, so that it is the same in any process and beside any other crops.
     """
     train = settings.train
     samples = epoch_samples(scans, settings.augment.random_crops, generator(seed, 0, ORDER))
@@ -65,17 +81,84 @@ def epoch_feed(
     if len(samples) < together:
         raise InputError(f"train.sync_batch_norm: {len(samples)} crops for {together} processes")
     steps = share_epoch(len(samples), train.batch, micro_batch(train, rank), together)
-    mine = [step[rank.number :: rank.size] for step in steps]
+    margin = settings.targets.margin_total
 
-    def cut(number: int) -> Crop:
-        return cut_sample(scans, samples[number], settings, generator(seed, number, CUT))
+    def cut(number: int, image: Tensor, nodules: Tensor) -> NDArray[np.float32]:
+        own = generator(seed, number, CUT)
+        image.numpy()[0], labels = cut_sample(scans, samples[number], settings, own)
+        np.greater(labels, 0, out=nodules.numpy()[0])
+        return truth_boxes(labels, margin)
 
-    crops = cut_ahead(mine, cut, torch.get_num_threads())
-    for step, batches in zip(mine, crops, strict=True):
-        yield [
-            Part(*batch, m.weight, [generator(seed, k, TARGETS) for k in range(m.first, m.stop)])
-            for m, batch in zip(step, batches, strict=True)
-        ]
+    def cut_step(step: Sequence[MicroBatch]) -> list[Cutting]:
+        return [start_cutting(pool, cut, batch, train.crop, device) for batch in step]
+
+    def send_step(step: Sequence[Cutting]) -> list[Part]:
+        return [send(cutting, seed, device) for cutting in step]
+
+    with ThreadPoolExecutor(train.workers or torch.get_num_threads()) as pool:
+        mine = (step[rank.number :: rank.size] for step in steps)
+        cutting = made_ahead(map(cut_step, mine), CUT_AHEAD)
+        yield from sent_ahead(map(send_step, cutting), device)
+
+
+def start_cutting(
+    pool: ThreadPoolExecutor,
+    cut: Callable[[int, Tensor, Tensor], NDArray[np.float32]],
+    batch: MicroBatch,
+    side: int,
+    device: torch.device,
+) -> Cutting:
+    """Let the threads of a pool cut the crops of a micro-batch.
+
+    For a GPU they lie in pinned memory, from which it can copy by itself.
+    """
+    shape, pinned = (batch.stop - batch.first, 1, *(side,) * 3), device.type == "cuda"
+    images = torch.empty(shape, dtype=torch.uint8, pin_memory=pinned)
+    nodules = torch.empty(shape, dtype=torch.bool, pin_memory=pinned)
+    crops = zip(range(batch.first, batch.stop), images, nodules, strict=True)
+    return Cutting(batch, images, nodules, [pool.submit(cut, *crop) for crop in crops])
+
+
+def send(cutting: Cutting, seed: Sequence[int], device: torch.device) -> Part:
+    """Wait for the crops of a micro-batch and send them to the device."""
+    batch, boxes = cutting.batch, [future.result() for future in cutting.boxes]
+    seeds = [target_seed(seed, number) for number in range(batch.first, batch.stop)]
+    images, nodules, truth, drawn = (
+        tensor.to(device, non_blocking=True)
+        for tensor in (
+            cutting.images,
+            cutting.nodules,
+            torch.from_numpy(padded_truth(boxes)),
+            torch.tensor(seeds),
+        )
+    )
+    held = cutting.nodules.numpy()[:, 0]
+    return Part(Crops(images, nodules, held, truth, drawn), batch.weight)
+
+
+def sent_ahead(steps: Iterator[list[Part]], device: torch.device) -> Iterator[list[Part]]:
+    """The steps in order, each sent while the one before is computed.
+
+    To a GPU on a stream of its own, for whose copies of a step the current stream waits.
+    """
+    if device.type != "cuda":
+        yield from steps
+        return
+    stream = torch.cuda.Stream(device)
+
+    def sent() -> Iterator[tuple[list[Part], torch.cuda.Event]]:
+        while True:
+            with torch.cuda.stream(stream):
+                step = next(steps, None)
+            if step is None:
+                return
+            yield step, stream.record_event()
+
+    for step, event in made_ahead(sent(), SENT_AHEAD):
+        torch.cuda.current_stream(device).wait_event(event)
+        for part in step:
+            part.crops.use_on(torch.cuda.current_stream(device))
+        yield step
 
 
 def epoch_samples(
@@ -95,6 +178,12 @@ def generator(seed: Sequence[int], crop: int, purpose: int) -> np.random.Generat
     zeros at its end and of one without.
     """
     return np.random.default_rng([*seed, crop, purpose])
+
+
+def target_seed(seed: Sequence[int], crop: int) -> int:
+    """The seed, 64 bits with a sign, from which the targets of one crop of an epoch are drawn."""
+    state = np.random.SeedSequence([*seed, crop, TARGETS]).generate_state(1, np.uint64)
+    return int(state.view(np.int64)[0])
 
 
 def share_epoch(samples: int, batch: int, micro: int, together: int = 1) -> list[list[MicroBatch]]:
@@ -143,26 +232,3 @@ def check_sharing(train: TrainSettings, rank: Rank) -> None:
             rank.size - parts,
             rank.size,
         )
-
-
-def cut_ahead(
-    steps: Iterable[Sequence[MicroBatch]], cut: Callable[[int], Crop], workers: int
-) -> Iterator[list[Crop]]:
-    """Images and labels (crops, z, y, x) of the micro-batches of every step, in order.
-
-    `cut` makes a crop from its number; `workers` threads do so, one step ahead.
-    """
-    with ThreadPoolExecutor(workers) as pool:
-        ahead: deque[list[list[Future[Crop]]]] = deque()
-        for step in steps:
-            ahead.append([[pool.submit(cut, k) for k in range(m.first, m.stop)] for m in step])
-            if len(ahead) > STEPS_AHEAD:
-                yield [stack_crops(futures) for futures in ahead.popleft()]
-        while ahead:
-            yield [stack_crops(futures) for futures in ahead.popleft()]
-
-
-def stack_crops(futures: Sequence[Future[Crop]]) -> Crop:
-    """Wait for crops; their images and labels (crops, z, y, x)."""
-    images, labels = zip(*(future.result() for future in futures), strict=True)
-    return np.stack(images), np.stack(labels)

@@ -35,6 +35,11 @@ class TrainingJob:
         return [file for file in files if file]
 
     @property
+    def deciding(self) -> TrainingSettings:
+        """The settings that the result depends on."""
+        return self.settings.deciding(self.stage)
+
+    @property
     def name(self) -> str:
         """Its name in the log."""
         return f"fold {self.fold} {self.stage}"

@@ -32,11 +32,14 @@ def start(
     to_device(net, device)
     if train.sync_batch_norm:
         synchronise(net, device, rank)
+    if train.compile:
+        net.backbone.compile(dynamic=False)
     optimiser = torch.optim.SGD(
         parameter_groups(net, train.stages[job.stage].branches, known, train.warmup),
         train.lr,
         momentum=train.momentum,
         weight_decay=train.weight_decay,
+        fused=device.type == "cuda",
     )
     if job.momentum:
         set_momentum(net, optimiser, load_tensors(job.momentum))

@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
 
 import torch
 
 from nodulenet.files import InputError
+from nodulenet.model.device import tune
 from nodulenet.model.objective import Diverged, Objective
 from nodulenet.model.weights import Provenance, save_tensors, save_weights
 from nodulenet.progress import track_logged
@@ -42,13 +42,13 @@ def train_stage(job: TrainingJob, threads: int, score: Scorer | None = None) -> 
     started here, which share the `threads`. Raises `InputError`.
     """
     train = job.settings.train
-    job = replace(job, settings=job.settings.deciding(job.stage))
     run_on_ranks(train_on_rank, (job, score), train.device, train.gpus, threads)
 
 
 def train_on_rank(rank: Rank, device: torch.device, job: TrainingJob, score: Scorer | None) -> None:
     """What one process does of `train_stage`; only the first one writes."""
     check_sharing(job.settings.train, rank)
+    tune(device, fixed_shapes=True)
     run = prepare_run(job, rank, score)
     net, optimiser = start(job, device, rank)
     learner = Learner(net, optimiser, Objective(run.stage.branches, job.settings), rank)
@@ -102,7 +102,7 @@ def one_epoch(run: Run, learner: Learner, epoch: int) -> tuple[EpochResult, dict
     job = run.job
     seed = job.seed(run.stage.before + epoch)
     try:
-        feed = epoch_feed(run.scans, job.settings, seed, run.rank)
+        feed = epoch_feed(run.scans, job.settings, seed, run.rank, learner.device)
         return train_one_epoch(learner, feed), validate(learner.net, run, epoch)
     except Diverged as error:
         place = f"fold {job.fold}, stage {job.stage}, epoch {epoch}"
@@ -113,7 +113,7 @@ def save_stage(run: Run, learner: Learner, history: History) -> None:
     """Write the results of a finished stage."""
     job, stage = run.job, run.stage
     epochs = stage.before + stage.epochs
-    provenance = Provenance(job.settings, tuple(stage.branches), stage.name, job.fold, epochs)
+    provenance = Provenance(job.deciding, tuple(stage.branches), stage.name, job.fold, epochs)
     save_weights(learner.net, provenance, job.output / "weights.pt")
     save_tensors(momentum_of(learner.net, learner.optimiser), job.output / "momentum.pt")
     write_history(history, job.output / "history.csv")

@@ -10,7 +10,7 @@ import torch
 from nodulenet.cohort import read_folds
 from nodulenet.files import InputError, replacing
 from nodulenet.model.network import NoduleNet
-from nodulenet.model.objective import TERMS, Objective
+from nodulenet.model.objective import Objective
 from nodulenet.settings import AugmentSettings, FoldsSettings, TrainingSettings
 from nodulenet.training.accumulation import summed
 from nodulenet.training.dataset import TrainingScan
@@ -106,7 +106,8 @@ def validate(net: NoduleNet, run: Run, epoch: int) -> dict[str, float]:
     due = (epoch + 1) % settings.train.validate_every == 0 or epoch + 1 == run.stage.epochs
     if validation.score and due:
         branches = run.stage.branches
-        found["cpm"] = validation.score(net, validation.held, branches, settings, run.rank)
+        with torch.compiler.set_stance("force_eager"):  # every scan has a shape of its own
+            found["cpm"] = validation.score(net, validation.held, branches, settings, run.rank)
     return found
 
 
@@ -114,16 +115,16 @@ def validate(net: NoduleNet, run: Run, epoch: int) -> dict[str, float]:
 def validation_terms(net: NoduleNet, run: Run, scans: Sequence[TrainingScan]) -> dict[str, float]:
     """Loss terms of one crop per nodule, without rotation or scaling, by all processes together."""
     settings = unaugmented(run.job.settings)
-    objective = Objective(run.stage.branches, settings)
-    totals, steps = dict.fromkeys(TERMS, 0.0), 0
-    for parts in epoch_feed(scans, settings, run.job.seed(SEED), run.rank):
+    objective, device = Objective(run.stage.branches, settings), next(net.parameters()).device
+    totals, steps = torch.zeros(len(objective.terms), device=device), 0
+    for parts in epoch_feed(scans, settings, run.job.seed(SEED), run.rank, device):
         steps += 1
         for part in parts:
-            for name, share in shares_of(net, part, objective).items():
-                totals[name] += float(share)
-    whole = summed(list(totals.values()), run.rank, next(net.parameters()).device)
-    means = {name: value / max(steps, 1) for name, value in zip(TERMS, whole, strict=True)}
-    return {name: means[name] for name in objective.terms}
+            shares = shares_of(net, part, objective)
+            totals += torch.stack([shares[name] for name in objective.terms])
+    whole = summed(totals.tolist(), run.rank, device)
+    means = [value / max(steps, 1) for value in whole]
+    return dict(zip(objective.terms, means, strict=True))
 
 
 def unaugmented(settings: TrainingSettings) -> TrainingSettings:

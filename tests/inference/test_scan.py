@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from nodulenet.boxes import iou_matrix
+from nodulenet.inference import scan as scan_module
 from nodulenet.inference.predictor import Member, Pass, Predictor, ScanPrediction
 from nodulenet.inference.scan import _segment, padded, predict_window
 from nodulenet.masks import mask_iou
@@ -85,15 +86,38 @@ def test_a_mask_is_where_a_nodule_is_likelier_than_not(monkeypatch: pytest.Monke
     logits = torch.full((8, 8, 8), -4.0)
     logits[2, 3, 1:6] = torch.tensor([-0.5, 0.0, 0.001, 0.5, 4.0])
     net = NoduleNet(width=0.1)
-    monkeypatch.setattr(net.sr, "forward", lambda *_: logits)
+    monkeypatch.setattr(net.sr, "forward", lambda *_: logits[None])
     image = torch.zeros(1, 1, 32, 32, 32)
-    boxes = np.array([[12, 12, 12, 8, 8, 8]], np.float32)
+    boxes = torch.tensor([[12.0, 12, 12, 8, 8, 8]])
     features = Features(image, image, image, image)
     alone = Pass(member(net, ("ncs", "dfps", "sr")), ())
     (found,) = _segment([alone], [features], boxes, (32, 32, 32), (32, 32, 32))
     assert found.offset == (8 + 2, 8 + 3, 8 + 3)
     assert found.mask.shape == (1, 1, 3)
     assert found.mask.all()
+
+
+def test_crops_of_one_size_run_together_and_keep_their_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scan_module, "VOXELS_AT_ONCE", 2 * 8**3)
+    sizes, seen = [8, 12, 8, 8, 12, 8, 32], []
+
+    def sr(_: Features, items: torch.Tensor, low: torch.Tensor, size: tuple) -> torch.Tensor:
+        seen.append((size[0], low[:, 0].tolist()))
+        logits = torch.full((len(items), *size), -9.0)
+        logits[:, 0, 0, 0] = 9  # a mask of one voxel, at the corner of its crop
+        return logits
+
+    net = NoduleNet(width=0.1)
+    monkeypatch.setattr(net.sr, "forward", sr)
+    image = torch.zeros(1, 1, 128, 128, 128)
+    rows = [[16 * k + s / 2, 64, 64, s, s, s] for k, s in enumerate(sizes)]
+    alone = Pass(member(net, ("ncs", "dfps", "sr")), ())
+    features = Features(image, image, image, image)
+    found = _segment([alone], [features], torch.tensor(rows), (128,) * 3, (128,) * 3)
+    assert [mask.offset[0] for mask in found] == [16 * k for k in range(7)]
+    assert seen == [(8, [0, 32]), (8, [48, 80]), (12, [16]), (12, [64]), (32, [96])]
 
 
 def test_padding_is_at_the_far_ends() -> None:

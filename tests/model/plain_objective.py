@@ -1,6 +1,7 @@
 """The training objective a second time, as plainly as it can be written.
 
-Float64, loops, the published network of published_network.py and nothing of the package: what the
+Float64, loops, the published network of published_network.py and of the package only the numbers
+of the purposes of draws: what the
 loss terms, the chosen boxes and the gradients of a batch must be, and what a step of the optimiser
 makes of them. Boxes are tuples (z, y, x, d, h, w) in voxels.
 """
@@ -13,7 +14,10 @@ from typing import Any
 import numpy as np
 import published_network as published
 import torch
+from plain_draws import plain_draw, plain_key
 from torch import Tensor
+
+from nodulenet.model.targets import AGAIN, ANCHORS, NEGATIVES, ONE, POSITIVES
 
 SIDES = (5, 10, 20, 30, 50)
 
@@ -93,15 +97,8 @@ def truth_boxes(labels: np.ndarray, margin: float) -> list[Box]:
     return boxes
 
 
-def drawn(rng: np.random.Generator, indices: list[int], number: int) -> list[int]:
-    """At most `number` of the indices, drawn as the package draws them."""
-    if len(indices) <= number:
-        return indices
-    return sorted(rng.choice(np.array(indices), number, replace=False).tolist())
-
-
 def label_anchors(
-    anchors: list[Box], truth: list[Box], settings: dict[str, Any], rng: np.random.Generator
+    anchors: list[Box], truth: list[Box], settings: dict[str, Any], seed: int
 ) -> tuple[list[int], list[int], list[int]]:
     """Positive anchors, the truth box of each, and the negatives that are drawn."""
     overlaps = [[iou(anchor, box) for box in truth] for anchor in anchors]
@@ -119,26 +116,33 @@ def label_anchors(
         elif all(overlap < settings["negative_iou"] for overlap in row):
             negatives.append(k)
     if settings["positives"] == "one_per_crop" and len(positives) > 1:
-        one = int(rng.integers(len(positives), size=1)[0])
-        positives, truths = [positives[one]], [truths[one]]
-    return positives, truths, drawn(rng, negatives, settings["negatives"])
+        (one,) = plain_draw(positives, 1, seed, ONE)
+        positives, truths = [one], [truths[positives.index(one)]]
+    return positives, truths, plain_draw(negatives, settings["negatives"], seed, ANCHORS)
 
 
 def sample(
-    proposals: list[Box], truth: list[Box], settings: dict[str, Any], rng: np.random.Generator
+    proposals: list[Box], truth: list[Box], settings: dict[str, Any], seed: int
 ) -> list[tuple[Box, int]]:
-    """The boxes that the second branch learns from, with the truth box of each or -1."""
-    boxes = [*proposals, *truth]
+    """The boxes that the second branch learns from, with the truth box of each or -1.
+
+    Proposals are numbered from 0, truth boxes from the largest number of proposals.
+    """
+    own = settings["dfps"]
+    boxes = dict(enumerate(proposals)) | dict(enumerate(truth, settings["ncs"]["proposals"]))
     if not truth:
-        return [(boxes[k], -1) for k in drawn(rng, list(range(len(boxes))), settings["samples"])]
-    best = [max(iou(box, other) for other in truth) for box in boxes]
-    positives = [k for k in range(len(boxes)) if best[k] >= settings["positive_iou"]]
-    positives = drawn(rng, positives, settings["positives"])
-    negatives = [k for k in range(len(boxes)) if best[k] < settings["negative_iou"]]
-    wanted = settings["samples"] - len(positives)
-    if negatives:
-        again = len(negatives) < wanted
-        negatives = rng.choice(np.array(negatives), wanted, replace=again).tolist()
+        return [(boxes[k], -1) for k in plain_draw(list(boxes), own["samples"], seed, NEGATIVES)]
+    best = {k: max(iou(box, other) for other in truth) for k, box in boxes.items()}
+    positives = [k for k in boxes if best[k] >= own["positive_iou"]]
+    positives = plain_draw(positives, own["positives"], seed, POSITIVES)
+    negatives = [k for k in boxes if best[k] < own["negative_iou"]]
+    negatives = plain_draw(negatives, own["samples"], seed, NEGATIVES)
+    slots = range(len(positives), own["samples"])
+    if len(negatives) >= len(slots):
+        negatives = negatives[: len(slots)]
+    elif negatives:
+        count = len(negatives)
+        negatives = [negatives[plain_key(seed, AGAIN, slot) % count] for slot in slots]
     nearest = [max(range(len(truth)), key=lambda t: iou(boxes[k], truth[t])) for k in positives]
     chosen = list(zip([boxes[k] for k in positives], nearest, strict=True))
     return chosen + [(boxes[k], -1) for k in negatives]
@@ -230,7 +234,7 @@ def loss_terms(
     images: np.ndarray,
     labels: np.ndarray,
     settings: dict[str, Any],
-    rngs: list[np.random.Generator],
+    seeds: list[int],
 ) -> tuple[dict[str, Tensor], Chosen]:
     """Loss terms of a batch of all three branches, and what was chosen for them.
 
@@ -242,11 +246,11 @@ def loss_terms(
     logits, deltas = screened(state, dec2)
     anchors = anchor_boxes(shape)
     truth = [truth_boxes(crop, settings["margin_total"]) for crop in labels]
-    terms = screening_terms(logits, deltas, anchors, truth, settings["ncs"], rngs, chosen)
+    terms = screening_terms(logits, deltas, anchors, truth, settings["ncs"], seeds, chosen)
     for row, moved in zip(logits, deltas, strict=True):
         chosen.proposals.append(proposed(row, moved, anchors, shape, settings["ncs"]))
-    for boxes, own, rng in zip(chosen.proposals, truth, rngs, strict=True):
-        chosen.samples.append(sample(boxes, own, settings["dfps"], rng))
+    for boxes, own, seed in zip(chosen.proposals, truth, seeds, strict=True):
+        chosen.samples.append(sample(boxes, own, settings, seed))
     scores, moves = [], []
     for item, crop in enumerate(chosen.samples):
         for box, _ in crop:
@@ -302,12 +306,12 @@ def screening_terms(
     anchors: list[Box],
     truth: list[list[Box]],
     settings: dict[str, Any],
-    rngs: list[np.random.Generator],
+    seeds: list[int],
     chosen: Chosen,
 ) -> dict[str, Tensor]:
     positives, negatives, moved, targets = [], [], [], []
-    for row, moves, boxes, rng in zip(logits, deltas, truth, rngs, strict=True):
-        hits, owners, misses = label_anchors(anchors, boxes, settings, rng)
+    for row, moves, boxes, seed in zip(logits, deltas, truth, seeds, strict=True):
+        hits, owners, misses = label_anchors(anchors, boxes, settings, seed)
         chosen.positives.append(hits)
         chosen.truths.append(owners)
         chosen.negatives.append(misses)

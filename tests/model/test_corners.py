@@ -1,13 +1,14 @@
 """RoIs and SR crops against hand-worked cases."""
 
-import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
 from nodulenet.model.corners import roi_corners, sr_corners
 
 
-def box(*values: float) -> np.ndarray:
-    return np.array([values], np.float32)
+def box(*values: float) -> Tensor:
+    return torch.tensor([values])
 
 
 def test_roi_corners_are_a_quarter_floored_and_ceiled() -> None:

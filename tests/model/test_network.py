@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import instance_norm
 
 from nodulenet.boxes.anchors import ANCHOR_SIDES, anchor_grid
 from nodulenet.model import NoduleNet
 from nodulenet.model.backbone import ResidualBlock
+from nodulenet.model.heads import norm_each, norm_together
 from nodulenet.model.network import normalise
 from nodulenet.model.weights import Provenance, load_weights, save_weights
 from nodulenet.settings import TrainingSettings
@@ -86,7 +87,7 @@ def test_every_convolution_has_a_bias(published: NoduleNet) -> None:
 def test_ncs_head_answers_for_every_anchor(published: NoduleNet) -> None:
     with torch.no_grad():
         _, logits, deltas = published(torch.zeros(2, 1, 16, 32, 48))
-    number = len(anchor_grid((4, 8, 12)))
+    number = len(anchor_grid((4, 8, 12), torch.device("cpu")))
     assert logits.shape == (2, number)
     assert deltas.shape == (2, number, 6)
 
@@ -98,7 +99,7 @@ def test_ncs_outputs_stand_in_the_order_of_the_anchors(published: NoduleNet) -> 
         logits, deltas = head(dec2)
         hidden = head.body(dec2)
         raw_logits, raw_deltas = head.logits(hidden)[0], head.deltas(hidden)[0]
-    for row, anchor in enumerate(anchor_grid((2, 3, 4))):
+    for row, anchor in enumerate(anchor_grid((2, 3, 4), torch.device("cpu")).numpy()):
         z, y, x = ((anchor[:3] - 1.5) / 4).astype(int)
         a = ANCHOR_SIDES.index(anchor[3])
         assert logits[0, row] == pytest.approx(float(raw_logits[a, z, y, x]), abs=1e-6)
@@ -149,22 +150,32 @@ def test_sr_head_returns_the_crop_at_full_resolution(published: NoduleNet) -> No
     }
     with torch.no_grad():
         features, _, _ = published(torch.zeros(1, 1, 32, 32, 32))
-        logits = published.sr(features, 0, np.array([4, 8, 0]), np.array([12, 28, 4]))
-    assert logits.shape == (8, 20, 4)
+        low = torch.tensor([[4, 8, 0], [4, 0, 8]])
+        logits = published.sr(features, torch.tensor([0, 0]), low, (8, 20, 4))
+    assert logits.shape == (2, 8, 20, 4)
 
 
 def test_sr_head_sees_its_own_crop_only(published: NoduleNet) -> None:
     torch.manual_seed(1)
     with torch.no_grad():
         features, _, _ = published(torch.randn(2, 1, 32, 32, 32))
-        low, high = np.array([8, 8, 8]), np.array([24, 16, 16])
-        before = published.sr(features, 1, low, high)
+        crop = torch.tensor([1]), torch.tensor([[8, 8, 8]]), (16, 8, 8)
+        before = published.sr(features, *crop)
         features.dec2[0] = 0
         features.enc1[1, :, :4] = 0
         features.image[1, :, 24:] = 0
-        torch.testing.assert_close(published.sr(features, 1, low, high), before)
+        torch.testing.assert_close(published.sr(features, *crop), before)
         features.enc1[1, :, 4] = 0
-        assert not torch.equal(published.sr(features, 1, low, high), before)
+        assert not torch.equal(published.sr(features, *crop), before)
+
+
+def test_crops_are_normalised_one_by_one_in_both_ways() -> None:
+    torch.manual_seed(3)
+    x = torch.randn(3, 4, 4, 8, 4) * torch.tensor([1.0, 5, 0.1])[:, None, None, None, None]
+    weight, bias = torch.rand(4), torch.randn(4)
+    expected = instance_norm(x, weight=weight, bias=bias)
+    for how in (norm_each, norm_together):
+        torch.testing.assert_close(how(x, weight, bias, 1e-5), expected)
 
 
 def test_suppression_can_see_the_deep_features_instead(tmp_path: Path) -> None:
@@ -177,7 +188,7 @@ def test_suppression_can_see_the_deep_features_instead(tmp_path: Path) -> None:
     provenance = Provenance(settings, ("ncs", "dfps"), "dfps", 0, 1)
     save_weights(saved, provenance, tmp_path / "weights.pt")
     single = load_weights(tmp_path / "weights.pt")[0].eval()
-    item, box = np.zeros(1, np.int64), np.array([[16, 16, 16, 12, 12, 12]], np.float32)
+    item, box = torch.tensor([0]), torch.tensor([[16.0, 16, 16, 12, 12, 12]])
     with torch.no_grad():
         features, _, _ = single(torch.randn(1, 1, 32, 32, 32))
         before, _ = single.score(features, item, box)

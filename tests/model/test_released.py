@@ -108,13 +108,13 @@ def test_suppression_computes_the_same(
     state: dict[str, Tensor], net: NoduleNet, features: Features
 ) -> None:
     # Boxes (z, y, x, d, h, w) in voxels, and their corners / 4, floored, ceiled and clipped.
-    boxes = np.array([[14.0, 20, 28, 9, 17, 30], [2, 24, 42, 12, 30, 12]], np.float32)
+    boxes = torch.tensor([[14.0, 20, 28, 9, 17, 30], [2, 24, 42, 12, 30, 12]])
     crops = [
         features.enc2[1, :, 2:5, 2:8, 3:11],
         features.enc2[0, :, 0:2, 2:8, 9:12],
     ]
     with torch.no_grad():
-        logits, deltas = net.score(features, np.array([1, 0]), boxes)
+        logits, deltas = net.score(features, torch.tensor([1, 0]), boxes)
     reference = [published.suppress(state, crop) for crop in crops]
     close(logits, torch.stack([pair[0] for pair in reference]))
     close(deltas, torch.stack([pair[1] for pair in reference])[:, 6:])
@@ -124,14 +124,16 @@ def test_refinement_computes_the_same(
     state: dict[str, Tensor], net: NoduleNet, image: Tensor, features: Features
 ) -> None:
     with torch.no_grad():
-        ours = net.sr(features, 1, np.array([8, 0, 12]), np.array([24, 20, 40]))
-    reference = published.refine(
-        state,
-        image[1:, :, 8:24, 0:20, 12:40],
-        features.enc1[1:, :, 4:12, 0:10, 6:20],
-        features.dec2[1:, :, 2:6, 0:5, 3:10],
-    )
-    close(ours, reference)
+        low = torch.tensor([[8, 0, 12], [8, 0, 12]])
+        ours = net.sr(features, torch.tensor([1, 0]), low, (16, 20, 28))
+    for item, found in zip((1, 0), ours, strict=True):
+        reference = published.refine(
+            state,
+            image[item : item + 1, :, 8:24, 0:20, 12:40],
+            features.enc1[item : item + 1, :, 4:12, 0:10, 6:20],
+            features.dec2[item : item + 1, :, 2:6, 0:5, 3:10],
+        )
+        close(found, reference)
 
 
 def test_every_tensor_is_where_the_list_says(state: dict[str, Tensor], net: NoduleNet) -> None:

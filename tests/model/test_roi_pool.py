@@ -1,24 +1,29 @@
-"""RoI pooling against torch's own pooling of every crop."""
+"""RoI pooling and crops against torch's own pooling and slices of every box."""
 
-import numpy as np
+import pytest
 import torch
+from torch import Tensor
 from torch.nn.functional import adaptive_max_pool3d
 
 from nodulenet.model.corners import roi_corners
-from nodulenet.model.roi_pool import find_maxima, pool_each, roi_pool
+from nodulenet.model.roi_pool import cut, roi_pool
 
 
-def random_boxes(number: int) -> np.ndarray:
-    rng = np.random.default_rng(3)
-    centres = rng.uniform(-2, 50, (number, 3))
-    return np.concatenate([centres, rng.uniform(1, 40, (number, 3))], 1).astype(np.float32)
+def random_boxes(number: int) -> Tensor:
+    generator = torch.manual_seed(3)
+    centres = torch.rand(number, 3, generator=generator) * 52 - 2
+    return torch.cat([centres, torch.rand(number, 3, generator=generator) * 39 + 1], 1)
 
 
-def test_roi_pool_is_the_adaptive_pool_of_every_roi_and_has_its_gradient() -> None:
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+def test_roi_pool_is_the_adaptive_pool_of_every_roi_and_has_its_gradient(
+    layout: torch.memory_format,
+) -> None:
     torch.manual_seed(0)
-    features = torch.randn(2, 3, 10, 12, 12, requires_grad=True)
-    boxes, items = random_boxes(20), np.arange(20) % 2
-    weight = torch.randn(20, 3, 7, 7, 7)
+    features = torch.randn(2, 3, 10, 12, 12).round(decimals=1)  # with ties
+    features = features.to(memory_format=layout).requires_grad_()
+    boxes, items = random_boxes(60), torch.arange(60) % 2
+    weight = torch.randn(60, 3, 7, 7, 7)
     pooled = roi_pool(features, items, boxes)
     (gradient,) = torch.autograd.grad((pooled * weight).sum(), features)
 
@@ -35,14 +40,18 @@ def test_roi_pool_is_the_adaptive_pool_of_every_roi_and_has_its_gradient() -> No
 
 
 def test_no_boxes_pool_to_nothing() -> None:
-    pooled = roi_pool(torch.zeros(1, 4, 8, 8, 8), np.zeros(0, int), np.zeros((0, 6), np.float32))
-    assert pooled.shape == (0, 4, 7, 7, 7)
+    none = torch.zeros(0, dtype=torch.int64), torch.zeros(0, 6)
+    assert roi_pool(torch.zeros(1, 4, 8, 8, 8), *none).shape == (0, 4, 7, 7, 7)
 
 
-def test_both_ways_to_find_the_maxima_agree() -> None:
-    rng = np.random.default_rng(1)
-    maps = torch.from_numpy(rng.integers(0, 9, (2, 3, 9, 10, 11)).astype(np.float32))
-    items = np.arange(30) % 2
-    low, high = roi_corners(random_boxes(30), (9, 10, 11))
-    expected = pool_each(maps, items, low, high)
-    torch.testing.assert_close(find_maxima(maps, items, low, high), expected)
+def test_crops_are_slices_and_have_their_gradient() -> None:
+    torch.manual_seed(0)
+    maps = torch.randn(2, 3, 6, 7, 8, requires_grad=True)
+    items, low = torch.tensor([1, 0, 1]), torch.tensor([[0, 1, 2], [4, 5, 6], [0, 1, 3]])
+    crops = cut(maps, items, low, (2, 2, 2))
+    spans = [tuple(slice(a, a + 2) for a in row) for row in low.tolist()]
+    expected = torch.stack([maps[(i, slice(None), *s)] for i, s in zip(items, spans, strict=True)])
+    assert torch.equal(crops, expected)
+    weight = torch.randn(crops.shape)
+    gradients = [torch.autograd.grad((x * weight).sum(), maps)[0] for x in (crops, expected)]
+    torch.testing.assert_close(*gradients)

@@ -2,29 +2,60 @@
 
 import numpy as np
 import pytest
+import torch
+from plain_draws import plain_draw, plain_key
+from torch import Tensor
 
 from nodulenet.boxes import iou_matrix
 from nodulenet.boxes.anchors import anchor_grid
-from nodulenet.model.targets import anchor_targets, sample_boxes, truth_boxes
+from nodulenet.boxes.matching import IGNORED, NEGATIVE
+from nodulenet.model.targets import (
+    AGAIN,
+    ANCHORS,
+    NEGATIVES,
+    ONE,
+    POSITIVES,
+    AnchorTargets,
+    anchor_targets,
+    padded_truth,
+    sample_boxes,
+    truth_boxes,
+)
 from nodulenet.settings import DfpsSettings, NcsSettings
 
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(0)
+CPU = torch.device("cpu")
+SEED = -5
 
 
-def boxes(*rows: tuple[float, ...]) -> np.ndarray:
-    return np.array(rows, np.float32).reshape(-1, 6)
+def boxes(*rows: tuple[float, ...]) -> Tensor:
+    return torch.tensor(rows, dtype=torch.float32).reshape(-1, 6)
+
+
+def targets_of(anchors: Tensor, truth: Tensor, **settings: object) -> AnchorTargets:
+    """Of one crop."""
+    padded = torch.from_numpy(padded_truth([truth.numpy()]))
+    found = anchor_targets(anchors, padded, NcsSettings(**settings), torch.tensor([SEED]))
+    return AnchorTargets(*(tensor[0] for tensor in found))
+
+
+def sample_of(proposals: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Sampled boxes of one crop and the truth box of each."""
+    padded = torch.from_numpy(padded_truth([truth.numpy()]))
+    valid = torch.ones(1, len(proposals), dtype=torch.bool)
+    args = proposals[None], valid, padded, DfpsSettings(), torch.tensor([SEED])
+    found = sample_boxes(*args)
+    assert found.boxes.shape == (1, 64, 6)
+    return found.boxes[found.valid], found.truths[found.valid]
 
 
 def test_anchors_are_cubes_centred_at_one_and_a_half() -> None:
-    anchors = anchor_grid((1, 2, 2))
+    anchors = anchor_grid((1, 2, 2), CPU)
     assert anchors.shape == (20, 6)
     assert anchors[0].tolist() == [1.5, 1.5, 1.5, 5, 5, 5]
     assert anchors[4].tolist() == [1.5, 1.5, 1.5, 50, 50, 50]
     assert anchors[5].tolist() == [1.5, 1.5, 5.5, 5, 5, 5]
     assert anchors[10].tolist() == [1.5, 5.5, 1.5, 5, 5, 5]
+    assert anchor_grid((3, 4, 5), CPU)[-1].tolist() == [9.5, 13.5, 17.5, 50, 50, 50]
 
 
 def test_truth_box_has_the_margin_and_the_centre_of_its_voxels() -> None:
@@ -37,9 +68,7 @@ def test_truth_box_has_the_margin_and_the_centre_of_its_voxels() -> None:
     assert truth_boxes(np.zeros((4, 4, 4), np.uint8)).shape == (0, 6)
 
 
-def test_anchors_at_half_overlap_are_positive_and_below_a_tenth_negative(
-    rng: np.random.Generator,
-) -> None:
+def test_anchors_at_half_overlap_are_positive_and_below_a_tenth_negative() -> None:
     truth = boxes((10, 10, 10, 10, 10, 10))
     # The IoUs are 1, 0.5, 1/3 and 0.
     anchors = boxes(
@@ -48,15 +77,12 @@ def test_anchors_at_half_overlap_are_positive_and_below_a_tenth_negative(
         (10, 10, 15, 10, 10, 10),
         (50, 50, 50, 10, 10, 10),
     )
-    found = anchor_targets(anchors, truth, NcsSettings(), rng)
-    assert found.positives.tolist() == [0, 1]
-    assert found.truths.tolist() == [0, 0]
-    assert found.negatives.tolist() == [3]
+    found = targets_of(anchors, truth)
+    assert found.labels.tolist() == [0, 0, IGNORED, NEGATIVE]
+    assert found.negatives[found.drawn].tolist() == [3]
 
 
-def test_a_truth_box_without_a_good_anchor_takes_all_its_best_ones(
-    rng: np.random.Generator,
-) -> None:
+def test_a_truth_box_without_a_good_anchor_takes_all_its_best_ones() -> None:
     truth = boxes((10, 10, 10, 10, 10, 10), (40, 40, 40, 10, 10, 10))
     anchors = boxes(
         (10, 10, 10, 10, 10, 10),
@@ -64,63 +90,90 @@ def test_a_truth_box_without_a_good_anchor_takes_all_its_best_ones(
         (40, 40, 44, 10, 10, 10),
         (40, 40, 45, 10, 10, 10),  # 1/3
     )
-    found = anchor_targets(anchors, truth, NcsSettings(), rng)
-    assert found.positives.tolist() == [0, 1, 2]
-    assert found.truths.tolist() == [0, 1, 1]
-    assert found.negatives.tolist() == []
+    found = targets_of(anchors, truth)
+    assert found.labels.tolist() == [0, 1, 1, IGNORED]
+    assert not found.drawn.any()
 
 
-def test_a_truth_box_that_no_anchor_touches_has_no_positive(rng: np.random.Generator) -> None:
+def test_a_truth_box_that_no_anchor_touches_has_no_positive() -> None:
     anchors = boxes((10, 10, 10, 10, 10, 10))
-    found = anchor_targets(anchors, boxes((90, 90, 90, 5, 5, 5)), NcsSettings(), rng)
-    assert found.positives.tolist() == []
-    assert found.negatives.tolist() == [0]
+    found = targets_of(anchors, boxes((90, 90, 90, 5, 5, 5)))
+    assert found.labels.tolist() == [NEGATIVE]
+    assert found.negatives[found.drawn].tolist() == [0]
 
 
-def test_one_positive_a_crop_where_the_config_says_so(rng: np.random.Generator) -> None:
-    anchors, truth = anchor_grid((8, 8, 8)), boxes((15, 15, 15, 20, 20, 20))
-    every = anchor_targets(anchors, truth, NcsSettings(), rng)
-    one = anchor_targets(anchors, truth, NcsSettings(positives="one_per_crop"), rng)
-    assert len(every.positives) > 1
-    assert len(one.positives) == 1
-    assert one.positives[0] in every.positives
+def test_one_positive_a_crop_where_the_config_says_so() -> None:
+    anchors, truth = anchor_grid((8, 8, 8), CPU), boxes((15, 15, 15, 20, 20, 20))
+    every = targets_of(anchors, truth).labels
+    one = targets_of(anchors, truth, positives="one_per_crop").labels
+    positives = (every >= 0).nonzero()[:, 0].tolist()
+    assert len(positives) > 1
+    (chosen,) = (one >= 0).nonzero()[:, 0].tolist()
+    assert [chosen] == plain_draw(positives, 1, SEED, ONE)
+    assert all(one[k] == IGNORED for k in positives if k != chosen)
 
 
-def test_at_most_the_given_number_of_negatives_is_drawn(rng: np.random.Generator) -> None:
-    anchors = anchor_grid((8, 8, 8))
-    for truth in (boxes(), boxes((15, 15, 15, 10, 10, 10))):
-        found = anchor_targets(anchors, truth, NcsSettings(negatives=50), rng)
-        assert len(set(found.negatives.tolist())) == 50
-        if len(truth):
-            assert iou_matrix(anchors[found.negatives], truth).max() < 0.1
+@pytest.mark.parametrize("truth", [boxes(), boxes((15, 15, 15, 10, 10, 10))])
+def test_negatives_are_drawn_by_their_keys(truth: Tensor) -> None:
+    anchors = anchor_grid((8, 8, 8), CPU)
+    found = targets_of(anchors, truth, negatives=50)
+    negatives = [k for k, label in enumerate(found.labels.tolist()) if label == NEGATIVE]
+    assert found.drawn.all()
+    assert found.negatives.tolist() == plain_draw(negatives, 50, SEED, ANCHORS)
+    if len(truth):
+        assert iou_matrix(anchors[negatives], truth).max() < 0.1
 
 
-def test_sampled_boxes_fill_up_with_negatives_drawn_again(rng: np.random.Generator) -> None:
+def test_sampled_boxes_fill_up_with_negatives_drawn_again() -> None:
     truth = boxes((10, 10, 10, 10, 10, 10))
-    proposals = boxes((10, 10, 10, 10, 10, 8), (50, 50, 50, 9, 9, 9), (10, 10, 15, 10, 10, 10))
-    sample = sample_boxes(proposals, truth, DfpsSettings(), rng)
-    assert len(sample.boxes) == 64
-    positive = sample.boxes[sample.truths >= 0]
-    assert sorted(positive[:, 5].tolist()) == [8, 10]  # the proposal and the truth box
-    assert {tuple(b) for b in sample.boxes[sample.truths < 0]} == {(50, 50, 50, 9, 9, 9)}
+    negatives = [(50, 50, 50, 9, 9, 9), (90, 50, 50, 9, 9, 9), (70, 9, 9, 9, 9, 9)]
+    proposals = boxes((10, 10, 10, 10, 10, 8), *negatives, (10, 10, 15, 10, 10, 10))
+    sample, truths = sample_of(proposals, truth)
+    assert len(sample) == 64
+    assert sorted(sample[truths >= 0, 5].tolist()) == [8, 10]  # the proposal and the truth box
+    order = plain_draw([1, 2, 3], 3, SEED, NEGATIVES)
+    drawn = [order[plain_key(SEED, AGAIN, slot) % 3] for slot in range(2, 64)]
+    assert sample[2:].tolist() == proposals[drawn].tolist()
+    assert truths[2:].tolist() == [NEGATIVE] * 62
 
 
-def test_no_more_positives_than_the_setting(rng: np.random.Generator) -> None:
+def test_enough_negatives_are_drawn_once() -> None:
     truth = boxes((10, 10, 10, 10, 10, 10))
-    proposals = np.concatenate([np.repeat(truth, 99, 0), boxes((50, 50, 50, 9, 9, 9))])
-    sample = sample_boxes(proposals, truth, DfpsSettings(), rng)
-    assert np.count_nonzero(sample.truths >= 0) == 32
-    assert np.count_nonzero(sample.truths < 0) == 32
+    far = boxes(*((50, 50, float(k), 3, 3, 3) for k in range(0, 400, 4)))
+    sample, truths = sample_of(far, truth)
+    assert truths.tolist() == [0] + [NEGATIVE] * 63
+    order = plain_draw(range(100), 63, SEED, NEGATIVES)
+    assert sample[1:].tolist() == far[order].tolist()
 
 
-def test_positives_stand_alone_without_negatives(rng: np.random.Generator) -> None:
+def test_no_more_positives_than_the_setting() -> None:
     truth = boxes((10, 10, 10, 10, 10, 10))
-    sample = sample_boxes(boxes(), truth, DfpsSettings(), rng)
-    assert sample.boxes.tolist() == truth.tolist()
-    assert sample.truths.tolist() == [0]
+    proposals = torch.cat([truth.expand(99, -1), boxes((50, 50, 50, 9, 9, 9))])
+    proposals[:99, 0] += torch.arange(99) / 100
+    sample, truths = sample_of(proposals, truth)
+    chosen = plain_draw([*range(99), 100], 32, SEED, POSITIVES)
+    every = torch.cat([proposals, truth])
+    assert truths.tolist() == [0] * 32 + [NEGATIVE] * 32
+    assert sample[:32].tolist() == every[chosen].tolist()
 
 
-def test_a_crop_without_nodules_gives_negatives_only(rng: np.random.Generator) -> None:
-    proposals = np.repeat(boxes((10, 10, 10, 10, 10, 10)), 100, 0)
-    assert sample_boxes(proposals, boxes(), DfpsSettings(), rng).truths.tolist() == [-1] * 64
-    assert len(sample_boxes(boxes(), boxes(), DfpsSettings(), rng).boxes) == 0
+def test_positives_stand_alone_without_negatives() -> None:
+    truth = boxes((10, 10, 10, 10, 10, 10))
+    sample, truths = sample_of(boxes((10, 10, 15, 10, 10, 10)), truth)  # IoU 1/3: neither
+    assert sample.tolist() == truth.tolist()
+    assert truths.tolist() == [0]
+
+
+def test_a_crop_without_nodules_gives_negatives_only_and_none_twice() -> None:
+    proposals = boxes((10, 10, 10, 10, 10, 10)).repeat(100, 1)
+    assert sample_of(proposals, boxes())[1].tolist() == [NEGATIVE] * 64
+    assert sample_of(proposals[:3], boxes())[1].tolist() == [NEGATIVE] * 3
+
+
+def test_proposals_that_are_none_are_not_sampled() -> None:
+    proposals = boxes((10, 10, 10, 10, 10, 10), (0, 0, 0, 0, 0, 0))[None].repeat(2, 1, 1)
+    valid = torch.tensor([[True, False], [False, False]])
+    truth = torch.zeros(2, 1, 6)
+    found = sample_boxes(proposals, valid, truth, DfpsSettings(), torch.tensor([1, 2]))
+    assert found.valid.sum(1).tolist() == [1, 0]
+    assert found.boxes[0].tolist() == [proposals[0, 0].tolist()] * 64  # the others repeat it

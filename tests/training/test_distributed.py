@@ -18,12 +18,20 @@ import small_training
 import torch
 
 from nodulenet.files import InputError
-from nodulenet.model.objective import Objective, loss_terms
+from nodulenet.model.objective import Crops, Objective, loss_terms
+from nodulenet.model.targets import padded_truth, truth_boxes
 from nodulenet.settings import TrainSettings
 from nodulenet.training import train_stage
 from nodulenet.training.dataset import cut_sample, load_training_scans
 from nodulenet.training.distributed import Rank, first_node, rank_given, start_ranks
-from nodulenet.training.feed import check_sharing, epoch_samples
+from nodulenet.training.feed import (
+    CUT,
+    ORDER,
+    check_sharing,
+    epoch_samples,
+    generator,
+    target_seed,
+)
 from nodulenet.training.optimiser import start
 from nodulenet.training.stages import learning_rate, resolve_stage
 
@@ -76,18 +84,22 @@ def accumulate(cohort: tuple[Path, Path]) -> list[list[float]]:
     for epoch in range(EPOCHS):
         optimiser.param_groups[0]["lr"] = learning_rate(settings.train.lr, stage, epoch)
         seed = [0, 1, epoch]
-        samples = epoch_samples(scans, CROPS - 1, np.random.default_rng([*seed, 0, 1]))
+        samples = epoch_samples(scans, CROPS - 1, generator(seed, 0, ORDER))
         steps = []
         for batch in (range(BATCH), range(BATCH, CROPS)):
             terms = dict.fromkeys(TERMS, 0.0)
             sums: dict[str, torch.Tensor] = {}
             for k in batch:
-                own = np.random.default_rng([*seed, k, 2])
-                image, labels = cut_sample(scans, samples[k], settings, own)
-                rngs = [np.random.default_rng([*seed, k, 3])]
-                found = loss_terms(
-                    net, torch.from_numpy(image)[None, None], labels[None], objective, rngs
+                image, labels = cut_sample(scans, samples[k], settings, generator(seed, k, CUT))
+                truth = padded_truth([truth_boxes(labels, settings.targets.margin_total)])
+                crops = Crops(
+                    torch.from_numpy(image)[None, None],
+                    torch.from_numpy(labels > 0)[None, None],
+                    labels[None] > 0,
+                    torch.from_numpy(truth),
+                    torch.tensor([target_seed(seed, k)]),
                 )
+                found = loss_terms(net, crops, objective)
                 shares = {n: t if n == "sr" else t / len(batch) for n, t in found.items()}
                 optimiser.zero_grad()
                 sum(shares.values()).backward()

@@ -10,16 +10,14 @@ import pytest
 import small_training
 import torch
 
-from nodulenet.boxes.anchors import STRIDE, anchor_grid
 from nodulenet.model import NoduleNet
 from nodulenet.model.objective import Objective
-from nodulenet.model.targets import anchor_targets, sample_boxes, truth_boxes
-from nodulenet.settings import DfpsSettings, NcsSettings, TrainingSettings, TrainSettings
+from nodulenet.settings import NcsSettings, TrainingSettings, TrainSettings
 from nodulenet.training import train_stage
 from nodulenet.training.dataset import load_training_scans
 from nodulenet.training.distributed import Rank
 from nodulenet.training.engine import shares_of
-from nodulenet.training.feed import CUT, ORDER, TARGETS, Part, epoch_feed, generator
+from nodulenet.training.feed import CUT, ORDER, TARGETS, Part, epoch_feed, generator, target_seed
 
 BATCH = 3
 SEED = [0, 1, 2]
@@ -46,22 +44,20 @@ def steps_of(
     """The parts of every step of an epoch, of all processes together."""
     scans = load_training_scans(*cohort, 1)
     own = TrainingSettings.model_validate(settings(random_crops, micro_batch=micro))
-    feeds = [epoch_feed(scans, own, SEED, Rank(k, processes)) for k in range(processes)]
+    ranks = [Rank(k, processes) for k in range(processes)]
+    feeds = [epoch_feed(scans, own, SEED, rank, torch.device("cpu")) for rank in ranks]
     return [[part for share in step for part in share] for step in zip(*feeds, strict=True)]
 
 
-def draws_of(parts: list[Part]) -> dict[bytes, list[list[int]]]:
-    """Image of each crop -> its anchors, and the boxes sampled from the same proposals."""
-    anchors = anchor_grid((32 // STRIDE,) * 3)
-    proposals = anchors[:: len(anchors) // 300]
+def draws_of(parts: list[Part]) -> dict[bytes, tuple[int, list[list[float]]]]:
+    """Image of each crop -> its seed, from which its targets are drawn, and its truth boxes."""
     found = {}
     for part in parts:
-        for image, labels, rng in zip(part.images, part.labels, part.rngs, strict=True):
-            truth = truth_boxes(labels)
-            target = anchor_targets(anchors, truth, NcsSettings(negatives=50), rng)
-            sample = sample_boxes(proposals, truth, DfpsSettings(), rng)
-            drawn = [target.positives, target.negatives, sample.truths, sample.boxes.ravel()]
-            found[image.tobytes()] = [values.tolist() for values in drawn]
+        own = part.crops
+        assert np.array_equal(own.masks, own.nodules[:, 0].numpy())
+        for image, seed, truth in zip(own.images, own.seeds, own.truth, strict=True):
+            boxes = truth[truth[:, 3] > 0].tolist()
+            found[image.numpy().tobytes()] = int(seed), boxes
     return found
 
 
@@ -98,7 +94,9 @@ def test_weights_do_not_depend_on_the_number_of_processes(
 ) -> None:
     for processes in (1, 2, 3):
         own = settings(micro_batch=1, gpus=processes)
-        own["train"]["stages"] = {"full": {"epochs": 2, "branches": ["ncs", "dfps", "sr"]}}
+        own["train"]["stages"] = {
+            "full": {"after": None, "epochs": 2, "branches": ["ncs", "dfps", "sr"]}
+        }
         job = small_training.job(cohort, "full", tmp_path / str(processes), own)
         train_stage(job, threads=processes)
     one, *others = (small_training.tensors(tmp_path / str(k)) for k in (1, 2, 3))
@@ -118,3 +116,5 @@ def test_every_purpose_of_every_crop_has_a_stream_of_its_own() -> None:
         for purpose in (ORDER, CUT, TARGETS)
     }
     assert len(draws) == len(seeds) * 4 * 3
+    targets = {target_seed(seed, crop) for seed in seeds for crop in range(4)}
+    assert len(targets) == len(seeds) * 4

@@ -1,12 +1,33 @@
 """Who computes which samples of an epoch."""
 
 import threading
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
+import small_training
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodulenet.training.feed import MicroBatch, cut_ahead, share_epoch
+from nodulenet.ahead import made_ahead
+from nodulenet.files import InputError
+from nodulenet.model.targets import truth_boxes
+from nodulenet.settings import TrainingSettings
+from nodulenet.training import feed as feed_module
+from nodulenet.training.dataset import Crop, load_training_scans
+from nodulenet.training.distributed import Rank
+from nodulenet.training.feed import (
+    CUT,
+    ORDER,
+    MicroBatch,
+    epoch_feed,
+    epoch_samples,
+    generator,
+    share_epoch,
+    target_seed,
+)
 
 small = st.integers(1, 9)
 
@@ -49,21 +70,58 @@ def test_an_uneven_batch_is_weighted_by_its_crops() -> None:
     assert [m.weight for m in step] == [0.2, 0.4, 0.4]
 
 
-def test_crops_are_cut_a_step_ahead_and_in_order() -> None:
-    steps = share_epoch(10, 4, 2)
-    cut, ahead = [], threading.Event()
+def test_crops_are_cut_two_steps_ahead_and_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = TrainingSettings.model_validate(
+        {**small_training.SETTINGS, "augment": {"random_crops": 4}}
+    )
+    scans = load_training_scans(*small_training.write_cohort(tmp_path), 1)
+    real, cut, ahead = feed_module.cut_sample, [], threading.Event()
 
-    def make(number: int) -> tuple[np.ndarray, np.ndarray]:
-        cut.append(number)
-        if number == 7:
+    def watched(*args: Any) -> Crop:
+        cut.append(args[1])
+        if len(cut) == 5:
             ahead.set()
-        return np.full((1, 1, 1), number, np.uint8), np.full((1, 1, 1), -number)
+        return real(*args)
 
-    feed = cut_ahead(steps, make, 2)
-    first = next(feed)
-    assert ahead.wait(60)  # the second step is cut though nobody has asked for it
-    assert 8 not in cut
-    parts = [part for step in [first, *feed] for part in step]
-    numbers = [image.ravel().tolist() for image, _ in parts]
-    assert numbers == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
-    assert all(np.array_equal(labels, -image.astype(int)) for image, labels in parts)
+    monkeypatch.setattr(feed_module, "cut_sample", watched)
+    feed = epoch_feed(scans, settings, [0, 1, 2], Rank(), torch.device("cpu"))
+    steps = [next(feed)]
+    assert ahead.wait(60)  # five crops in steps of two: all are cut though nobody asked for them
+    steps += feed
+    assert [len(part.crops.images) for step in steps for part in step] == [2, 2, 1]
+
+    samples = epoch_samples(scans, 4, generator([0, 1, 2], 0, ORDER))
+    images = torch.cat([part.crops.images for step in steps for part in step])
+    for number, (sample, image) in enumerate(zip(samples, images, strict=True)):
+        expected, labels = real(scans, sample, settings, generator([0, 1, 2], number, CUT))
+        assert np.array_equal(image[0], expected)
+        part = steps[number // 2][0].crops
+        assert np.array_equal(part.nodules[number % 2, 0], labels > 0)
+        truth = part.truth[number % 2]
+        assert np.array_equal(truth[truth[:, 3] > 0], truth_boxes(labels, 8))
+        assert int(part.seeds[number % 2]) == target_seed([0, 1, 2], number)
+
+
+def test_a_fault_of_a_thread_that_cuts_is_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scans = load_training_scans(*small_training.write_cohort(tmp_path), 1)
+    settings = TrainingSettings.model_validate(small_training.SETTINGS)
+
+    def broken(*_: Any) -> Crop:
+        raise InputError("a.npy: a fault")
+
+    monkeypatch.setattr(feed_module, "cut_sample", broken)
+    with pytest.raises(InputError, match=r"^a\.npy: a fault$"):
+        list(epoch_feed(scans, settings, [0], Rank(), torch.device("cpu")))
+
+
+def test_items_are_made_ahead_and_given_in_order() -> None:
+    made: list[int] = []
+    given = made_ahead((made.append(k) or k for k in range(5)), 2)
+    assert next(given) == 0
+    assert made == [0, 1, 2]
+    assert list(given) == [1, 2, 3, 4]
+    assert list(made_ahead([7], 2)) == [7]
