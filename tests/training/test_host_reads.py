@@ -16,10 +16,13 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from nodulenet.inference.predictor import MIRRORS, UNMIRRORED, Member, Predictor
+from nodulenet.inference.scan import predict_window
 from nodulenet.model import NoduleNet, heads, objective
 from nodulenet.model.objective import Crops, Objective
 from nodulenet.model.targets import padded_truth
-from nodulenet.settings import Branch, TrainingSettings
+from nodulenet.model.weights import Provenance
+from nodulenet.settings import Branch, InferenceSettings, TrainingSettings
 from nodulenet.training.engine import READ_EVERY, Learner, train_one_epoch, train_step
 from nodulenet.training.feed import Part
 
@@ -135,3 +138,28 @@ def test_losses_are_read_every_ten_steps() -> None:
     assert {len(own) - in_steps[steps] for steps, own in reads.items()} == {
         len(reads[1]) - in_steps[1]
     }
+
+
+def test_prediction_reads_only_what_it_must() -> None:
+    """How many candidates there are and how many to segment, whether their boxes are finite, and
+    the result."""
+    torch.manual_seed(0)
+    net = NoduleNet(width=0.1).eval()
+    provenance = Provenance(TrainingSettings(), BRANCHES["dfps"], "dfps", 0, 1)
+    member = Member(net, provenance)
+    volume = np.random.default_rng(0).integers(0, 255, (32, 32, 48)).astype(np.uint8)
+    found = {}
+    for threshold in (0.45, 0.5):
+        settings = InferenceSettings(ncs_threshold=threshold, nms_iou=0.9)
+        # Several networks and mirror images need no more reads than one.
+        for mirrors in (UNMIRRORED, MIRRORS):
+            predictor = Predictor([member], settings, amp=False, mirrors=mirrors)
+            with counted() as (calls, reads):
+                count = len(predict_window(predictor, volume).ncs_boxes)
+            found[threshold, len(mirrors)] = count, sorted(reads), dict(calls.sized)
+    counts = [count for count, _, _ in found.values()]
+    assert max(counts) > min(counts) > 50
+    (first, *others) = [costs for _, *costs in found.values()]
+    assert others == [first] * 3
+    assert {read.partition(" in ")[2] for read in first[0]} == {"_decoded", "_on_host"}
+    assert first[1] == {"nonzero": 1, "index": 1}

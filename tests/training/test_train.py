@@ -1,10 +1,12 @@
 """A stage on tiny scans: what it writes, and that a kill changes nothing."""
 
 import copy
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -139,3 +141,20 @@ def test_given_weights_start_a_stage_without_momentum(tmp_path: Path) -> None:
     held = net.state_dict()
     assert all(torch.equal(value, held[name]) for name, value in started.state_dict().items())
     assert not optimiser.state
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_backbone_learns_the_same(tmp_path: Path) -> None:
+    cohort = write_cohort(tmp_path)
+    histories, names = [], []
+    for compiled in (False, True):
+        own = copy.deepcopy(SETTINGS)
+        own["train"] |= {"compile": compiled}
+        output = tmp_path / str(compiled)
+        train_stage(job(cohort, "ncs", output, own), threads=2)
+        histories.append(pd.read_csv(output / "history.csv"))
+        names.append(tensors(output).keys())
+    for name in ("ncs_class", "ncs_box"):
+        np.testing.assert_allclose(histories[1][name], histories[0][name], rtol=1e-3)
+    assert names[0] == names[1]
