@@ -242,6 +242,7 @@ def time_training(bench: Bench) -> Iterator[str]:
             if time.monotonic() > bench.end:
                 yield f"| {name} | not measured | | | | | |"
                 continue
+            tune(bench.device, fixed_shapes="sr" not in branches)
             learner = learner_of(bench, branches)
             crops = draw_crops(options.batch, options.crop, 2, str(bench.device))
             for _ in range(3):

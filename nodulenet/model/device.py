@@ -27,7 +27,10 @@ def to_device(net: nn.Module, device: torch.device) -> None:
 
 def tune(device: torch.device, fixed_shapes: bool) -> None:
     """Let a GPU compute float32 products in TF32 and, for fixed shapes, try which convolutions are
-    fastest."""
+    fastest.
+
+    fixed_shapes: whether there are few shapes; trying takes long for each new one.
+    """
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.allow_tf32 = True

@@ -17,13 +17,15 @@ def roi_pool(features: Tensor, items: Tensor, boxes: Tensor) -> Tensor:
     """Adaptive max-pooling of all boxes to 7x7x7.
 
     features: (batch, C, z, y, x) at 1/4; items: (N,) batch index; boxes: (N, 6) image voxels.
-    Returns (N, C, 7, 7, 7). The positions of the maxima are found without a graph and gathered at
-    once, so that the backward pass is one scatter instead of a full-size gradient per box.
+    Returns (N, C, 7, 7, 7) float32. The positions of the maxima are found without a graph and
+    gathered at once, so that the backward pass is one scatter instead of a full-size gradient per
+    box. Its sums are of float32: many boxes may share a maximum.
     """
     low, high = roi_corners(boxes, tuple(features.shape[2:]))
-    maps = features.detach().float().permute(0, 2, 3, 4, 1).contiguous()
+    exact = features.float()
+    maps = exact.detach().permute(0, 2, 3, 4, 1).contiguous()
     index = roi_maxima(maps, items, low, high)
-    pooled = voxels(features).gather(0, index.flatten(0, 1))
+    pooled = voxels(exact).gather(0, index.flatten(0, 1))
     shape = len(boxes), *(ROI_SIDE,) * 3, features.shape[1]
     return pooled.view(shape).permute(0, 4, 1, 2, 3)
 

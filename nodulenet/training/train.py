@@ -48,8 +48,8 @@ def train_stage(job: TrainingJob, threads: int, score: Scorer | None = None) -> 
 def train_on_rank(rank: Rank, device: torch.device, job: TrainingJob, score: Scorer | None) -> None:
     """What one process does of `train_stage`; only the first one writes."""
     check_sharing(job.settings.train, rank)
-    tune(device, fixed_shapes=True)
     run = prepare_run(job, rank, score)
+    tune(device, fixed_shapes="sr" not in run.stage.branches)
     net, optimiser = start(job, device, rank)
     learner = Learner(net, optimiser, Objective(run.stage.branches, job.settings), rank)
     digest = fingerprint(job)
