@@ -43,7 +43,7 @@ TRAINED = {fold: SETTINGS.trained(fold) for fold in FOLDS}
 DEVICE = SETTINGS.train.device
 GPU = int(DEVICE == "cuda" or (DEVICE == "auto" and shutil.which("nvidia-smi") is not None))
 PROCESSES, CORES = SETTINGS.train.gpus, workflow.resource_settings.cores or 8
-# Of train and predict. On GPUs they cut crops, eight a device; else the folds share the cores.
+# Of train and predict. On GPUs they cut crops, eight per device; else the folds share the cores.
 TRAIN_THREADS = min(8 * PROCESSES, CORES) if GPU else max(PROCESSES, CORES // len(FOLDS))
 
 

@@ -36,6 +36,7 @@ def test_every_part_is_measured(tmp_path: Path) -> None:
         assert f"| {stage} |" in page
     assert "32³ voxels" in page
     assert "h for stages ending in sr" in page
+    assert "Failed" not in page
 
 
 def test_what_the_minutes_do_not_hold_is_left_out_and_said(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is computed of torch tensors on a CUDA device, without copies, on torch's current stream."""
+"""Box operations on CUDA tensors, without copies, on torch's current stream."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -103,19 +103,37 @@ def match_cuda(
     return labels
 
 
-def roi_maxima_cuda(maps: Tensor, items: Tensor, low: Tensor, high: Tensor) -> Tensor:
+def roi_maxima_cuda(
+    maps: Tensor, items: Tensor, low: Tensor, high: Tensor
+) -> tuple[Tensor, Tensor]:
     """`roi_maxima` of tensors on one CUDA device."""
-    index = torch.empty(
-        (len(items), ROI_SIDE**3, maps.shape[4]), dtype=torch.int64, device=maps.device
-    )
-    if index.numel():
+    shape = len(items), maps.shape[4], ROI_SIDE**3
+    maxima = torch.empty(shape, dtype=torch.float32, device=maps.device)
+    voxels = torch.empty(shape, dtype=torch.int32, device=maps.device)
+    if maxima.numel():
         with launch_at(maps.device) as launch:
-            grid = _blocks(index.numel(), matching.ROI_THREADS)
+            grid = _blocks(maxima.numel(), matching.ROI_THREADS)
             matching.find_maxima[grid, matching.ROI_THREADS, launch.stream](
                 launch.view(maps, np.float32),
-                *(launch.view(x.contiguous(), np.int64) for x in (items, low, high, index)),
+                *(launch.view(x.contiguous(), np.int64) for x in (items, low, high)),
+                launch.view(maxima, np.float32),
+                launch.view(voxels, np.int32),
             )
-    return index
+    return maxima, voxels
+
+
+def roi_gradient_cuda(gradient: Tensor, voxels: Tensor, count: int) -> Tensor:
+    """`roi_gradient` of tensors on one CUDA device; the order of the sums varies."""
+    sums = torch.zeros((count, gradient.shape[1]), dtype=torch.float32, device=gradient.device)
+    if gradient.numel():
+        with launch_at(gradient.device) as launch:
+            grid = _blocks(gradient.numel(), matching.ROI_THREADS)
+            matching.add_gradient[grid, matching.ROI_THREADS, launch.stream](
+                launch.view(gradient, np.float32),
+                launch.view(voxels, np.int32),
+                launch.view(sums, np.float32),
+            )
+    return sums
 
 
 def _iou_matrix(launch: Launch, a: Tensor, b: Tensor) -> Tensor:

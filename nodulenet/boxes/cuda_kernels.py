@@ -17,8 +17,8 @@ SPREAD_THREADS = 64
 KEEP_LANES = 4
 KEEP_THREADS = KEEP_LANES * WORD
 ONE, ZERO = np.float32(1), np.float32(0)
-UNDECIDED, KEPT, SUPPRESSED = 0, 1, 2
-"""What `state`, (N,) uint8, says of a box."""
+KEPT, SUPPRESSED = 1, 2
+"""What `state`, (N,) uint8, says of a box; 0: not decided yet."""
 
 
 @cuda.jit(device=True)

@@ -46,14 +46,16 @@ def label_all(boxes: Any, truth: Any, least: Any, negative: Any, labels: Any) ->
 
 
 @cuda.jit
-def find_maxima(maps: Any, items: Any, low: Any, high: Any, index: Any) -> None:
-    """index (N, 343, C) as `roi_maxima` gives it; one thread per element, channels side by side."""
-    total, channels = index.shape[0] * index.shape[1] * index.shape[2], index.shape[2]
+def find_maxima(maps: Any, items: Any, low: Any, high: Any, maxima: Any, voxels: Any) -> None:
+    """maxima, voxels (N, C, 343) as `roi_maxima` gives them.
+
+    One thread per element, channels side by side: they are neighbours in the maps.
+    """
+    channels, places = maxima.shape[1], maxima.shape[2]
     at = cuda.grid(1)
-    if at >= total:
+    if at >= maxima.shape[0] * channels * places:
         return
-    c, place = at % channels, at // channels % index.shape[1]
-    n = at // channels // index.shape[1]
+    c, place, n = at % channels, at // channels % places, at // channels // places
     depth, height, width = maps.shape[1], maps.shape[2], maps.shape[3]
     z0, z1 = _roi_bin(place // ROI_SIDE**2, low[n, 0], high[n, 0])
     y0, y1 = _roi_bin(place // ROI_SIDE % ROI_SIDE, low[n, 1], high[n, 1])
@@ -66,7 +68,18 @@ def find_maxima(maps: Any, items: Any, low: Any, high: Any, index: Any) -> None:
                 value = maps[item, z, y, x, c]
                 if value > best:
                     best, found = value, (z * height + y) * width + x
-    index[n, place, c] = item * depth * height * width + found
+    maxima[n, c, place] = best
+    voxels[n, c, place] = item * depth * height * width + found
+
+
+@cuda.jit
+def add_gradient(gradient: Any, voxels: Any, sums: Any) -> None:
+    """sums (voxels, C) += gradient (N, C, 343) at its voxels; one thread per element."""
+    channels, places = voxels.shape[1], voxels.shape[2]
+    at = cuda.grid(1)
+    if at < voxels.shape[0] * channels * places:
+        place, c, n = at % places, at // places % channels, at // places // channels
+        cuda.atomic.add(sums, (voxels[n, c, place], c), gradient[n, c, place])
 
 
 @cuda.jit(device=True)

@@ -22,20 +22,24 @@ from torch import Tensor
 log = logging.getLogger(__name__)
 
 
-def dispatch(cpu: Callable[..., NDArray], cuda: Callable[..., Tensor], *inputs: Any) -> Any:
+def dispatch(cpu: Callable[..., Any], cuda: Callable[..., Any], *inputs: Any) -> Any:
     """Call `cuda` with tensors on a CUDA device, or else `cpu` with NumPy arrays.
 
-    The result is of the type and on the device of the first input; to it the others are moved.
+    The result, an array or a tuple of arrays, is of the type and on the device of the first input;
+    to it the others are moved.
     """
     first = inputs[0]
-    if not isinstance(first, Tensor):
-        return cpu(*(_to_numpy(value) for value in inputs))
-    if on_cuda(first):
+    if isinstance(first, Tensor) and runs_on_cuda(first):
         return cuda(*(torch.as_tensor(value, device=first.device).detach() for value in inputs))
-    return torch.from_numpy(cpu(*(_to_numpy(value) for value in inputs))).to(first.device)
+    result = cpu(*(_to_numpy(value) for value in inputs))
+    if not isinstance(first, Tensor):
+        return result
+    if isinstance(result, tuple):
+        return tuple(torch.from_numpy(array).to(first.device) for array in result)
+    return torch.from_numpy(result).to(first.device)
 
 
-def on_cuda(tensor: Tensor) -> bool:
+def runs_on_cuda(tensor: Tensor) -> bool:
     """Whether kernels run where the tensor is."""
     return tensor.device.type == "cuda" and _has_kernels()
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from nodulenet.boxes.dispatch import checked_boxes, dispatch, many_threads
 
 PARALLEL_PAIRS = 200_000
-LOW, HIGH, VOLUME = 0, 3, 6
-"""Columns of `box_corners`: three low corners, three high ones and the volume."""
+HIGH, VOLUME = 3, 6
+"""Columns of `box_corners`: after three low corners three high ones, and the volume."""
 
 
 def iou_matrix(a: Any, b: Any) -> Any:

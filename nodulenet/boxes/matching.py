@@ -9,7 +9,8 @@ from nodulenet.boxes.dispatch import dispatch
 from nodulenet.boxes.iou import box_corners, pair_iou
 
 NEGATIVE, IGNORED = -1, -2
-"""What `match` says of a box without a truth box: too far from all, or between the thresholds."""
+"""Labels of a box without a truth box: too little overlap with all, or an IoU between the
+thresholds."""
 
 
 def match(

@@ -35,10 +35,10 @@ def nms(boxes: Any, scores: Any, iou_threshold: float) -> Any:
 def batched_nms(
     boxes: Tensor, scores: Tensor, iou_threshold: float, above: float, most: int
 ) -> Tensor:
-    """The first boxes that `nms` keeps of every crop, of those with a score above `above`.
+    """For each crop, the first `most` boxes that `nms` keeps of those scoring above `above`.
 
     boxes: (B, N, 6) finite, with sides that are not negative; scores: (B, N) float32. Returns
-    (B, `most`) int64: numbers in N in descending order of score, then -1.
+    (B, `most`) int64: indices of boxes by descending score, padded with -1.
     """
     threshold = np.float32(iou_threshold)
 

@@ -64,7 +64,7 @@ def predict_fold(job: PredictionJob, threads: int) -> None:
 
 
 def predict_on(device: torch.device, job: PredictionJob) -> None:
-    """Carry out `predict_fold` on a device."""
+    """`predict_fold` on a given device."""
     tune(device, fixed_shapes=False)
     net, trained = load_weights(job.weights)
     to_device(net.eval(), device)
@@ -95,8 +95,8 @@ def predict_on(device: torch.device, job: PredictionJob) -> None:
 
 def rows_of_fold(manifest: Path, folds: Path, fold: int) -> list[dict[Hashable, Any]]:
     """The manifest's rows of the usable scans of a fold."""
-    held_out = read_folds(folds)
-    mine = set(held_out.loc[held_out.fold == fold, "series_uid"])
+    fold_of = read_folds(folds)
+    mine = set(fold_of.loc[fold_of.fold == fold, "series_uid"])
     return [row for row in read_manifest(manifest).to_dict("records") if row["series_uid"] in mine]
 
 
@@ -118,6 +118,7 @@ def read_ahead(
 
     def read(row: Mapping[Hashable, Any]) -> tuple[str, Volume, FileGrid]:
         volume, stored = open_prepared(row, member, manifest.parent)
+        # The copy reads the mapped file in this thread.
         return str(row["series_uid"]), Volume(np.array(volume.array), volume.affine), stored
 
     with ThreadPoolExecutor(1) as pool:

@@ -1,4 +1,4 @@
-"""Prediction of one volume by one network, or by several networks and mirror images as by one.
+"""Prediction of one volume by one network, or by several networks and mirror images together.
 
 All passes (a network and a mirror image each) look at the same anchors. Their candidate
 probabilities are averaged anchor by anchor, one suppression passes over what is left, and every
@@ -33,7 +33,7 @@ Step = Callable[[], object]
 SIZE_MULTIPLE = 16
 BOXES_AT_ONCE = 256
 VOXELS_AT_ONCE = 2**18
-"""Of crops of one size that are segmented together; one larger crop is segmented alone."""
+"""Maximum number of voxels segmented in one call; a single larger crop is segmented alone."""
 
 SMALLEST = 1e-6
 """Minimum weight of a box, to avoid division by zero."""
@@ -206,7 +206,7 @@ def _segment(
 
 
 def _groups(sizes: NDArray[np.int64]) -> list[tuple[tuple[int, ...], list[int]]]:
-    """Rows of sizes (n, 3) that are equal, at most `VOXELS_AT_ONCE` voxels or one row together."""
+    """Group the rows of sizes (n, 3) by equal size: at most `VOXELS_AT_ONCE` voxels, or one row."""
     alike = defaultdict(list)
     for row, size in enumerate(sizes.tolist()):
         alike[tuple(size)].append(row)

@@ -1,6 +1,7 @@
 """The device and the precision of the network."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -26,15 +27,27 @@ def to_device(net: nn.Module, device: torch.device) -> None:
 
 
 def tune(device: torch.device, fixed_shapes: bool) -> None:
-    """Let a GPU compute float32 products in TF32 and, for fixed shapes, try which convolutions are
-    fastest.
+    """On a GPU, compute float32 products in TF32 and, for fixed shapes, let cuDNN try which
+    convolutions are fastest.
 
-    fixed_shapes: whether there are few shapes; trying takes long for each new one.
+    fixed_shapes: whether only a few input shapes occur; each new one costs a slow trial.
     """
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = fixed_shapes
+
+
+@contextmanager
+def for_any_shape() -> Iterator[None]:
+    """Within the context no input shape is compiled for, or tried out on a GPU."""
+    trials = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = False
+    try:
+        with torch.compiler.set_stance("force_eager"):
+            yield
+    finally:
+        torch.backends.cudnn.benchmark = trials
 
 
 def has_bf16(device: torch.device) -> bool:

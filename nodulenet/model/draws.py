@@ -1,8 +1,8 @@
 """Draws by keys: the same on every device, in any batch and any number of processes.
 
 A key is a hash of the crop's seed, the purpose and a number, and the k smallest keys are drawn. So
-a draw depends on no other and on no order. The hash is the finaliser of SplitMix64 (Steele, Lea and
-Flood, Fast splittable pseudorandom number generators, OOPSLA 2014).
+no draw depends on another or on their order. The hash is the finaliser of SplitMix64 (Steele, Lea
+and Flood, Fast splittable pseudorandom number generators, OOPSLA 2014).
 """
 
 import torch
@@ -34,12 +34,12 @@ def draw_keys(seeds: Tensor, purpose: int, count: int) -> Tensor:
     return hashed(own[:, None] + torch.arange(count, device=seeds.device) * STEP)
 
 
-def draw(likely: Tensor, number: int, seeds: Tensor, purpose: int) -> tuple[Tensor, Tensor]:
-    """Draw at most `number` of the true elements of every row of `likely` (B, N).
+def draw(eligible: Tensor, number: int, seeds: Tensor, purpose: int) -> tuple[Tensor, Tensor]:
+    """Draw at most `number` of the true elements of every row of `eligible` (B, N).
 
-    Returns their numbers (B, k), k = min(`number`, N), in random order, and which of them are
-    drawn (B, k): all but the last ones of a row with fewer true elements.
+    Returns the indices (B, k) of the elements drawn, k = min(`number`, N), in random order, and a
+    mask (B, k), false at the end of a row that has too few.
     """
-    keys = draw_keys(seeds, purpose, likely.shape[1]).masked_fill(~likely, LARGEST)
-    smallest = keys.topk(min(number, likely.shape[1]), largest=False)
+    keys = draw_keys(seeds, purpose, eligible.shape[1]).masked_fill(~eligible, LARGEST)
+    smallest = keys.topk(min(number, eligible.shape[1]), largest=False)
     return smallest.indices, smallest.values < LARGEST

@@ -110,7 +110,7 @@ def convolved_with_image(conv: nn.Conv3d, x: Tensor, image: Tensor) -> Tensor:
 
 
 class SrHead(nn.Module):
-    """Segmentation refinement of one crop, from 1/4 up to the full resolution."""
+    """Segmentation refinement of crops of one size, from 1/4 to full resolution."""
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()

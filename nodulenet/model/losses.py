@@ -1,7 +1,6 @@
 """The losses of the three branches (design: Tang, Zhang and Xie, MICCAI 2019).
 
-What belongs to a loss is given as masks over tensors of fixed shape, so that the host need not
-know how much it is.
+Masks over tensors of fixed shape select what enters a loss, so the host need not know the counts.
 """
 
 import torch
@@ -19,15 +18,15 @@ def screening_loss(
 ) -> Tensor:
     """Balanced BCE of NCS logits: half the positives' mean, half the kept negatives' mean.
 
-    logits, positive: (B, N); negatives: (B, k) numbers in N, of which those `drawn` (B, k) are
-    valid. Online hard example mining keeps the `hard_negatives` x P highest-scoring negatives of
+    logits, positive: (B, N); negatives: (B, k) indices of anchors, valid where `drawn` (B, k).
+    Online hard example mining keeps the `hard_negatives` x P highest-scoring negatives of
     the batch, P = its positives, or the number of its crops if there are none.
     """
     count = positive.sum()
     kept = hard_negatives * torch.where(count > 0, count, len(logits))
     scores = logits.gather(1, negatives).masked_fill(~drawn, -torch.inf).flatten()
     hardest = scores.sort(descending=True).values
-    used = (torch.arange(len(hardest), device=kept.device) < kept) & (hardest > -torch.inf)
+    used = (torch.arange(len(hardest), device=kept.device) < kept) & (hardest != -torch.inf)
     return (masked_mean(softplus(hardest), used) + masked_mean(softplus(-logits), positive)) / 2
 
 

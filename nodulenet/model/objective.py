@@ -1,7 +1,7 @@
 """The training objective: from a batch, through the branches of a stage, to the loss terms.
 
-Every tensor has a shape that the host knows, with masks for what is not there. So a step on a GPU
-waits for nothing but the places of the crops to segment.
+All tensors have shapes known to the host, with masks for absent items. So a step waits for the
+device only to learn which crops to segment.
 """
 
 from collections import defaultdict
@@ -24,6 +24,7 @@ from nodulenet.model.targets import (
     AnchorTargets,
     BoxSample,
     anchor_targets,
+    boxes_at,
     coded_truth,
     sample_boxes,
 )
@@ -73,7 +74,8 @@ class Crops:
     seeds: Tensor
 
     def use_on(self, stream: torch.cuda.Stream) -> None:
-        """Keep the memory of the tensors until a stream, not that which made them, is done."""
+        """Tell the allocator that `stream` uses these tensors too, so that their memory is not
+        reused before it has finished."""
         for tensor in (self.images, self.nodules, self.truth, self.seeds):
             tensor.record_stream(stream)
 
@@ -89,6 +91,7 @@ def loss_terms(net: NoduleNet, crops: Crops, objective: Objective) -> dict[str, 
         return terms
     boxes = decode(deltas.detach(), anchors, shape)
     proposals, valid, finite = propose(logits.detach().sigmoid(), boxes, settings.ncs)
+    # Reading `finite` would make the host wait; a NaN makes the ledger of losses raise `Diverged`.
     terms["ncs_box"] = torch.where(finite, terms["ncs_box"], torch.nan)
     sample = sample_boxes(proposals, valid, crops.truth, settings.dfps, crops.seeds)
     flat = sample.boxes.flatten(0, 1)
@@ -96,11 +99,10 @@ def loss_terms(net: NoduleNet, crops: Crops, objective: Objective) -> dict[str, 
     scores, box_deltas = net.score(features, items.flatten(), flat)
     terms |= dfps_terms(scores, box_deltas, sample, crops.truth, settings.dfps)
     if "sr" in objective.branches:
-        if settings.dfps.regression:
-            flat = decode(box_deltas.detach(), flat, shape)
+        refined = decode(box_deltas.detach(), flat, shape) if settings.dfps.regression else flat
         probability = scores.detach().softmax(1)[:, 1].view_as(sample.valid)
         probability = probability.masked_fill(~sample.valid, 0)
-        detections = flat.view_as(sample.boxes), probability
+        detections = refined.view_as(sample.boxes), probability
         terms["sr"] = sr_term(net, features, detections, crops, settings.sr)
     return terms
 
@@ -124,7 +126,7 @@ def propose(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The proposals of every crop: above the threshold, after NMS, the best ones.
 
-    probability: (B, N); boxes: (B, N, 6). Returns boxes (B, P, 6), which of them there are (B, P)
+    probability: (B, N); boxes: (B, N, 6). Returns boxes (B, P, 6), a mask of the real ones (B, P)
     and whether all boxes above the threshold are finite, ().
     """
     broken = ~boxes.isfinite().all(-1)
@@ -132,7 +134,7 @@ def propose(
     finite = ~(broken & (probability > threshold)).any()
     boxes = boxes.masked_fill(broken[..., None], 0)
     kept = batched_nms(boxes, probability, settings.nms_iou, threshold, settings.proposals)
-    return boxes.gather(1, kept.clamp(min=0)[..., None].expand(-1, -1, 6)), kept >= 0, finite
+    return boxes_at(boxes, kept), kept >= 0, finite
 
 
 def dfps_terms(
@@ -156,8 +158,9 @@ def sr_term(
     crops: Crops,
     settings: SrSettings,
 ) -> Tensor:
-    """Mask losses of the detections, summed or averaged; those with no nodule voxel in their crop
-    have none.
+    """Mask losses of the detections, summed or averaged.
+
+    Detections whose crop contains no nodule voxel are skipped.
 
     detections: boxes (B, S, 6) and probabilities (B, S).
     """
@@ -183,11 +186,12 @@ def places_to_segment(
     """
     boxes, probability = detections
     most = probability.shape[1]
+    broken = ~boxes.isfinite().all(-1, keepdim=True)
+    boxes = boxes.masked_fill(broken, 0)
     kept = batched_nms(boxes, probability, settings.nms_iou, settings.threshold, most)
-    chosen = boxes.gather(1, kept.clamp(min=0)[..., None].expand(-1, -1, 6))
-    low, high = sr_corners(chosen, masks.shape[1:], settings.snap)
-    finite = chosen.isfinite().all(-1, keepdim=True)
-    found = torch.cat([kept[..., None], finite, low, high], -1).cpu().numpy()
+    low, high = sr_corners(boxes_at(boxes, kept), masks.shape[1:], settings.snap)
+    usable = ~broken[..., 0].gather(1, kept.clamp(min=0))
+    found = torch.cat([torch.stack([kept, usable], -1), low, high], -1).cpu().numpy()
     groups = defaultdict(list)
     for item, row in zip(*np.nonzero(found[..., 0] >= 0), strict=True):
         _, usable, *ends = found[item, row].tolist()

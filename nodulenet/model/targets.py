@@ -78,13 +78,14 @@ def coded_truth(truth: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
 
     truth: (B, T, 6); labels: (B, N); boxes: (B, N, 6) or (N, 6). Returns (B, N, 6).
     """
-    return encode(truth.gather(1, labels.clamp(min=0)[..., None].expand(-1, -1, 6)), boxes)
+    return encode(boxes_at(truth, labels), boxes)
 
 
 class BoxSample(NamedTuple):
     """Sampled boxes (B, S, 6) with the truth box of each (B, S), `NEGATIVE` for none.
 
-    valid: (B, S); the other boxes repeat a sampled one, or are zero where a crop has none.
+    valid: (B, S) which of them are sampled; the others repeat the crop's first one, or are zero in
+    a crop without any.
     """
 
     boxes: Tensor
@@ -108,26 +109,29 @@ def sample_boxes(
     positives, good = draw(labels >= 0, settings.positives, seeds, POSITIVES)
     negatives, bad = draw(labels == NEGATIVE, settings.samples, seeds, NEGATIVES)
 
-    number = good.sum(1, keepdim=True)
+    n_positive, n_negative = good.sum(1, keepdim=True), bad.sum(1, keepdim=True)
     slot = torch.arange(settings.samples, device=boxes.device)
-    place = (slot - number).clamp(min=0)  # among the negatives
-    enough = bad.sum(1, keepdim=True)
-    again = draw_keys(seeds, AGAIN, settings.samples) % enough.clamp(min=1)
-    fewer = enough < settings.samples - number
-    place = torch.where(fewer & real.any(1, keepdim=True), again, place)
+    place = (slot - n_positive).clamp(min=0)  # among the negatives
+    again = draw_keys(seeds, AGAIN, settings.samples) % n_negative.clamp(min=1)
+    too_few = n_negative < settings.samples - n_positive
+    place = torch.where(too_few & real.any(1, keepdim=True), again, place)
     chosen = torch.where(
-        slot < number,
+        slot < n_positive,
         taken(positives, slot.expand_as(place)),
         taken(negatives, place),
     )
-    found = (slot < number) | ((enough > 0) & (place < enough))
-    # What is left over repeats the first box, so that it changes no maximum over the boxes.
-    chosen = torch.where(found, chosen, chosen[:, :1])
-    return BoxSample(
-        boxes.gather(1, chosen[..., None].expand(-1, -1, 6)), labels.gather(1, chosen), found
-    )
+    filled = (slot < n_positive) | (place < n_negative)
+    # Unused slots repeat the first box, so that `live_units` sees no unit that no box activates.
+    chosen = torch.where(filled, chosen, chosen[:, :1])
+    sampled = boxes_at(boxes, chosen) * filled.any(1)[:, None, None]
+    return BoxSample(sampled, labels.gather(1, chosen), filled)
+
+
+def boxes_at(boxes: Tensor, index: Tensor) -> Tensor:
+    """Boxes (B, n, 6) of each crop's (B, N, 6) at `index` (B, n); at 0 where that is negative."""
+    return boxes.gather(1, index.clamp(min=0)[..., None].expand(-1, -1, 6))
 
 
 def taken(rows: Tensor, place: Tensor) -> Tensor:
-    """Elements of each row (B, k) at places (B, S), which end at the row's last."""
+    """Gather from each row (B, k) at `place` (B, S), clamped to the last column."""
     return rows.gather(1, place.clamp(max=rows.shape[1] - 1))

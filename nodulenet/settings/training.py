@@ -58,7 +58,8 @@ class StageSettings(Section):
 
 
 MACHINE = ("device", "gpus", "workers", "compile")
-"""Keys of the section train that say where it is computed; they do not affect the result."""
+"""Keys of `train` that say where and how fast it is computed. Changing them trains nothing again,
+although `gpus` changes the micro-batches if `micro_batch` is null, and others the rounding."""
 
 
 class TrainSettings(Section):
@@ -97,13 +98,13 @@ class TrainSettings(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: a GPU if there is one."""
     workers: Count | None = None
-    """Threads that cut crops ahead; null: as many as processor cores are given."""
+    """Threads that cut crops in advance; null: the threads of the process."""
     amp: bool = True
     """Whether to compute in bfloat16 if the processor supports it."""
     compile: bool = False
     """Whether torch.compile optimises the backbone; it needs a C++ compiler."""
     seed: Whole = 0
-    """Seed of weights, crops and samples."""
+    """Seed of the initial weights, the crops, and the anchors and boxes drawn for the losses."""
 
     @model_validator(mode="before")
     @classmethod

@@ -32,7 +32,8 @@ def accumulate(
     the weighted mean of the updates that each part alone would make.
     """
     before = statistics_of(net)
-    after, sums = torch.zeros_like(before), Sums()
+    after = torch.zeros_like(before)
+    sums: Sums = []
     terms = before.new_zeros(len(TERMS))
     for part in parts:
         set_statistics(net, before)

@@ -46,8 +46,8 @@ class Sample:
 
 def load_training_scans(manifest: Path, folds: Path, fold: int) -> list[TrainingScan]:
     """Every usable scan outside `fold`, in the manifest's order."""
-    table, held_out = read_manifest(manifest), read_folds(folds)
-    training = set(held_out.loc[held_out.fold != fold, "series_uid"])
+    table, fold_of = read_manifest(manifest), read_folds(folds)
+    training = set(fold_of.loc[fold_of.fold != fold, "series_uid"])
     root = Path(manifest).parent
     rows = table.to_dict("records")
     return [load_scan(root, row) for row in rows if row["series_uid"] in training]

@@ -63,7 +63,7 @@ class Ledger:
 
     def add(self, terms: Tensor) -> None:
         """Add the terms (5,) of a step. Raises `Diverged` within `READ_EVERY` steps of the first
-        loss that is no number."""
+        loss that is not finite."""
         self.waiting.append(terms)
         if len(self.waiting) == READ_EVERY:
             self.settle()
@@ -109,7 +109,7 @@ def train_one_epoch(learner: Learner, feed: Iterable[Sequence[Part]]) -> EpochRe
 def train_step(learner: Learner, parts: Sequence[Part]) -> Tensor:
     """One step on a batch; its loss terms over all processes, ordered as `TERMS`, (5,)."""
     learner.optimiser.zero_grad(set_to_none=True)
-    if len(parts) == 1 and learner.rank.size == 1:
+    if len(parts) == 1 and learner.rank.size == 1:  # no copy of gradients and statistics
         terms = backward(learner.net, parts[0], learner.objective)
     else:
         terms = accumulate(
@@ -139,7 +139,7 @@ def shares_of(net: NoduleNet, part: Part, objective: Objective) -> dict[str, Ten
 
 
 def timed(feed: Iterable[Sequence[Part]]) -> Iterator[tuple[Sequence[Part], float]]:
-    """Every item with the seconds that it was waited for."""
+    """Each item, with the seconds spent waiting for it."""
     items = iter(feed)
     while True:
         begin = time.perf_counter()

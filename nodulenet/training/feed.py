@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -29,14 +30,15 @@ ORDER, CUT, TARGETS = 1, 2, 3
 """What is drawn: the order of an epoch's samples, how a crop is cut, and its targets."""
 
 CUT_AHEAD, SENT_AHEAD = 2, 1
-"""Steps that are cut, and then sent to the device, before they are asked for."""
+"""How many further steps are being cut when one is sent, and have been sent to a GPU when one is
+taken."""
 
 
 @dataclass(frozen=True)
 class MicroBatch:
     """Which samples of an epoch a micro-batch has: `first` to `stop` - 1.
 
-    weight: their share of the batch's samples. Once its crops are cut, it is a `Part`.
+    weight: their share of the batch's samples. It becomes a `Cutting`, then a `Part`.
     """
 
     first: int
@@ -55,7 +57,8 @@ class Part:
 @dataclass(frozen=True, eq=False)
 class Cutting:
     """A micro-batch whose crops are being cut into images uint8 and nodules bool, both (crops, 1,
-    z, y, x) in main memory; boxes: the truth boxes (t, 6) of each crop, and with them its end."""
+    z, y, x) in main memory; boxes: futures of each crop's truth boxes (t, 6), done when it is cut.
+    """
 
     batch: MicroBatch
     images: Tensor
@@ -70,10 +73,10 @@ def epoch_feed(
     rank: Rank,
     device: torch.device,
 ) -> Iterator[list[Part]]:
-    """What this process computes of every batch of an epoch, on its device.
+    """The parts of every batch of an epoch that this process computes, on its device.
 
-    Every process draws the same samples. How a crop is cut and what its targets are is drawn by
-    seeds of its own, so that it is the same in any process and beside any other crops.
+    All processes draw the same samples. Each crop and its targets have their own seeds, so they do
+    not depend on the process or on other crops.
     """
     train = settings.train
     samples = epoch_samples(scans, settings.augment.random_crops, generator(seed, 0, ORDER))
@@ -84,8 +87,10 @@ def epoch_feed(
     margin = settings.targets.margin_total
 
     def cut(number: int, image: Tensor, nodules: Tensor) -> NDArray[np.float32]:
+        """Cut crop `number` into `image` and `nodules`; its truth boxes."""
         own = generator(seed, number, CUT)
-        image.numpy()[0], labels = cut_sample(scans, samples[number], settings, own)
+        voxels, labels = cut_sample(scans, samples[number], settings, own)
+        image.numpy()[0] = voxels
         np.greater(labels, 0, out=nodules.numpy()[0])
         return truth_boxes(labels, margin)
 
@@ -123,28 +128,30 @@ def send(cutting: Cutting, seed: Sequence[int], device: torch.device) -> Part:
     """Wait for the crops of a micro-batch and send them to the device."""
     batch, boxes = cutting.batch, [future.result() for future in cutting.boxes]
     seeds = [target_seed(seed, number) for number in range(batch.first, batch.stop)]
-    images, nodules, truth, drawn = (
-        tensor.to(device, non_blocking=True)
-        for tensor in (
-            cutting.images,
-            cutting.nodules,
-            torch.from_numpy(padded_truth(boxes)),
-            torch.tensor(seeds),
-        )
+
+    def sent(tensor: Tensor) -> Tensor:
+        return tensor.to(device, non_blocking=True)
+
+    crops = Crops(
+        images=sent(cutting.images),
+        nodules=sent(cutting.nodules),
+        masks=cutting.nodules.numpy()[:, 0],
+        truth=sent(torch.from_numpy(padded_truth(boxes))),
+        seeds=sent(torch.tensor(seeds)),
     )
-    held = cutting.nodules.numpy()[:, 0]
-    return Part(Crops(images, nodules, held, truth, drawn), batch.weight)
+    return Part(crops, batch.weight)
 
 
 def sent_ahead(steps: Iterator[list[Part]], device: torch.device) -> Iterator[list[Part]]:
-    """The steps in order, each sent while the one before is computed.
+    """Give the steps in order.
 
-    To a GPU on a stream of its own, for whose copies of a step the current stream waits.
+    On a GPU, the copies of the next step are queued on a separate stream before a step is given;
+    the current stream waits for a step's copies before it computes it.
     """
     if device.type != "cuda":
         yield from steps
         return
-    stream = torch.cuda.Stream(device)
+    stream = copy_stream(device)
 
     def sent() -> Iterator[tuple[list[Part], torch.cuda.Event]]:
         while True:
@@ -159,6 +166,12 @@ def sent_ahead(steps: Iterator[list[Part]], device: torch.device) -> Iterator[li
         for part in step:
             part.crops.use_on(torch.cuda.current_stream(device))
         yield step
+
+
+@lru_cache
+def copy_stream(device: torch.device) -> torch.cuda.Stream:
+    """The one stream of a GPU for copies; torch keeps memory for every stream that was used."""
+    return torch.cuda.Stream(device)
 
 
 def epoch_samples(

@@ -1,4 +1,4 @@
-"""A stage to train on a fold, and what one process needs to train it."""
+"""A training job, one stage with one fold held out, and what a process needs to run it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -40,16 +40,14 @@ def live_share(activations: Tensor) -> Tensor:
 
 @contextmanager
 def watched(net: nn.Module) -> Iterator[Shares]:
-    """Within the context, count the live units in every forward pass of the heads that has
-    boxes."""
+    """Within the context, count the live units in every forward pass of the heads."""
     shares = Shares()
 
     def counting(column: str) -> torch.utils.hooks.RemovableHandle:
         def count(_: nn.Module, __: object, output: Tensor) -> None:
-            if len(output):
-                before = shares.sums.get(column, 0)
-                shares.sums[column] = before + live_share(output.detach())
-                shares.passes[column] = shares.passes.get(column, 0) + 1
+            before = shares.sums.get(column, 0)
+            shares.sums[column] = before + live_share(output.detach())
+            shares.passes[column] = shares.passes.get(column, 0) + 1
 
         return net.get_submodule(LAYERS[column]).register_forward_hook(count)
 

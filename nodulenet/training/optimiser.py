@@ -39,7 +39,6 @@ def start(
         train.lr,
         momentum=train.momentum,
         weight_decay=train.weight_decay,
-        fused=device.type == "cuda",
     )
     if job.momentum:
         set_momentum(net, optimiser, load_tensors(job.momentum))

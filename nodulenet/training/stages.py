@@ -7,7 +7,7 @@ from nodulenet.settings import Branch, TrainSettings
 
 DECAY = 0.1
 DECAY_AT = (0.5, 0.8)
-"""The learning rate falls by `DECAY` after each of these fractions of all epochs."""
+"""The learning rate is multiplied by `DECAY` after each of these fractions of all epochs."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ def resolve_stage(train: TrainSettings, name: str) -> Stage:
 
 
 def learning_rate(base: float, stage: Stage, epoch: int) -> float:
-    """Learning rate of the stage's epoch (0-based), counted from the first ancestor."""
+    """Learning rate in an epoch of the stage, counted from 0 within the stage; the schedule runs
+    from the first ancestor on."""
     done = stage.before + epoch
     return base * DECAY ** sum(done >= fraction * stage.total for fraction in DECAY_AT)

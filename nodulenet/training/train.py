@@ -1,4 +1,4 @@
-"""Training of one stage on one fold: from the manifest to weights."""
+"""Training of one stage with one fold held out: from the manifest to weights."""
 
 import logging
 from collections.abc import Iterable
@@ -46,10 +46,10 @@ def train_stage(job: TrainingJob, threads: int, score: Scorer | None = None) -> 
 
 
 def train_on_rank(rank: Rank, device: torch.device, job: TrainingJob, score: Scorer | None) -> None:
-    """What one process does of `train_stage`; only the first one writes."""
+    """One process's share of `train_stage`; only the first process writes the results."""
     check_sharing(job.settings.train, rank)
     run = prepare_run(job, rank, score)
-    tune(device, fixed_shapes="sr" not in run.stage.branches)
+    tune(device, fixed_shapes="sr" not in run.stage.branches)  # SR crops come in many sizes
     net, optimiser = start(job, device, rank)
     learner = Learner(net, optimiser, Objective(run.stage.branches, job.settings), rank)
     digest = fingerprint(job)
@@ -61,7 +61,7 @@ def train_on_rank(rank: Rank, device: torch.device, job: TrainingJob, score: Sco
 
 
 def prepare_run(job: TrainingJob, rank: Rank, score: Scorer | None) -> Run:
-    """The scans of a job, to train on and held out; writes which are held out."""
+    """Find the training and validation scans of a job, and write validation.tsv."""
     outside = load_training_scans(job.manifest, job.folds, job.fold)
     scans, held = hold_out(outside, job.folds, job.fold, job.settings.folds)
     if not any(len(scan.centres) for scan in scans):

@@ -9,6 +9,7 @@ import torch
 
 from nodulenet.cohort import read_folds
 from nodulenet.files import InputError, replacing
+from nodulenet.model.device import for_any_shape
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.objective import Objective
 from nodulenet.settings import AugmentSettings, FoldsSettings, TrainingSettings
@@ -20,7 +21,7 @@ from nodulenet.training.job import Run
 
 COLUMNS = ("series_uid", "patient_id", "nodules")
 
-SEED = 2**32 - 1
+VALIDATION_EPOCH = 2**32 - 1
 """Used instead of the epoch: the crops are the same in every epoch, but not those of training."""
 
 
@@ -106,7 +107,7 @@ def validate(net: NoduleNet, run: Run, epoch: int) -> dict[str, float]:
     due = (epoch + 1) % settings.train.validate_every == 0 or epoch + 1 == run.stage.epochs
     if validation.score and due:
         branches = run.stage.branches
-        with torch.compiler.set_stance("force_eager"):  # every scan has a shape of its own
+        with for_any_shape():
             found["cpm"] = validation.score(net, validation.held, branches, settings, run.rank)
     return found
 
@@ -117,7 +118,7 @@ def validation_terms(net: NoduleNet, run: Run, scans: Sequence[TrainingScan]) ->
     settings = unaugmented(run.job.settings)
     objective, device = Objective(run.stage.branches, settings), next(net.parameters()).device
     totals, steps = torch.zeros(len(objective.terms), device=device), 0
-    for parts in epoch_feed(scans, settings, run.job.seed(SEED), run.rank, device):
+    for parts in epoch_feed(scans, settings, run.job.seed(VALIDATION_EPOCH), run.rank, device):
         steps += 1
         for part in parts:
             shares = shares_of(net, part, objective)

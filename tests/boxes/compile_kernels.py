@@ -33,7 +33,11 @@ SIGNATURES = {
     "keep_first": (CROPS, ROWS, NUMBERS, float32, CROPS, NUMBERS),
     "best_of_truth": (CROPS, CROPS, ROWS),
     "label_all": (CROPS, CROPS, ROWS, float32, NUMBERS),
-    "find_maxima": (array(float32, 5), array(int64, 1), NUMBERS, NUMBERS, array(int64, 3)),
+    "find_maxima": (
+        *(array(float32, 5), array(int64, 1), NUMBERS, NUMBERS),
+        *(CROPS, array(int32, 3)),
+    ),
+    "add_gradient": (CROPS, array(int32, 3), ROWS),
 }
 
 

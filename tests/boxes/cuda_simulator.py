@@ -22,7 +22,7 @@ from torch import Tensor
 
 from nodulenet.boxes import batched_nms, cuda, dispatch, iou_matrix, match, nms
 from nodulenet.boxes.cuda import Launch, nms_cuda
-from nodulenet.boxes.roi import roi_maxima
+from nodulenet.boxes.roi import roi_gradient, roi_maxima
 from nodulenet.inference.predictor import Member, Predictor
 from nodulenet.inference.scan import predict_window
 from nodulenet.model import NoduleNet
@@ -42,7 +42,10 @@ def simulated() -> Iterator[None]:
     def launch_at(_: torch.device) -> Iterator[Launch]:
         yield Launch(0, lambda tensor, kind: tensor.detach().numpy().view(kind))
 
-    with patch.object(cuda, "launch_at", launch_at), patch.object(dispatch, "on_cuda", bool_true):
+    with (
+        patch.object(cuda, "launch_at", launch_at),
+        patch.object(dispatch, "runs_on_cuda", bool_true),
+    ):
         yield
 
 
@@ -99,9 +102,14 @@ def check_maxima(count: int) -> None:
     low = torch.randint(0, 6, (count, 3), generator=generator)
     high = low + torch.randint(1, 2, (count, 3), generator=generator)
     items = torch.arange(count) % 2
+    maxima, voxels = roi_maxima(maps, items, low, high)
+    gradient = torch.randn(maxima.shape, generator=generator).round()  # sums in any order
     with simulated():
         found = roi_maxima(maps, items, low, high)
-    assert torch.equal(found, roi_maxima(maps, items, low, high))
+        sums = roi_gradient(gradient, voxels, 2 * 9 * 8 * 7)
+    assert torch.equal(found[0], maxima)
+    assert torch.equal(found[1], voxels)
+    assert torch.equal(sums, roi_gradient(gradient, voxels, 2 * 9 * 8 * 7))
 
 
 def check_fault(boxes: Tensor, scores: Tensor, fault: str) -> None:

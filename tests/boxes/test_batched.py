@@ -10,7 +10,7 @@ from torch.nn.functional import adaptive_max_pool3d
 
 from nodulenet.boxes import batched_nms, iou_matrix, match, nms
 from nodulenet.boxes.matching import IGNORED, NEGATIVE
-from nodulenet.boxes.roi import roi_maxima
+from nodulenet.boxes.roi import roi_gradient, roi_maxima
 
 
 def crowd(crops: int, count: int, seed: int) -> Tensor:
@@ -94,11 +94,18 @@ def test_maxima_are_those_of_adaptive_pooling(side: int) -> None:
     low = torch.tensor([[0, 1, 0], [1, 0, 1], [14 - side] * 3])
     high = low + side
     items = torch.tensor([0, 1, 1])
-    index = roi_maxima(maps, items, low, high)
-    assert index.shape == (3, 343, 4)
-    pooled = maps.flatten(0, 3).gather(0, index.flatten(0, 1)).view(3, 343, 4)
+    maxima, voxels = roi_maxima(maps, items, low, high)
+    assert maxima.shape == voxels.shape == (3, 4, 343)
+    weight = torch.randn(maxima.shape, generator=torch.manual_seed(1))
+    rows = maps.flatten(0, 3)
+    assert torch.equal(maxima.mT, rows.gather(0, voxels.mT.flatten(0, 1).long()).view(3, 343, 4))
+    leaf = maps.clone().requires_grad_()
+    total = torch.zeros(())
     for k in range(3):
         span = tuple(slice(a, b) for a, b in zip(low[k], high[k], strict=True))
-        crop = maps[(items[k], *span)].permute(3, 0, 1, 2)
-        expected = adaptive_max_pool3d(crop, 7).flatten(1).T
-        assert torch.equal(pooled[k], expected)
+        expected = adaptive_max_pool3d(leaf[(items[k], *span)].permute(3, 0, 1, 2), 7).flatten(1)
+        assert torch.equal(maxima[k], expected)
+        total = total + (expected * weight[k]).sum()
+    (gradient,) = torch.autograd.grad(total, leaf)
+    sums = roi_gradient(weight, voxels, len(rows))
+    torch.testing.assert_close(sums, gradient.flatten(0, 3))
