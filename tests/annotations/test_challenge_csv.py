@@ -81,6 +81,7 @@ def test_nodules_that_nobody_can_hit_or_that_count_twice(
         ("zip", zipped("t.csv")),
         ("GZ", gzip.compress(HEAD.encode())),
     ],
+    ids=["gz", "bz2", "xz", "zip", "GZ"],
 )
 def test_packed_tables_are_read_and_damaged_ones_named(
     tmp_path: Path, suffix: str, packed: bytes
