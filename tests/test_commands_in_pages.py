@@ -184,7 +184,7 @@ ELSEWHERE = {
     "snakemake --cores all --configfile lidc.yaml --default-storage-provider fs"
     " --local-storage-prefix $TMPDIR/nodulenet --shared-fs-usage persistence software-deployment"
     " sources source-cache -- results/lidc/folds.tsv": "docs/scaling.md",
-    "python -m benchmarks.nms --device cuda --sizes 10 100000 300000": "benchmarks/nms.py",
+    "python -m benchmarks.gpu --minutes 8": "tests/test_benchmark_gpu.py",
     "snakemake --configfile lidc.yaml --report report.zip": (
         "tests/workflow/test_workflow.py::test_the_report_holds_the_figures"
     ),
