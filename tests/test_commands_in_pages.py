@@ -161,7 +161,6 @@ HOW = {
 ELSEWHERE = {
     "pytest": "tests",
     "pytest tests/boxes": "tests/boxes",
-    "pytest tests/boxes/test_cuda.py": "tests/boxes/test_cuda.py",
     "pytest tests/workflow/test_workflow.py::test_all_targets": (
         "tests/workflow/test_workflow.py::test_all_targets"
     ),
