@@ -16,7 +16,7 @@ from nodulenet.boxes.roi import roi_gradient, roi_maxima
 def crowd(crops: int, count: int, seed: int) -> Tensor:
     """Boxes (crops, count, 6) on a coarse lattice, so that overlaps tie and hit thresholds."""
     rng = np.random.default_rng(seed)
-    centres, sides = rng.integers(0, 12, (crops, count, 3)), rng.integers(0, 7, (crops, count, 3))
+    centres, sides = rng.integers(0, 5, (crops, count, 3)), rng.integers(2, 7, (crops, count, 3))
     return torch.from_numpy(np.concatenate([centres, sides], -1).astype(np.float32))
 
 
