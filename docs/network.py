@@ -20,6 +20,7 @@ from nodulenet.boxes.anchors import ANCHOR_SIDES
 from nodulenet.boxes.roi import ROI_SIDE
 from nodulenet.model import NoduleNet
 from nodulenet.model.corners import IMAGE_PER_FEATURE
+from nodulenet.model.roi_pool import Group
 from nodulenet.plots.style import BLUE, GREEN, GREY, PURPLE, VERMILION, drawing
 from nodulenet.settings import TrainSettings
 from nodulenet.training.stages import DECAY_AT, resolve_stage
@@ -85,8 +86,7 @@ def trace() -> dict[str, Tensor]:
     seen["class"], _ = net.dfps(pooled)
     within = slice(CROP // IMAGE_PER_FEATURE)
     seen["SR 1/4"] = features.dec2[:, :, within, within, within]
-    item = torch.zeros(1, dtype=torch.int64, device=features.dec2.device)
-    seen["mask"] = net.sr(features, item, item[:, None].expand(-1, 3), (CROP,) * 3)
+    (seen["mask"],) = net.sr(features, [Group((CROP,) * 3, np.zeros((1, 4), np.int64))])
     return seen
 
 

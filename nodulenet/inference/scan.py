@@ -25,6 +25,7 @@ from nodulenet.model.corners import sr_corners
 from nodulenet.model.device import mixed_precision
 from nodulenet.model.network import NoduleNet, normalise
 from nodulenet.model.objective import Diverged
+from nodulenet.model.roi_pool import Group
 from nodulenet.settings import InferenceSettings
 
 Step = Callable[[], object]
@@ -185,23 +186,21 @@ def _segment(
     whose sign is exact near 1/2 too.
     """
     low, high = sr_corners(boxes, image_shape, passes[0].member.provenance.settings.sr.snap)
-    size = constant(tuple(map(float, image_shape)), boxes.device).long()
-    groups = _groups(_on_host(high - low))
+    lows, highs = _on_host(low), _on_host(high)
+    groups = _groups(highs - lows)
     sums = [torch.zeros(len(rows), *sides, device=low.device) for sides, rows in groups]
     for one, seen in zip(passes, features, strict=True):
         axes = list(one.mirror)
-        near = low.clone()
-        near[:, axes] = (size - high)[:, axes]
+        places = np.pad(lows, ((0, 0), (1, 0)))  # batch item 0
+        places[:, 1:][:, axes] = (np.array(image_shape) - highs)[:, axes]
         for k, (sides, rows) in enumerate(groups):
-            own = near[rows]
-            logits = one.member.net.sr(seen, torch.zeros_like(own[:, 0]), own, sides)
+            (logits,) = one.member.net.sr(seen, [Group(sides, places[rows])])
             sums[k] += (logits / 2).tanh().flip([axis + 1 for axis in axes])
     masks = [
         (row, mask)
         for (_, rows), total in zip(groups, sums, strict=True)
         for row, mask in zip(rows, _on_host(total > 0), strict=True)
     ]
-    lows = _on_host(low)
     return [crop(mask, lows[row], shape) for row, mask in sorted(masks, key=itemgetter(0))]
 
 

@@ -1,5 +1,6 @@
 """The three heads: candidate screening, false positive reduction, segmentation refinement."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 
@@ -12,7 +13,7 @@ from nodulenet.boxes.roi import ROI_SIDE
 from nodulenet.model.backbone import Features, scaled
 from nodulenet.model.corners import IMAGE_PER_FEATURE
 from nodulenet.model.device import convolved
-from nodulenet.model.roi_pool import cut
+from nodulenet.model.roi_pool import Group, cut
 
 
 def in_float32(device: torch.device) -> AbstractContextManager:
@@ -121,20 +122,18 @@ class SrHead(nn.Module):
         self.at_full = refinement(c64 + 1, c64)
         self.logits = nn.Conv3d(c64, 1, 1)
 
-    def forward(
-        self, features: Features, items: Tensor, low: Tensor, size: tuple[int, ...]
-    ) -> Tensor:
-        """Logits (n, z, y, x) of crops of one size at low (n, 3) of batch items (n,).
+    def forward(self, features: Features, groups: Sequence[Group]) -> list[Tensor]:
+        """Logits (n, z, y, x) of the crops of every group; sides and corners are multiples of 4."""
+        maps = (features.dec2, features.enc1, features.image)
+        steps = (IMAGE_PER_FEATURE, 2, 1)
+        crops = (cut(x, groups, step) for x, step in zip(maps, steps, strict=True))
+        return [self.refine(*parts) for parts in zip(*crops, strict=True)]
 
-        low and size are in voxels and multiples of 4.
-        """
-
-        def crops(maps: Tensor, step: int) -> Tensor:
-            return cut(maps, items, low // step, tuple(side // step for side in size))
-
-        x = convolved(self.to_half, doubled(crops(features.dec2, IMAGE_PER_FEATURE)))
-        x = convolved(self.at_half, torch.cat([x, crops(features.enc1, 2)], 1))
+    def refine(self, dec2: Tensor, enc1: Tensor, image: Tensor) -> Tensor:
+        """Logits (n, z, y, x) of crops of one size, (n, C, z, y, x) at 1/4, 1/2 and 1/1."""
+        x = convolved(self.to_half, doubled(dec2))
+        x = convolved(self.at_half, torch.cat([x, enc1], 1))
         x = self.to_full(doubled(x))
         conv = cast(nn.Conv3d, self.at_full[0])
-        x = self.at_full[1:](convolved_with_image(conv, x, crops(features.image, 1)))
+        x = self.at_full[1:](convolved_with_image(conv, x, image))
         return self.logits(x)[:, 0].float()

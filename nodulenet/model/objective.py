@@ -19,7 +19,7 @@ from nodulenet.model.backbone import Features
 from nodulenet.model.corners import sr_corners
 from nodulenet.model.losses import mask_losses, regression_loss, screening_loss, suppression_loss
 from nodulenet.model.network import NoduleNet, normalise
-from nodulenet.model.roi_pool import cut
+from nodulenet.model.roi_pool import Group, cut
 from nodulenet.model.targets import (
     AnchorTargets,
     BoxSample,
@@ -166,21 +166,20 @@ def sr_term(
     """
     total = features.dec2.new_zeros((), dtype=torch.float32)
     groups = places_to_segment(detections, crops.masks, settings)
-    for size, places in groups.items():
-        rows = torch.from_numpy(places).to(total.device, non_blocking=True)
-        items, low = rows[:, 0], rows[:, 1:]
-        logits = net.sr(features, items, low, size)
-        target = cut(crops.nodules, items, low, size)[:, 0]
-        total = total + mask_losses(logits, target, settings.alpha, settings.beta).sum()
+    if not groups:
+        return total
+    targets = cut(crops.nodules, groups, 1)
+    for logits, target in zip(net.sr(features, groups), targets, strict=True):
+        total = total + mask_losses(logits, target[:, 0], settings.alpha, settings.beta).sum()
     if settings.reduction == "mean":
-        total = total / max(sum(map(len, groups.values())), 1)
+        total = total / sum(len(group.places) for group in groups)
     return total * settings.weight
 
 
 def places_to_segment(
     detections: tuple[Tensor, Tensor], masks: NDArray[np.bool_], settings: SrSettings
-) -> dict[tuple[int, int, int], NDArray[np.int64]]:
-    """The crops to segment, by their size (z, y, x): rows of batch item and lower corner, (n, 4).
+) -> list[Group]:
+    """The crops to segment, in groups of one size.
 
     This is where the host waits for the device. Raises `Diverged` for a box that is not finite.
     """
@@ -201,4 +200,4 @@ def places_to_segment(
         if masks[item][crop].any():
             z, y, x = (s.stop - s.start for s in crop)
             groups[z, y, x].append((int(item), *ends[:3]))
-    return {size: np.array(places) for size, places in groups.items()}
+    return [Group(size, np.array(places)) for size, places in groups.items()]

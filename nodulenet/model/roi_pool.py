@@ -1,8 +1,11 @@
 """Features of boxes: their maxima on a 7x7x7 grid, and crops of one size."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -46,16 +49,37 @@ def voxels(maps: Tensor) -> Tensor:
     return maps.permute(0, 2, 3, 4, 1).reshape(-1, maps.shape[1])
 
 
-def cut(maps: Tensor, items: Tensor, low: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Crops of one size (z, y, x) at low (n, 3) of the batch items (n,): (n, C, z, y, x).
+class Group(NamedTuple):
+    """Crops of one size (z, y, x), in voxels of the image; places: (n, 4) int64, batch item and
+    lower corner of each."""
 
-    One gather, whose backward pass is one sum, instead of a full-size gradient per crop.
+    size: tuple[int, ...]
+    places: NDArray[np.int64]
+
+
+def cut(maps: Tensor, groups: Sequence[Group], step: int) -> list[Tensor]:
+    """The crops of each group from maps (batch, C, z, y, x) at 1/`step` of the image's resolution:
+    (n, C, z, y, x).
+
+    One gather for all of them, whose backward pass is one sum, instead of a gradient of the whole
+    map per crop.
     """
-    depth, height, width = maps.shape[2:]
+    indices = [indices_of(group, tuple(maps.shape[2:]), step) for group in groups]
+    whole = np.concatenate([index.ravel() for index in indices])
+    rows = voxels(maps).index_select(0, torch.from_numpy(whole).to(maps.device, non_blocking=True))
+    parts = rows.split([index.size for index in indices])
+    return [
+        part.view(*index.shape, -1).permute(0, 4, 1, 2, 3)
+        for part, index in zip(parts, indices, strict=True)
+    ]
+
+
+def indices_of(group: Group, shape: tuple[int, ...], step: int) -> NDArray[np.int64]:
+    """Where the voxels of a group's crops lie in the rows of maps of `shape`: (n, z, y, x)."""
+    items, *low = group.places.T
     z, y, x = (
-        low[:, axis, None] + torch.arange(size[axis], device=low.device) for axis in range(3)
+        start[:, None] // step + np.arange(side // step)
+        for start, side in zip(low, group.size, strict=True)
     )
-    plane = (items[:, None] * depth + z)[:, :, None] * height + y[:, None]
-    index = plane[..., None] * width + x[:, None, None]
-    rows = voxels(maps).index_select(0, index.flatten())
-    return rows.view(*index.shape, -1).permute(0, 4, 1, 2, 3)
+    plane = (items[:, None] * shape[0] + z)[:, :, None] * shape[1] + y[:, None]
+    return plane[..., None] * shape[2] + x[:, None, None]

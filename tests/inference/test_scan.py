@@ -13,6 +13,7 @@ from nodulenet.inference.scan import _segment, padded, predict_window
 from nodulenet.masks import mask_iou
 from nodulenet.model import NoduleNet
 from nodulenet.model.backbone import Features
+from nodulenet.model.roi_pool import Group
 from nodulenet.model.weights import Provenance
 from nodulenet.settings import InferenceSettings, TrainingSettings
 
@@ -86,7 +87,7 @@ def test_a_mask_is_where_a_nodule_is_likelier_than_not(monkeypatch: pytest.Monke
     logits = torch.full((8, 8, 8), -4.0)
     logits[2, 3, 1:6] = torch.tensor([-0.5, 0.0, 0.001, 0.5, 4.0])
     net = NoduleNet(width=0.1)
-    monkeypatch.setattr(net.sr, "forward", lambda *_: logits[None])
+    monkeypatch.setattr(net.sr, "forward", lambda *_: [logits[None]])
     image = torch.zeros(1, 1, 32, 32, 32)
     boxes = torch.tensor([[12.0, 12, 12, 8, 8, 8]])
     features = Features(image, image, image, image)
@@ -103,11 +104,12 @@ def test_crops_of_one_size_run_together_and_keep_their_order(
     monkeypatch.setattr(scan_module, "VOXELS_AT_ONCE", 2 * 8**3)
     sizes, seen = [8, 12, 8, 8, 12, 8, 32], []
 
-    def sr(_: Features, items: torch.Tensor, low: torch.Tensor, size: tuple) -> torch.Tensor:
-        seen.append((size[0], low[:, 0].tolist()))
-        logits = torch.full((len(items), *size), -9.0)
+    def sr(_: Features, groups: list[Group]) -> list[torch.Tensor]:
+        ((size, places),) = groups
+        seen.append((size[0], places[:, 1].tolist()))
+        logits = torch.full((len(places), *size), -9.0)
         logits[:, 0, 0, 0] = 9  # a mask of one voxel, at the corner of its crop
-        return logits
+        return [logits]
 
     net = NoduleNet(width=0.1)
     monkeypatch.setattr(net.sr, "forward", sr)

@@ -1,5 +1,6 @@
 """Precision: which convolutions leave bfloat16, and which device is taken."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -7,6 +8,7 @@ from torch import nn
 from nodulenet.files import InputError
 from nodulenet.model import NoduleNet
 from nodulenet.model.device import choose_device, convolved
+from nodulenet.model.roi_pool import Group
 
 
 @pytest.mark.parametrize(("side", "expected"), [(2, torch.float32), (4, torch.bfloat16)])
@@ -20,13 +22,13 @@ def test_the_gradients_of_the_smallest_crops_are_those_of_float32() -> None:
     torch.manual_seed(0)
     net = NoduleNet(width=0.25)
     image = torch.randn(1, 1, 32, 32, 32)
-    crop = torch.tensor([0]), torch.tensor([[8, 8, 8]]), (4, 4, 4)
+    groups = [Group((4, 4, 4), np.array([[0, 8, 8, 8]]))]
     gradients = []
     for amp in (False, True):
         net.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=amp):
             features, _, _ = net(image)
-            net.sr(features, *crop).square().mean().backward()
+            net.sr(features, groups)[0].square().mean().backward()
         gradient = net.sr.to_half[0].weight.grad
         assert gradient is not None
         gradients.append(gradient.clone())

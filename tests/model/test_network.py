@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from nodulenet.model import NoduleNet
 from nodulenet.model.backbone import ResidualBlock
 from nodulenet.model.heads import norm_each, norm_together
 from nodulenet.model.network import normalise
+from nodulenet.model.roi_pool import Group
 from nodulenet.model.weights import Provenance, load_weights, save_weights
 from nodulenet.settings import TrainingSettings
 
@@ -150,23 +152,24 @@ def test_sr_head_returns_the_crop_at_full_resolution(published: NoduleNet) -> No
     }
     with torch.no_grad():
         features, _, _ = published(torch.zeros(1, 1, 32, 32, 32))
-        low = torch.tensor([[4, 8, 0], [4, 0, 8]])
-        logits = published.sr(features, torch.tensor([0, 0]), low, (8, 20, 4))
-    assert logits.shape == (2, 8, 20, 4)
+        places = np.array([[0, 4, 8, 0], [0, 4, 0, 8]])
+        groups = [Group((8, 20, 4), places), Group((4, 4, 4), places[:1])]
+        shapes = [logits.shape for logits in published.sr(features, groups)]
+    assert shapes == [(2, 8, 20, 4), (1, 4, 4, 4)]
 
 
 def test_sr_head_sees_its_own_crop_only(published: NoduleNet) -> None:
     torch.manual_seed(1)
     with torch.no_grad():
         features, _, _ = published(torch.randn(2, 1, 32, 32, 32))
-        crop = torch.tensor([1]), torch.tensor([[8, 8, 8]]), (16, 8, 8)
-        before = published.sr(features, *crop)
+        groups = [Group((16, 8, 8), np.array([[1, 8, 8, 8]]))]
+        before = published.sr(features, groups)
         features.dec2[0] = 0
         features.enc1[1, :, :4] = 0
         features.image[1, :, 24:] = 0
-        torch.testing.assert_close(published.sr(features, *crop), before)
+        torch.testing.assert_close(published.sr(features, groups), before)
         features.enc1[1, :, 4] = 0
-        assert not torch.equal(published.sr(features, *crop), before)
+        assert not torch.equal(published.sr(features, groups)[0], before[0])
 
 
 def test_crops_are_normalised_one_by_one_in_both_ways() -> None:

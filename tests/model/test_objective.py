@@ -163,10 +163,11 @@ def ours(
         return watched
 
     def crops_of(_: Any, args: tuple) -> None:
-        _, items, lows, size = args
-        for item, low in zip(items.tolist(), lows.tolist(), strict=True):
-            ends = [a + n for a, n in zip(low, size, strict=True)]
-            segmented.append((item, tuple(zip(low, ends, strict=True))))
+        _, groups = args
+        for size, places in groups:
+            for item, *low in places.tolist():
+                ends = [a + n for a, n in zip(low, size, strict=True)]
+                segmented.append((item, tuple(zip(low, ends, strict=True))))
 
     hook = net.sr.register_forward_pre_hook(crops_of)
     with pytest.MonkeyPatch.context() as patch:

@@ -17,6 +17,7 @@ from nodulenet.inference.scan import predict_window
 from nodulenet.model import NoduleNet
 from nodulenet.model.backbone import Features
 from nodulenet.model.released import check_frame, converted, import_weights, released_settings
+from nodulenet.model.roi_pool import Group
 from nodulenet.model.weights import SourceCheckpoint, load_weights
 from nodulenet.settings import InferenceSettings, ModelSettings
 
@@ -124,8 +125,8 @@ def test_refinement_computes_the_same(
     state: dict[str, Tensor], net: NoduleNet, image: Tensor, features: Features
 ) -> None:
     with torch.no_grad():
-        low = torch.tensor([[8, 0, 12], [8, 0, 12]])
-        ours = net.sr(features, torch.tensor([1, 0]), low, (16, 20, 28))
+        group = Group((16, 20, 28), np.array([[1, 8, 0, 12], [0, 8, 0, 12]]))
+        (ours,) = net.sr(features, [group])
     for item, found in zip((1, 0), ours, strict=True):
         reference = published.refine(
             state,

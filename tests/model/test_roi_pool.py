@@ -1,12 +1,13 @@
 """RoI pooling and crops against torch's own pooling and slices of every box."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool3d
 
 from nodulenet.model.corners import roi_corners
-from nodulenet.model.roi_pool import cut, roi_pool
+from nodulenet.model.roi_pool import Group, cut, roi_pool
 
 
 def random_boxes(number: int) -> Tensor:
@@ -47,11 +48,19 @@ def test_no_boxes_pool_to_nothing() -> None:
 def test_crops_are_slices_and_have_their_gradient() -> None:
     torch.manual_seed(0)
     maps = torch.randn(2, 3, 6, 7, 8, requires_grad=True)
-    items, low = torch.tensor([1, 0, 1]), torch.tensor([[0, 1, 2], [4, 5, 6], [0, 1, 3]])
-    crops = cut(maps, items, low, (2, 2, 2))
-    spans = [tuple(slice(a, a + 2) for a in row) for row in low.tolist()]
-    expected = torch.stack([maps[(i, slice(None), *s)] for i, s in zip(items, spans, strict=True)])
-    assert torch.equal(crops, expected)
-    weight = torch.randn(crops.shape)
-    gradients = [torch.autograd.grad((x * weight).sum(), maps)[0] for x in (crops, expected)]
+    groups = [
+        Group((4, 4, 4), np.array([[1, 0, 2, 4], [0, 8, 10, 12], [1, 0, 2, 6]])),
+        Group((8, 4, 2), np.array([[0, 2, 4, 0]])),
+    ]
+    crops = cut(maps, groups, 2)
+    total, expected = torch.zeros(()), torch.zeros(())
+    for (size, places), found in zip(groups, crops, strict=True):
+        for (item, *low), crop in zip(places.tolist(), found, strict=True):
+            ends = zip(low, size, strict=True)
+            span = tuple(slice(a // 2, (a + side) // 2) for a, side in ends)
+            slices = maps[(item, slice(None), *span)]
+            assert torch.equal(crop, slices)
+            weight = torch.randn(crop.shape)
+            total, expected = total + (crop * weight).sum(), expected + (slices * weight).sum()
+    gradients = [torch.autograd.grad(value, maps)[0] for value in (total, expected)]
     torch.testing.assert_close(*gradients)
