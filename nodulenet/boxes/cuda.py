@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numba import cuda
+from numba import config, cuda
 from torch import Tensor
 
 from nodulenet.boxes import cuda_kernels as kernels
@@ -14,10 +14,10 @@ from nodulenet.boxes import cuda_matching as matching
 from nodulenet.boxes.dispatch import raise_fault
 from nodulenet.boxes.roi import ROI_SIDE
 
-CHUNK = 4096
-"""Boxes per bit mask: 2 MB, however many boxes there are."""
-
 RANK_THREADS = 64
+
+# Numba warns of each launch of few blocks, and most crops have few boxes.
+config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
 
 
 class Launch(NamedTuple):
@@ -42,10 +42,15 @@ def iou_matrix_cuda(a: Tensor, b: Tensor) -> Tensor:
         return _iou_matrix(launch, a, b)
 
 
-def nms_cuda(boxes: Tensor, scores: Tensor, threshold: np.float32, chunk: int = CHUNK) -> Tensor:
+def nms_cuda(
+    boxes: Tensor,
+    scores: Tensor,
+    threshold: np.float32,
+    chunk: int = kernels.CHUNK_WORDS * kernels.WORD,
+) -> Tensor:
     """`nms` of tensors on one CUDA device; the host waits only for the kept indices.
 
-    chunk: a multiple of 64.
+    chunk: a multiple of 64, at most 4,096.
     """
     with launch_at(boxes.device) as launch:
         return _nms(launch, boxes, scores, threshold, chunk)
@@ -193,7 +198,7 @@ def _choose(launch: Launch, ranked: Tensor, threshold: np.float32, chunk: int) -
         stop = min(start + chunk, total)
         here = _blocks(stop - start, kernels.WORD)
         kernels.mask_chunk[(here, here), kernels.WORD, stream](rows, start, stop, threshold, mask)
-        kernels.resolve_chunk[1, kernels.WORD, stream](mask, start, stop, state, chosen)
+        kernels.resolve_chunk[1, kernels.RESOLVE_THREADS, stream](mask, start, stop, state, chosen)
         if stop < total:
             grid = _blocks(total - stop, kernels.SPREAD_THREADS)
             kernels.spread_chunk[grid, kernels.SPREAD_THREADS, stream](

@@ -12,7 +12,12 @@ from numba import cuda, float32, int32, uint64
 WORD = 64
 """Boxes per word of the bit mask, and threads per block."""
 
+CHUNK_WORDS = 64
+"""Words of the longest chunk of `resolve_chunk`: 4,096 boxes, and a bit mask of 2 MB."""
+
 IOU_ROWS, IOU_THREADS = 32, 64
+RESOLVE_LANES = 4
+RESOLVE_THREADS = RESOLVE_LANES * WORD
 SPREAD_THREADS = 64
 KEEP_LANES = 4
 KEEP_THREADS = KEEP_LANES * WORD
@@ -46,7 +51,7 @@ def _set_corners(box: Any, row: Any) -> None:
     row[6] = volume
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def rank_corners(boxes: Any, order: Any, ranked: Any, fault: Any) -> None:
     """ranked[i] = corners of boxes[order[i]]; fault[0]: 2 not finite, 1 a negative side, or 0.
 
@@ -66,7 +71,7 @@ def rank_corners(boxes: Any, order: Any, ranked: Any, fault: Any) -> None:
     _set_corners(boxes[box], ranked[i])
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def fill_iou(a: Any, b: Any, out: Any) -> None:
     """out[i, j] = IoU of a[i] and b[j]. Blocks (columns, rows); IOU_ROWS rows per thread."""
     rows = cuda.shared.array((IOU_ROWS, 7), float32)
@@ -80,7 +85,7 @@ def fill_iou(a: Any, b: Any, out: Any) -> None:
             out[first + i, j] = _iou(rows, i, b, j)
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def mask_chunk(ranked: Any, start: int, stop: int, threshold: Any, mask: Any) -> None:
     """mask[i, w]: bits of the boxes of word w of ranked[start:stop] that its box i would suppress.
 
@@ -103,60 +108,62 @@ def mask_chunk(ranked: Any, start: int, stop: int, threshold: Any, mask: Any) ->
         mask[row, word] = bits
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def resolve_chunk(mask: Any, start: int, stop: int, state: Any, chosen: Any) -> None:
-    """Greedy choice within ranked[start:stop]: one block of WORD threads.
+    """Greedy choice within ranked[start:stop]: one block of RESOLVE_THREADS threads.
 
     state: (N,), what earlier chunks suppressed; set here. chosen: (1 + chunk,) int64: the number of
-    kept boxes of this chunk, then their indices into `ranked`.
+    kept boxes of this chunk, then their indices into `ranked`. One thread chooses within a word;
+    RESOLVE_LANES threads per later word collect what the chosen boxes suppress there.
     """
-    thread = cuda.threadIdx.x
+    thread, words = cuda.threadIdx.x, (stop - start + WORD - 1) // WORD
+    lane, column = thread // WORD, thread % WORD
     diagonal = cuda.shared.array(WORD, uint64)
-    kept = cuda.shared.array(1, uint64)
-    suppressed = cuda.shared.array(1, uint64)
-    words, count = (stop - start + WORD - 1) // WORD, 0
+    gone = cuda.shared.array(CHUNK_WORDS, uint64)  # bits of the suppressed boxes
+    before = cuda.shared.array(CHUNK_WORDS, int32)  # kept boxes of the words before
+    total = 0
+    for word in range(thread, words, RESOLVE_THREADS):
+        gone[word] = uint64(0)
+    cuda.syncthreads()
+    for i in range(thread, words * WORD, RESOLVE_THREADS):
+        if start + i >= stop or state[start + i] == SUPPRESSED:
+            cuda.atomic.or_(gone, i // WORD, uint64(1) << uint64(i % WORD))
     for word in range(words):
-        first = start + word * WORD
-        if thread == 0:
-            suppressed[0] = uint64(0)
-        cuda.syncthreads()
-        if first + thread < stop:
-            diagonal[thread] = mask[word * WORD + thread, word]
-            if state[first + thread] == SUPPRESSED:
-                cuda.atomic.or_(suppressed, 0, uint64(1) << uint64(thread))
+        if lane == 0:
+            diagonal[column] = mask[word * WORD + column, word]
         cuda.syncthreads()
         if thread == 0:
-            gone, alive = suppressed[0], uint64(0)
-            for k in range(min(WORD, stop - first)):
-                if not (gone >> uint64(k)) & uint64(1):
-                    alive |= uint64(1) << uint64(k)
-                    gone |= diagonal[k]
-                    state[first + k] = KEPT
-                    count += 1
-                    chosen[count] = first + k
-            kept[0] = alive
+            gone[word] = _suppressed_in_word(diagonal, gone[word])
+            before[word] = total
+            total += cuda.popc(~gone[word])
         cuda.syncthreads()
-        for later in range(word + 1 + thread, words, WORD):
-            bits = _suppressed_in_word(mask, word, later, kept[0])
-            for k in range(min(WORD, stop - start - later * WORD)):
-                if (bits >> uint64(k)) & uint64(1):
-                    state[start + later * WORD + k] = SUPPRESSED
-        cuda.syncthreads()
+        kept = ~gone[word]
+        for later in range(word + 1 + column, words, WORD):
+            bits = uint64(0)
+            for k in range(lane, WORD, RESOLVE_LANES):
+                # Without a branch, so that the reads do not wait for each other.
+                bits |= mask[word * WORD + k, later] & (uint64(0) - (kept >> uint64(k) & uint64(1)))
+            if bits != uint64(0):
+                cuda.atomic.or_(gone, later, bits)
+    for i in range(thread, stop - start, RESOLVE_THREADS):
+        kept, bit = ~gone[i // WORD], uint64(1) << uint64(i % WORD)
+        state[start + i] = KEPT if kept & bit else SUPPRESSED
+        if kept & bit:
+            chosen[1 + before[i // WORD] + cuda.popc(kept & (bit - uint64(1)))] = start + i
     if thread == 0:
-        chosen[0] = count
+        chosen[0] = total
 
 
 @cuda.jit(device=True)
-def _suppressed_in_word(mask: Any, word: int, later: int, kept: Any) -> Any:
-    """Bits of the boxes of a later word that the kept boxes of one word suppress."""
-    bits = uint64(0)
+def _suppressed_in_word(diagonal: Any, gone: Any) -> Any:
+    """Bits of the suppressed boxes of a word, given those that earlier words suppressed."""
     for k in range(WORD):
-        if (kept >> uint64(k)) & uint64(1):
-            bits |= mask[word * WORD + k, later]
-    return bits
+        if not (gone >> uint64(k)) & uint64(1):
+            gone |= diagonal[k]
+    return gone
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def spread_chunk(ranked: Any, stop: int, chosen: Any, threshold: Any, state: Any) -> None:
     """Mark what the kept boxes of the chunk before `stop` suppress after it.
 
@@ -183,7 +190,7 @@ def spread_chunk(ranked: Any, stop: int, chosen: Any, threshold: Any, state: Any
         state[j] = SUPPRESSED
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def keep_first(boxes: Any, scores: Any, order: Any, threshold: Any, rows: Any, kept: Any) -> None:
     """Greedy NMS of each crop until kept (B, most) is full. One block of KEEP_THREADS per crop.
 

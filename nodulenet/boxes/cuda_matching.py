@@ -12,7 +12,7 @@ from nodulenet.boxes.roi import ROI_SIDE
 MATCH_THREADS, ROI_THREADS = 128, 256
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def best_of_truth(boxes: Any, truth: Any, highest: Any) -> None:
     """highest[b, t] = the highest IoU of truth box t with the boxes of crop b.
 
@@ -27,7 +27,7 @@ def best_of_truth(boxes: Any, truth: Any, highest: Any) -> None:
                 cuda.atomic.max(highest, (crop, t), iou)
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def label_all(boxes: Any, truth: Any, least: Any, negative: Any, labels: Any) -> None:
     """labels[b, i] as `match` gives them; least[b, t]: the IoU from which truth box t takes a box.
 
@@ -45,7 +45,7 @@ def label_all(boxes: Any, truth: Any, least: Any, negative: Any, labels: Any) ->
         labels[crop, i] = NEGATIVE if found == IGNORED and most < negative else found
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def find_maxima(maps: Any, items: Any, low: Any, high: Any, maxima: Any, voxels: Any) -> None:
     """maxima, voxels (N, C, 343) as `roi_maxima` gives them.
 
@@ -72,7 +72,7 @@ def find_maxima(maps: Any, items: Any, low: Any, high: Any, maxima: Any, voxels:
     voxels[n, c, place] = item * depth * height * width + found
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def add_gradient(gradient: Any, voxels: Any, sums: Any) -> None:
     """sums (voxels, C) += gradient (N, C, 343) at its voxels; one thread per element."""
     channels, places = voxels.shape[1], voxels.shape[2]
