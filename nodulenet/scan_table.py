@@ -8,7 +8,7 @@ import csv
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from nodulenet.files import UID, UID_LENGTH, InputError
 from nodulenet.numerals import COUNT
@@ -20,6 +20,9 @@ COLUMNS = ("series_uid", "patient_id", "ct", "annotations", "lung_mask")
 PATHS = ("ct", "annotations", "lung_mask")
 MADE = "results/demo/source"
 """Files of a scan table below this folder are made by the workflow."""
+
+SEPARATOR = ";"
+"""Between the files of several readers in the column `annotations`."""
 
 Row = dict[str, str]
 
@@ -36,7 +39,8 @@ def read_scans(path: Path | str) -> list[Row]:
     lung_mask` and optionally `fold`, all as text.
 
     Paths are resolved against the table's folder and given relative to the working directory; those
-    outside of it are absolute. `annotations` and `lung_mask` may be empty. Raises `InputError`
+    outside of it are absolute. `annotations` and `lung_mask` may be empty; `annotations` may name
+    several files separated by semicolons. Raises `InputError`
     naming the table and its fault: a missing, repeated or unknown column, a repeated or invalid
     series, no scan, a fold that is not a number. Whether the files exist is checked by
     `missing_files`.
@@ -47,15 +51,34 @@ def read_scans(path: Path | str) -> list[Row]:
     scans = [dict(zip(head, row, strict=True)) for row in body]
     check_scans(scans, path)
     for scan in scans:
-        scan |= {column: resolve(str(path.parent), scan[column]) for column in PATHS}
+        for column in PATHS:
+            cells = files_of(scan, column)
+            scan[column] = SEPARATOR.join(resolve(str(path.parent), cell) for cell in cells)
     return scans
 
 
 def missing_files(scans: Iterable[Row]) -> list[tuple[str, str]]:
     """Column and path of each file of the scans that neither exists nor is made by the workflow."""
-    cells = [(column, scan[column]) for scan in scans for column in PATHS if scan[column]]
+    cells = [
+        (column, path) for scan in scans for column in PATHS for path in files_of(scan, column)
+    ]
     # For ten thousand scans, Path takes twice as long.
     return [cell for cell in cells if not is_made(cell[1]) and not os.path.exists(cell[1])]  # noqa: PTH110
+
+
+def files_of(scan: Row, column: str) -> list[str]:
+    """The files that a column of a scan names; none if it is empty."""
+    cell = scan[column]
+    parts = cell.split(SEPARATOR) if column == "annotations" else [cell]
+    return [part.strip() for part in parts if part.strip()]
+
+
+def kind_of(path: Path | str) -> Literal["xml", "table", "masks"]:
+    """The kind of a file of annotations by its suffix; what is neither XML nor CSV is a mask."""
+    name = str(path).lower()
+    if name.endswith(".xml"):
+        return "xml"
+    return "table" if name.endswith((".csv", ".csv.gz")) else "masks"
 
 
 def is_made(path: str) -> bool:
@@ -129,13 +152,11 @@ def check_scans(scans: Sequence[Row], path: Path) -> None:
 
 
 def resolve(folder: str, cell: str) -> str:
-    """A cell's path relative to the working directory; an empty cell stays empty.
+    """A path of a table relative to the working directory.
 
     A path that leaves the table's folder by `..` is resolved from the real location of that folder,
     as the operating system resolves it.
     """
-    if not cell:
-        return ""
     base = os.path.realpath(folder) if ".." in cell.split("/") else folder
     path = os.path.relpath(os.path.join(base, cell))  # noqa: PTH118
     return os.path.abspath(path) if path.startswith("..") else path  # noqa: PTH100

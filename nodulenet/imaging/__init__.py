@@ -2,6 +2,7 @@
 
 from nodulenet.imaging.checks import NotHU, check_hu, misfit
 from nodulenet.imaging.dicom_series import read_scanner
+from nodulenet.imaging.drawn_masks import drawn_groups, is_drawn
 from nodulenet.imaging.findings import findings_table
 from nodulenet.imaging.grid import crop_offset, target_grid
 from nodulenet.imaging.lungs import NoLungs, segment_lungs
@@ -36,8 +37,10 @@ __all__ = [
     "crop_offset",
     "cube_groups",
     "cut_cubes",
+    "drawn_groups",
     "find_series",
     "findings_table",
+    "is_drawn",
     "label_volume",
     "lidc_grid",
     "listed_findings",

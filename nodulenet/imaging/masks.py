@@ -50,6 +50,18 @@ def restore_mask(
     return _transformed(cropped, source_affine, target_affine, target_shape, order=1)
 
 
+def nearest_mask(
+    cropped: CroppedMask,
+    source_affine: NDArray[np.float64],
+    target_affine: NDArray[np.float64],
+) -> CroppedMask:
+    """Put a mask on another grid by nearest neighbour: exact between grids that differ by a turn.
+
+    Arguments and result as for `resample_mask`.
+    """
+    return _transformed(cropped, source_affine, target_affine, None, order=0)
+
+
 def _transformed(
     cropped: CroppedMask,
     source_affine: NDArray[np.float64],

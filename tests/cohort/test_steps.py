@@ -184,7 +184,7 @@ def test_a_scan_that_nobody_read_has_no_nodules(data: Path) -> None:
     series = tiny.SERIES[0]
     folder = data.parent / "results"
     reading = folder / f"annotations/{series}.json"
-    annotate_scan(series, None, "xml", reading)
+    annotate_scan(series, [], "xml", reading)
     assert json.loads(reading.read_text())["sessions"] == []
     nodules = {name: folder / f"nodules/{name}" for name in ("nodules", "findings", "record")}
     consensus_scan(
@@ -196,7 +196,7 @@ def test_a_scan_that_nobody_read_has_no_nodules(data: Path) -> None:
 
 def test_unknown_pylidc_series(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"scan 1\.2\.3: .*no series"):
-        annotate_scan("1.2.3", None, "pylidc", tmp_path / "reading.json")
+        annotate_scan("1.2.3", [], "pylidc", tmp_path / "reading.json")
 
 
 def test_the_manifest_must_account_for_every_scan(data: Path) -> None:

@@ -64,7 +64,9 @@ def test_a_full_disk_is_no_bad_scan(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
         with pytest.raises(OSError) as error:  # noqa: PT011 - the number is checked below
-            annotate_scan(tiny.SERIES[0], tmp_path / f"{tiny.SERIES[0]}.xml", "xml", output, "skip")
+            annotate_scan(
+                tiny.SERIES[0], [tmp_path / f"{tiny.SERIES[0]}.xml"], "xml", output, "skip"
+            )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert error.value.errno == errno.EFBIG

@@ -1,0 +1,254 @@
+"""Masks as annotations: the same nodules as from outlines, and files that are not what they say."""
+
+import json
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import one_scan
+import pandas as pd
+import pytest
+import tiny
+from turning import stored
+
+from nodulenet.annotations import (
+    SliceGeometry,
+    consensus,
+    mark_mask,
+    read_lidc_xml,
+    read_reading,
+)
+from nodulenet.cohort.annotate import annotate_scan, read_annotations
+from nodulenet.cohort.steps import Scan, find_nodules
+from nodulenet.files import InputError
+from nodulenet.imaging import Volume, read_lidc_grid, read_volume, write_volume
+from nodulenet.imaging.drawn_masks import drawn_groups
+from nodulenet.imaging.volume import blank
+from nodulenet.settings import ConsensusSettings, PreprocessSettings
+
+SERIES = tiny.SERIES[0]
+LEVEL_1 = ConsensusSettings(level=1)
+
+
+def label_maps(xml: Path, ct: Path, series: str, folder: Path, suffix: str = ".nii.gz") -> list:
+    """Each reader's outlines of a scan as a file of labels, in the order of the marks."""
+    grid = read_lidc_grid(ct, series)
+    geometry = SliceGeometry(grid.slice_z(), grid.array.shape[1:])
+    paths = []
+    for number, session in enumerate(read_lidc_xml(xml).sessions, 1):
+        labels, label = np.zeros(grid.array.shape, np.uint8), 0
+        for mark in session.marks:
+            if mark.kind == "nodule":
+                label += 1
+                mask = mark_mask(mark, geometry)
+                assert not labels[mask.box][mask.mask].any(), "two marks of one reader overlap"
+                labels[mask.box][mask.mask] = label
+        paths.append(folder / f"rad{number}{suffix}")
+        write_volume(Volume(labels, grid.affine), paths[-1])
+    return paths
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("patient", "nodules"), [("0001", 1), ("0003", 3)])
+def test_real_outlines_written_out_as_masks_give_the_same(lidc_scan, tmp_path, patient, nodules):
+    folder = lidc_scan(patient)
+    (xml,) = folder.rglob("*.xml")
+    reading = read_lidc_xml(xml)
+    ct = next(path.parent for path in folder.rglob("*.dcm") if read_geometry_of(path, reading))
+    masks = label_maps(xml, ct, reading.series_uid, tmp_path)
+    found = {}
+    for source, files in (("xml", [xml]), ("masks", masks)):
+        one_scan.prepare(tmp_path / source, Scan(reading.series_uid, ct), files, source)
+        made = one_scan.nodules(tmp_path / source, reading.series_uid)
+        table = pd.read_csv(made["findings"])
+        volume = one_scan.volume(tmp_path / source, reading.series_uid)
+        found[source] = SimpleNamespace(
+            table=table[table["kind"].isin(["nodule", "below_level"])],
+            arrays=dict(np.load(made["nodules"])),
+            labels=np.load(volume["mask"]),
+            warnings=json.loads(volume["record"].read_text())["warnings"],
+        )
+    outlines, drawn = found["xml"], found["masks"]
+    assert (outlines.table["kind"] == "nodule").sum() == nodules
+    pd.testing.assert_frame_equal(drawn.table, outlines.table, check_dtype=False, rtol=1e-9)
+    assert outlines.arrays.keys() == drawn.arrays.keys()
+    for name, array in outlines.arrays.items():
+        assert np.array_equal(drawn.arrays[name], array), name
+    assert np.array_equal(drawn.labels, outlines.labels)
+    assert drawn.warnings == outlines.warnings == []
+
+
+def read_geometry_of(path: Path, reading) -> bool:
+    import pydicom
+
+    header = pydicom.dcmread(path, stop_before_pixels=True)
+    return header.SeriesInstanceUID == reading.series_uid
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory):
+    """The tiny cohort's first scan, its outlines as label maps, and its consensus from XML."""
+    folder = tmp_path_factory.mktemp("phantom")
+    tiny.write_scan(folder, SERIES, 0)
+    ct, xml = folder / f"{SERIES}.mhd", folder / f"{SERIES}.xml"
+    grid = read_lidc_grid(ct, SERIES)
+    geometry = SliceGeometry(grid.slice_z(), grid.array.shape[1:])
+    groups = consensus(read_lidc_xml(xml).sessions, geometry, level=1)
+    return SimpleNamespace(
+        ct=ct, grid=grid, groups=groups, maps=label_maps(xml, ct, SERIES, folder), folder=folder
+    )
+
+
+def same_groups(found, wanted) -> None:
+    assert len(found) == len(wanted)
+    for one, other in zip(found, wanted, strict=True):
+        assert one.members == other.members
+        assert one.offset == other.offset
+        assert np.array_equal(one.mask, other.mask)
+
+
+def groups_of(paths, grid, rules=LEVEL_1):
+    """The groups of label maps on a scan's grid, and what is odd."""
+    reading = read_annotations(SERIES, list(paths), "masks")
+    return drawn_groups(reading, blank(grid.affine, grid.array.shape), rules)
+
+
+def test_masks_of_any_orientation_are_the_same_and_nothing_is_odd(phantom, tmp_path):
+    assert len(phantom.maps) > 1
+    for way, suffix in (((0, 1, 2), (2,)), ".nrrd"), (((2, 0, 1), (1,)), ".nii"):
+        paths = []
+        for path in phantom.maps:
+            paths.append(tmp_path / f"{path.name.partition('.')[0]}{suffix}")
+            write_volume(stored(read_volume(path), *way), paths[-1])
+        groups, notes = groups_of(paths, phantom.grid)
+        same_groups(groups, phantom.groups)
+        assert notes == []
+
+
+def test_a_reading_of_masks_comes_back_from_its_file(phantom, tmp_path):
+    annotate_scan(SERIES, phantom.maps, "masks", tmp_path / "reading.json")
+    assert read_reading(tmp_path / "reading.json") == read_annotations(
+        SERIES, phantom.maps, "masks"
+    )
+
+
+def write_map(path: Path, labels, grid) -> Path:
+    write_volume(Volume(labels, grid.affine), path)
+    return path
+
+
+def test_a_finer_grid_is_resampled_and_said(phantom, tmp_path):
+    """Every voxel halved: nearest neighbour gives the same voxels back."""
+    affine = phantom.grid.affine.copy()
+    affine[:3, 3] -= affine[:3, :3] @ [0.25, 0.25, 0.25]
+    affine[:3, :3] /= 2
+    paths = []
+    for path in phantom.maps:
+        fine = read_volume(path).array.astype(np.uint8)
+        for axis in range(3):
+            fine = fine.repeat(2, axis)
+        paths.append(tmp_path / path.name)
+        write_volume(Volume(fine, affine), paths[-1])
+    groups, notes = groups_of(paths, phantom.grid)
+    same_groups(groups, phantom.groups)
+    assert len(notes) == len(paths)
+    assert all("resampled by nearest neighbour" in note for note in notes)
+
+
+def test_parts_of_a_binary_mask_are_nodules_only_if_asked(phantom, tmp_path):
+    labels = np.zeros(phantom.grid.array.shape, np.uint8)
+    labels[4:6, 4:8, 4:8] = labels[6, 8, 8] = 1  # a corner touches
+    labels[4:6, 20:24, 20:24] = 1
+    path = write_map(tmp_path / "two.nii.gz", labels, phantom.grid)
+    groups, notes = groups_of([path], phantom.grid)
+    assert [int(group.mask.sum()) for group in groups] == [65]
+    assert "2 separate parts are one nodule" in notes[0]
+    split = LEVEL_1.model_copy(update={"components": True})
+    groups, notes = groups_of([path], phantom.grid, split)
+    assert [int(group.mask.sum()) for group in groups] == [33, 32]
+    assert notes == []
+    labels[labels > 0] = np.where(np.nonzero(labels)[1] < 12, 1, 5)
+    labels[5, 21, 21] = 0
+    labels[0, 0, 0] = 1  # two parts, but the reader numbered the nodules
+    groups, _ = groups_of([write_map(path, labels, phantom.grid)], phantom.grid, split)
+    assert [int(group.mask.sum()) for group in groups] == [34, 31]
+
+
+def test_fewer_readers_than_votes_are_named(phantom):
+    _, notes = groups_of(phantom.maps[:1], phantom.grid, ConsensusSettings(level=3))
+    assert notes == ["1 reader, but consensus.level is 3: no nodule of this scan counts"]
+
+
+def test_an_empty_mask_is_a_scan_without_nodules(phantom, tmp_path, caplog):
+    path = write_map(
+        tmp_path / "none.nii.gz", np.zeros(phantom.grid.array.shape, np.uint8), phantom.grid
+    )
+    with caplog.at_level(logging.WARNING):
+        annotate_scan(SERIES, [path], "masks", tmp_path / "reading.json")
+    assert "no nodule is drawn" in caplog.text
+    reading = read_reading(tmp_path / "reading.json")
+    groups, table, _ = find_nodules(
+        Scan(SERIES, phantom.ct), reading, LEVEL_1, PreprocessSettings()
+    )
+    assert groups == []
+    assert table.empty
+
+
+def test_masks_off_the_scan_are_refused(phantom, tmp_path):
+    labels = np.zeros(phantom.grid.array.shape, np.uint8)
+    labels[2, 2, :4] = 7
+    for shift, fault in ((-100, "label 7: lies outside the CT: at x"), (-2, None)):
+        affine = phantom.grid.affine.copy()
+        affine[:3, 3] += affine[:3, :3] @ [0, 0, shift]
+        write_volume(Volume(labels, affine), tmp_path / "far.nii.gz")
+        if fault:
+            with pytest.raises(InputError, match=fault):
+                groups_of([tmp_path / "far.nii.gz"], phantom.grid)
+        else:
+            groups, notes = groups_of([tmp_path / "far.nii.gz"], phantom.grid)
+            assert groups[0].mask.sum() == 2
+            assert "2 of its voxels lie outside the CT" in "".join(notes)
+    coarse = phantom.grid.affine.copy()
+    coarse[:3, :3] /= 20
+    coarse[:3, 3] += phantom.grid.affine[:3, :3] @ [0.5, 0.5, 0.4]
+    write_volume(Volume(labels, coarse), tmp_path / "dust.nii.gz")
+    with pytest.raises(InputError, match="vanishes between the voxels"):
+        groups_of([tmp_path / "dust.nii.gz"], phantom.grid)
+
+
+def test_what_is_no_mask_is_refused(phantom, tmp_path):
+    shape = phantom.grid.array.shape
+    half = np.zeros(shape, np.float32)
+    half[1, 1, 1] = 0.5
+    minus = np.zeros(shape, np.int16)
+    minus[1, 1, 1] = -1
+    rows = np.arange(np.prod(shape), dtype=np.uint32).reshape(shape)
+    for array, fault in (
+        (half, "holds 0.5, but labels are whole numbers"),
+        (minus, "holds -1, but labels"),
+        (rows, f"holds {rows.size - 1} labels, more than 1000"),
+    ):
+        path = write_map(tmp_path / "bad.nrrd", array, phantom.grid)
+        with pytest.raises(InputError, match=rf"bad.nrrd: {fault}"):
+            read_annotations(SERIES, [path], "masks")
+    cut = tmp_path / "cut.nii.gz"
+    cut.write_bytes(phantom.maps[0].read_bytes()[:-200])
+    with pytest.raises(InputError, match=r"cut.nii.gz: its compressed data is cut short"):
+        read_annotations(SERIES, [cut], "masks")
+    with pytest.raises(InputError, match=r"gone.nii: is not a file"):
+        read_annotations(SERIES, [tmp_path / "gone.nii"], "masks")
+    (tmp_path / "note.txt").write_text("a note")
+    with pytest.raises(InputError, match=r"note.txt: neither a DICOM file nor an image"):
+        read_annotations(SERIES, [tmp_path / "note.txt"], "masks")
+
+
+def test_the_kind_of_a_mixed_row_is_told_by_its_file(phantom, tmp_path):
+    xml, table = phantom.folder / f"{SERIES}.xml", tmp_path / "nodules.csv"
+    table.write_text(tiny.draw_table())
+    assert read_annotations(SERIES, [xml], "mixed").sessions[0].marks[0].rois
+    assert read_annotations(SERIES, [table], "mixed").listed
+    assert read_annotations(SERIES, phantom.maps, "mixed").sessions[0].marks[0].drawing
+    assert read_annotations(SERIES, [], "mixed").flags == ("no annotations",)
+    with pytest.raises(InputError, match="only masks are several files"):
+        read_annotations(SERIES, [xml, table], "mixed")
