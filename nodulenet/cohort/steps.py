@@ -215,6 +215,7 @@ def prepare(
         "series_uid": scan.series_uid,
         "status": "ok",
         "warnings": warnings,
+        "outlined": outlined or not masks,
         "nodules": {str(label): dict(voxels) for label, voxels in painted.items()},
         "digest": digest(volume, labels, [nodules["findings"], nodules["nodules"]]),
         "source": str(scan.ct),

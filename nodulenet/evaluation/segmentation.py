@@ -41,7 +41,7 @@ def score_segmentation(
     predictions: pd.DataFrame,
     masks: Sequence[Path],
 ) -> Segmentation | None:
-    """Scores of every nodule; None where the stage writes no file of masks for any scan.
+    """Scores of every nodule that was drawn; None where the stage writes no masks for any scan.
 
     Raises `InputError` when some scans have a file of masks and others lack it, and when a mask
     belongs to a row of another scan or leaves its volume.
@@ -61,6 +61,8 @@ def score_segmentation(
         own = findings[scan.series_uid]
         truth = read_scan_masks(scan, own)
         check_masks(cropped, truth.shape, str(path))
+        if not truth.outlined:
+            continue
         diameters = own.loc[own["kind"] == "nodule", "diameter_mm"].tolist()
         place = {"series_uid": scan.series_uid, "fold": scan.fold}
         scan_nodules, scan_readers = score_masks(truth, cropped)

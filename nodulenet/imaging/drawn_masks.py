@@ -12,7 +12,7 @@ from nodulenet.files import InputError
 from nodulenet.imaging.grid import index_map
 from nodulenet.imaging.masks import nearest_mask
 from nodulenet.imaging.orientation import standard
-from nodulenet.imaging.volume import Volume
+from nodulenet.imaging.volume import Volume, blank
 from nodulenet.masks import CroppedMask, crop
 from nodulenet.settings import ConsensusSettings
 
@@ -66,7 +66,7 @@ def place_drawings(reading: Reading, stored: Volume) -> tuple[list[Drawn], list[
             if mark.drawing is None:
                 continue
             where = f"{session.reader}: {mark.mark_id}"
-            fits = is_same_grid(mark.drawing, stored)
+            fits = is_aligned(mark.drawing, place)
             if not fits and not mark.drawing.oriented:
                 raise InputError(
                     f"{session.reader}: its header has no orientation, and its grid is not the CT's"
@@ -82,18 +82,13 @@ def place_drawings(reading: Reading, stored: Volume) -> tuple[list[Drawn], list[
     return drawn, notes
 
 
-def is_same_grid(drawing: Drawing, stored: Volume) -> bool:
-    """Whether the voxels of a drawing's grid are those of the scan, in any order of the axes."""
-    affine = np.array(drawing.affine)
-    one, other = (
-        standard(grid)[0] for grid in (Volume(np.broadcast_to(False, drawing.grid), affine), stored)
-    )
-    if one.array.shape != other.array.shape:
-        return False
-    matrix, shift = index_map(one.affine, other.affine)
-    last = np.array(one.array.shape) - 1
-    moved = np.abs(matrix - np.eye(3)) @ last + np.abs(shift)
-    return bool((moved < ALIGNED).all())
+def is_aligned(drawing: Drawing, place: Volume) -> bool:
+    """Whether the voxels of a drawing's grid are voxels of the scan, or of its grid continued."""
+    own, _ = standard(blank(np.array(drawing.affine), drawing.grid))
+    matrix, shift = index_map(place.affine, own.affine)
+    last = np.array(own.array.shape) - 1
+    off = np.abs(matrix - np.eye(3)) @ last + np.abs(shift - np.rint(shift))
+    return bool((off < ALIGNED).all())
 
 
 def placed(drawing: Drawing, place: Volume, where: str) -> tuple[CroppedMask, str]:

@@ -2,7 +2,7 @@
 
 import filecmp
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,7 +33,7 @@ class FoundSeries:
 
 
 def find_series(
-    folder: Path | str, without: Path | None = None
+    folder: Path | str, without: Collection[Path] = ()
 ) -> tuple[list[FoundSeries], list[Unusable]]:
     """Search a folder for image series; also return every file that is not a usable image, and why.
 
@@ -42,8 +42,8 @@ def find_series(
     SeriesInstanceUID of its header or, as LUNA16's headers have none, by its name if that is a UID
     and a suffix. XML files (annotations) are skipped. No pixels are read, but a data file that is
     missing or of the wrong size, a DICOM series whose slices form no volume, and a series in
-    several images that are not copies of one are reported as unusable. without: a folder below
-    that is left out. Raises `InputError` if the folder does not exist.
+    several images that are not copies of one are reported as unusable. without: folders below
+    that are left out. Raises `InputError` if the folder does not exist.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -51,9 +51,10 @@ def find_series(
     found: list[FoundSeries] = []
     unusable: list[Unusable] = []
     inspected: list[InspectedFile] = []
-    left_out = None if without is None else without.resolve()
+    left_out = [other.resolve() for other in without]
+    left_out = [other for other in left_out if other != folder.resolve()]
     for place, names in track(walk_folders(folder), "look for images", "folders"):
-        if left_out is not None and place.resolve().is_relative_to(left_out):
+        if any(place.resolve().is_relative_to(other) for other in left_out):
             continue
         files = [place / name for name in names if not name.lower().endswith(".xml")]
         images = [path for path in files if image_suffix(path)]

@@ -24,7 +24,7 @@ class TrainingScan:
 
     The arrays, of `shape` (z, y, x), are opened for each crop: a process may have far fewer open
     files than a cohort has scans. centres: (n, 3) voxels; extents: (n,) the largest side of each
-    nodule's box, voxels.
+    nodule's box, voxels. outlined: whether its labels are what readers drew, not cubes.
     """
 
     series_uid: str
@@ -34,6 +34,7 @@ class TrainingScan:
     shape: tuple[int, ...]
     centres: NDArray[np.float64]
     extents: NDArray[np.float64]
+    outlined: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def load_training_scans(manifest: Path, folds: Path, fold: int) -> list[Training
 def load_scan(root: Path, row: Mapping[Hashable, Any]) -> TrainingScan:
     """Find the nodules of the artefacts that a manifest row names, relative to `root`."""
     volume, mask, record = (root / row[name] for name in ("volume", "mask", "record"))
-    shape = open_scan(volume, record)[0].shape
+    array, _, made = open_scan(volume, record)
     boxes = label_boxes(mask, record)
     centres = [[(s.start + s.stop - 1) / 2 for s in box] for box in boxes]
     extents = [max(s.stop - s.start for s in box) for box in boxes]
@@ -65,9 +66,10 @@ def load_scan(root: Path, row: Mapping[Hashable, Any]) -> TrainingScan:
         volume,
         mask,
         record,
-        shape,
+        array.shape,
         np.reshape(centres, (-1, 3)),
         np.array(extents, float),
+        made.get("outlined", True),
     )
 
 

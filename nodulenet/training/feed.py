@@ -87,11 +87,12 @@ def epoch_feed(
     margin = settings.targets.margin_total
 
     def cut(number: int, image: Tensor, nodules: Tensor) -> NDArray[np.float32]:
-        """Cut crop `number` into `image` and `nodules`; its truth boxes."""
+        """Cut crop `number` into `image` and `nodules`, which cubes are not; its truth boxes."""
         own = generator(seed, number, CUT)
         voxels, labels = cut_sample(scans, samples[number], settings, own)
         image.numpy()[0] = voxels
-        np.greater(labels, 0, out=nodules.numpy()[0])
+        drawn = labels > 0 if scans[samples[number].scan].outlined else False
+        nodules.numpy()[0] = drawn
         return truth_boxes(labels, margin)
 
     def cut_step(step: Sequence[MicroBatch]) -> list[Cutting]:

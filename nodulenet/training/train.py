@@ -66,12 +66,15 @@ def prepare_run(job: TrainingJob, rank: Rank, score: Scorer | None) -> Run:
     scans, held = hold_out(outside, job.folds, job.fold, job.settings.folds)
     if not any(len(scan.centres) for scan in scans):
         raise InputError(f"{job.manifest}: no nodule to train on outside fold {job.fold}")
+    stage = resolve_stage(job.settings.train, job.stage)
+    if "sr" in stage.branches and not any(scan.outlined for scan in scans if len(scan.centres)):
+        raise InputError(f"{job.manifest}: sr learns from outlines or masks, and no scan has any")
     job.output.mkdir(parents=True, exist_ok=True)
     if rank.number == 0:
         write_held_out(held, job.folds, job.output / "validation.tsv")
     series = tuple(scan.series_uid for scan in held)
     validation = Validation(held, HeldOut(job.manifest, job.folds, series), score) if held else None
-    return Run(job, resolve_stage(job.settings.train, job.stage), rank, scans, validation)
+    return Run(job, stage, rank, scans, validation)
 
 
 def run_epochs(run: Run, learner: Learner, digest: str, history: History) -> None:
