@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import dcmread
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
@@ -95,6 +96,18 @@ def write_dicom(folder: Path, volume: Volume, series: str = SERIES) -> list[File
         data.save_as(path)
         written.append(data)
     return written
+
+
+def keep_segments(source: Path, target: Path, keep: set[int]) -> None:
+    """Write a segmentation whose other segments are emptied, as an editor leaves them."""
+    data = dcmread(source)
+    bits = np.unpackbits(np.frombuffer(data.PixelData, np.uint8), bitorder="little")
+    frame = int(data.Rows) * int(data.Columns)
+    for number, group in enumerate(data.PerFrameFunctionalGroupsSequence):
+        if group.SegmentIdentificationSequence[0].ReferencedSegmentNumber not in keep:
+            bits[number * frame : (number + 1) * frame] = 0
+    data.PixelData = np.packbits(bits, bitorder="little").tobytes()
+    data.save_as(target)
 
 
 def check_by_others(path: Path) -> None:
