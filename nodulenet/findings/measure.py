@@ -106,18 +106,15 @@ def restored(mask: CroppedMask | None, grid: Volume, scan: Volume) -> CroppedMas
     return own if own.mask.size else None
 
 
-def paint_findings(
-    findings: Sequence[Finding], shape: tuple[int, ...], *, from_one: bool = False
-) -> NDArray[np.uint16]:
-    """Labels (z, y, x): the finding's number, or with from_one its place in the list from 1.
+def paint_findings(findings: Sequence[Finding], shape: tuple[int, ...]) -> NDArray[np.uint16]:
+    """Labels (z, y, x): the finding's number.
 
     A voxel that several share is that of the first, the more probable one.
     """
     labels = np.zeros(shape, np.uint16)
-    for place, finding in reversed(list(enumerate(findings, 1))):
+    for finding in reversed(findings):
         if finding.mask is not None:
-            label = place if from_one else finding.number
-            labels[finding.mask.box][finding.mask.mask] = label
+            labels[finding.mask.box][finding.mask.mask] = finding.number
     return labels
 
 

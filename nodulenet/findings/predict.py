@@ -15,8 +15,6 @@ from nodulenet import __version__
 from nodulenet.files import InputError, replacing, write_json
 from nodulenet.findings.cuts import View
 from nodulenet.findings.detector import Detector
-from nodulenet.findings.dicom_seg import build_segmentation, missing_tag, new_tracking
-from nodulenet.findings.dicom_sr import build_report
 from nodulenet.findings.measure import Finding, find_findings, paint_findings
 from nodulenet.findings.overview import plot_overview
 from nodulenet.findings.page import RESEARCH, write_page
@@ -151,6 +149,9 @@ def write_dicom(
     output: Path,
 ) -> list[str]:
     """Write seg.dcm and sr.dcm if there are findings; a note for each that is not written."""
+    from nodulenet.findings.dicom_seg import build_segmentation, missing_tag, new_tracking
+    from nodulenet.findings.dicom_sr import build_report
+
     lacking = missing_tag(sources)
     if lacking or not findings:
         reason = f"a slice has no {lacking}" if lacking else "there is no finding"
