@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nodulenet.files import UID, UID_LENGTH, InputError
+from nodulenet.files import UID, UID_LENGTH, InputError, opening, require_columns
 from nodulenet.numerals import COUNT
 
 if TYPE_CHECKING:
@@ -63,14 +63,15 @@ def is_made(path: str) -> bool:
     return path.startswith(f"{MADE}/")
 
 
-def read_text_table(path: Path) -> "pd.DataFrame":
-    """Read a TSV with a header, all cells as text.
+def read_text_table(path: Path | str, columns: Iterable[str]) -> "pd.DataFrame":
+    """Read a TSV that has these columns, all cells as text.
 
     Raises `InputError` naming file and line.
     """
     import pandas as pd
 
-    head, body = read_rows(path)
+    head, body = read_rows(Path(path))
+    require_columns(head, columns, path)
     return pd.DataFrame(body, columns=head, dtype=str)
 
 
@@ -80,10 +81,8 @@ def read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
     Raises `InputError` naming file and line.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with opening(path), path.open(newline="", encoding="utf-8-sig") as file:
             rows = [[cell.strip() for cell in row] for row in csv.reader(file, "excel-tab") if row]
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
     except (ValueError, csv.Error) as error:
         raise InputError(f"{path}: not a table: {error}") from error
     if not rows:
@@ -99,9 +98,7 @@ def read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
 
 def check_columns(head: Sequence[str], path: Path) -> None:
     """Raise `InputError` unless a header has the scan table's columns and no others."""
-    missing = [name for name in COLUMNS if name not in head]
-    if missing:
-        raise InputError(f"{path}: column {', '.join(missing)} is missing")
+    require_columns(head, COLUMNS, path)
     unknown = [name for name in head if name not in (*COLUMNS, "fold")]
     if unknown:
         raise InputError(f"{path}: unknown column {', '.join(map(repr, unknown))}")

@@ -54,7 +54,7 @@ def test_fixed_folds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "fault"),
     [
-        (("series_uid\tpatient_id\tct\tannotations", "1\tA\ta\t"), "column lung_mask is missing"),
+        (("series_uid\tpatient_id\tct\tannotations", "1\tA\ta\t"), "no column lung_mask"),
         ((HEAD + "\tlung", "1\tA\ta\t\t\t"), "unknown column 'lung'"),
         ((HEAD, "1.1\tA\ta\t\t", "1.1\tA\tb\t\t"), "scan 1.1 is listed more than once"),
         ((HEAD, "1.1\tA\ta\t\t", "../1\tA\tb\t\t"), "line 3: series_uid '../1' is not a UID"),

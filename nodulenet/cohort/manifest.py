@@ -184,20 +184,13 @@ def read_manifest(path: Path | str) -> pd.DataFrame:
     the manifest's folder). Raises `CorruptArtefact` naming the file if it is missing or damaged.
     """
     with own_artefact(path):
-        return _manifest(Path(path))
-
-
-def _manifest(path: Path) -> pd.DataFrame:
-    table = read_text_table(path)
-    missing = [name for name in COLUMNS if name not in table]
-    if missing:
-        raise InputError(f"{path}: column {', '.join(missing)} is missing")
-    if table["series_uid"].duplicated().any():
-        raise InputError(f"{path}: a scan is listed more than once")
-    if (table["status"] == "").any():
-        scan = table[table["status"] == ""].iloc[0]
-        raise InputError(f"{path}: scan {scan.series_uid} has no status")
-    for name in (*COUNTS, *SHAPE):
-        if not table[name].str.fullmatch(COUNT).all():
-            raise InputError(f"{path}: column {name} holds something that is not a count")
-    return table.astype(dict.fromkeys((*COUNTS, *SHAPE), int))
+        table = read_text_table(path, COLUMNS)
+        if table["series_uid"].duplicated().any():
+            raise InputError(f"{path}: a scan is listed more than once")
+        if (table["status"] == "").any():
+            scan = table[table["status"] == ""].iloc[0]
+            raise InputError(f"{path}: scan {scan.series_uid} has no status")
+        for name in (*COUNTS, *SHAPE):
+            if not table[name].str.fullmatch(COUNT).all():
+                raise InputError(f"{path}: column {name} holds something that is not a count")
+        return table.astype(dict.fromkeys((*COUNTS, *SHAPE), int))

@@ -27,7 +27,7 @@ from nodulenet.annotations import (
     read_reading,
 )
 from nodulenet.cohort.annotate import leave_out, require_ok
-from nodulenet.files import InputError, sha256, write_json
+from nodulenet.files import InputError, naming, sha256, write_json
 from nodulenet.imaging import (
     NoLungs,
     NotHU,
@@ -114,11 +114,9 @@ def find_nodules(
     marked = any(session.marks for session in reading.sessions)
     pixels = lidc_grid(scan.ct, stored, scan.series_uid) if marked else standard(stored)[0]
     geometry = SliceGeometry(pixels.slice_z(), pixels.array.shape[1:])
-    try:
+    with naming(reading.source or "annotations"):
         # Groups below the level too: they are findings that count neither way.
         groups = consensus(reading.sessions, geometry, **{**rules.plain(), "level": 1})
-    except InputError as error:
-        raise InputError(f"{reading.source or 'annotations'}: {error}") from error
     notes = tuple(note for group in groups for note in group.notes)
     for line in notes + points_off_scan(reading.sessions, geometry):
         log.warning("scan %s: %s", scan.series_uid, line)
@@ -131,10 +129,8 @@ def find_listed(
     reading: Reading, place: Volume, preprocessing: PreprocessSettings
 ) -> tuple[list[Group], pd.DataFrame, tuple[int, int, int, int]]:
     """What `find_nodules` gives, for a reading of positions and diameters: cubes."""
-    try:
+    with naming(reading.source):
         groups = cube_groups(reading.listed, place)
-    except InputError as error:
-        raise InputError(f"{reading.source}: {error}") from error
     for line in cut_cubes(reading.listed, place):
         log.warning("scan %s: %s: %s", reading.series_uid, reading.source, line)
     table = tabulate(reading, groups, place, preprocessing, level=1)

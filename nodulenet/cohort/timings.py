@@ -96,10 +96,7 @@ def write_timings(table: pd.DataFrame, path: Path | str) -> None:
 
 def read_timings(path: Path | str) -> pd.DataFrame:
     """Read timings.tsv; the numbers as float. Raises `InputError` naming the file and the fault."""
-    table = read_text_table(Path(path))
-    missing = [name for name in COLUMNS if name not in table]
-    if missing:
-        raise InputError(f"{path}: column {', '.join(missing)} is missing")
+    table = read_text_table(path, COLUMNS)
     for name in NUMBERS:
         numbers = to_numbers(table[name].tolist())
         for cell in table[name][np.isnan(numbers) & (table[name] != "")][:1]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nodulenet.files import InputError, require_uid
+from nodulenet.files import InputError, opening, require_uid
 from nodulenet.imaging.dicom_header import (
     PER_FRAME,
     SHARED,
@@ -128,11 +128,8 @@ def claims_dicom(path: Path) -> bool:
     """
     if path.suffix.lower() in SUFFIXES:
         return True
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
+    with opening(path), path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
 
 
 def _inspect_image(path: Path, header: Dataset, found: str | None) -> InspectedFile:

@@ -94,17 +94,14 @@ def check_meta(path: Path, *, deep: bool = True) -> tuple[str, ...]:
 def _meta_header(path: Path) -> tuple[dict[str, str], int]:
     """The keys of a MetaImage header and the offset of its end. Raises `InputError`."""
     header: dict[str, str] = {}
-    try:
-        with path.open("rb") as file:
-            while "ElementDataFile" not in header:
-                line = file.readline(LINE)
-                key, equals, value = line.decode("ascii", "replace").partition("=")
-                if not equals:
-                    raise InputError(f"{path}: no MetaImage header: no ElementDataFile")
-                header[key.strip()] = value.strip()
-            return header, file.tell()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
+    with path.open("rb") as file:
+        while "ElementDataFile" not in header:
+            line = file.readline(LINE)
+            key, equals, value = line.decode("ascii", "replace").partition("=")
+            if not equals:
+                raise InputError(f"{path}: no MetaImage header: no ElementDataFile")
+            header[key.strip()] = value.strip()
+        return header, file.tell()
 
 
 def _meta_sizes(path: Path, header: Header) -> list[int]:

@@ -167,7 +167,7 @@ def test_broken_files(tmp_path, reading, groups):
     with pytest.raises(InputError, match=r"n\.npz: holds 3 masks, .*n\.csv lists 2"):
         read_nodules(masks, csv)
     csv.write_text(text.replace("diameter_mm", "size", 1))
-    with pytest.raises(InputError, match=r"n\.csv: has no column diameter_mm"):
+    with pytest.raises(InputError, match=r"n\.csv: no column diameter_mm"):
         read_nodules(masks, csv)
     csv.write_text("")
     with pytest.raises(InputError, match=r"n\.csv: damaged"):
