@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nodulenet.files import InputError, own_artefact, replacing
 
 Index = tuple[int, int, int]
+Box = tuple[slice, ...]
 PACKED = ("shapes", "offsets", "bits")
 
 
@@ -23,9 +24,22 @@ class CroppedMask(NamedTuple):
     offset: Index
 
     @property
-    def box(self) -> tuple[slice, ...]:
+    def box(self) -> Box:
         """Where the mask lies in an array of its grid."""
         return tuple(slice(a, a + n) for a, n in zip(self.offset, self.mask.shape, strict=True))
+
+
+def overlap(
+    first: Sequence[int] | NDArray[np.int_], size: Sequence[int], shape: Sequence[int]
+) -> tuple[Box, Box]:
+    """Where a box and a volume of `shape` overlap: in the box, and in the volume.
+
+    first: index (z, y, x) in the volume of the box's first voxel, possibly outside it; size: of
+    the box.
+    """
+    low = np.clip(np.negative(first), 0, size)
+    high = np.clip(np.subtract(shape, first), low, size)
+    return tuple(map(slice, low, high)), tuple(map(slice, first + low, first + high))
 
 
 NO_MASK = CroppedMask(np.zeros((0, 0, 0), bool), (0, 0, 0))
@@ -43,9 +57,8 @@ def crop(
     """
     first = np.asarray(offset)
     if shape is not None:
-        low = np.clip(-first, 0, mask.shape)
-        high = np.clip(np.asarray(shape) - first, low, mask.shape)
-        mask, first = mask[tuple(map(slice, low, high))], first + low
+        inside, there = overlap(first, mask.shape, shape)
+        mask, first = mask[inside], np.array([side.start for side in there])
     sides = [np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
     if not len(sides[0]):
         return NO_MASK

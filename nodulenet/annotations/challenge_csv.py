@@ -5,7 +5,6 @@ import csv
 import gzip
 import io
 import lzma
-import math
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nodulenet.files import InputError, opening, reason_of, require_columns
-from nodulenet.numerals import COUNT, FOREIGN, to_number
+from nodulenet.numerals import COUNT, FOREIGN, number_or_nan
 
 DAMAGED = (ValueError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 DIAMETER = "diameter_mm"
@@ -161,14 +160,14 @@ def check_nodules(table: pd.DataFrame, path: Path, doubled: bool = True) -> None
 
 
 def to_numbers(texts: Sequence[str]) -> NDArray[np.float64]:
-    """The numbers (N,) of many texts, NaN for each that `nodulenet.numerals.to_number` refuses."""
+    """The numbers (N,) of many texts, NaN for each that `number_or_nan` refuses."""
     if not FOREIGN.search("".join(texts)):
         try:
             numbers = np.array(texts, object).astype(float)
             return np.where(np.isfinite(numbers), numbers, np.nan)
         except ValueError:
             pass  # one of them is not a number
-    return np.array([_number(text) for text in texts], float)
+    return np.array([number_or_nan(text) for text in texts], float)
 
 
 def _numbers(cells: pd.Series, path: Path) -> NDArray[np.float64]:
@@ -187,13 +186,6 @@ def _numbers_or_text(cells: pd.Series) -> pd.Series:
         return cells
     whole = not empty.any() and cells.str.fullmatch(COUNT).all()
     return pd.Series(numbers.astype(np.int64) if whole else numbers, cells.index)
-
-
-def _number(cell: str) -> float:
-    try:
-        return to_number(cell)
-    except ValueError:
-        return math.nan
 
 
 def _only_member(packed: bytes) -> bytes:

@@ -110,8 +110,7 @@ def _image_place(ct: Path, series_uid: str) -> tuple[SliceGeometry, float]:
     from nodulenet.imaging import read_lidc_grid  # slow to import, not needed for pylidc
 
     pixels = read_lidc_grid(ct, series_uid)
-    geometry = SliceGeometry(pixels.slice_z(), pixels.array.shape[1:])
-    return geometry, float(abs(np.linalg.det(pixels.affine[:3, :3])))
+    return pixels.slice_geometry(), pixels.voxel_mm3
 
 
 def count_corpus(

@@ -20,7 +20,6 @@ from nodulenet import __version__
 from nodulenet.annotations import (
     Group,
     Reading,
-    SliceGeometry,
     consensus,
     count_levels,
     points_off_scan,
@@ -113,7 +112,7 @@ def find_nodules(
         return find_listed(reading, standard(stored)[0], preprocessing)
     marked = any(session.marks for session in reading.sessions)
     pixels = lidc_grid(scan.ct, stored, scan.series_uid) if marked else standard(stored)[0]
-    geometry = SliceGeometry(pixels.slice_z(), pixels.array.shape[1:])
+    geometry = pixels.slice_geometry()
     with naming(reading.source or "annotations"):
         # Groups below the level too: they are findings that count neither way.
         groups = consensus(reading.sessions, geometry, **{**rules.plain(), "level": 1})

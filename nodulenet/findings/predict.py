@@ -32,7 +32,6 @@ from nodulenet.imaging import (
     standard,
     write_volume,
 )
-from nodulenet.imaging.orientation import to_standard
 
 OUTPUTS = (
     *("findings.csv", "findings.json", "masks.nii.gz", "seg.dcm", "sr.dcm"),
@@ -128,7 +127,7 @@ def _predict(
         notes.append("no masks.nii.gz: no finding has a mask")
     if sources:
         notes += write_dicom(sources, findings, own, detector, output)
-    view = View(turned, lungs, to_standard(Volume(labels, own.affine))[0], turn)
+    view = View(turned, lungs, standard(Volume(labels, own.affine))[0].array, turn)
     plot_overview(scan.series_uid, findings, view, output / "overview.png")
     rows = finding_rows(scan.series_uid, findings, own, sources)
     write_finding_rows(rows, output / "findings.csv")

@@ -12,7 +12,7 @@ from nodulenet.imaging.lungs import LUNG_LABELS, NO_AIR_HU
 from nodulenet.imaging.masks import Nodule
 from nodulenet.imaging.orientation import STANDARD, turned_mask
 from nodulenet.imaging.volume import Volume
-from nodulenet.masks import CroppedMask
+from nodulenet.masks import CroppedMask, overlap
 
 LUNG_HU = (-970.0, -500.0)  # median in the lungs: from emphysema to diffuse disease
 AROUND_HU = (-150.0, 150.0)  # median around them: fat to tissue with contrast medium
@@ -38,8 +38,8 @@ def check_hu(scan: Volume, lungs: NDArray[np.uint8]) -> str:
     Raises `NotHU` if it is certain: a single value in all of the lungs; fewer than one voxel in a
     hundred of them below -300; a median below -1100.
     """
-    lung, around = _parts(scan, lungs)
-    middle, outer = _medians(lung, around)
+    lung, around = lung_parts(scan, lungs)
+    middle, outer = medians(lung, around)
     found = f"median {middle:.4g} in the lungs, {outer:.4g} around them{_guess(middle, outer)}"
     if lung.min() == lung.max():
         raise NotHU(f"not HU: every voxel of the lungs is {float(lung[0]):.4g}")
@@ -50,18 +50,15 @@ def check_hu(scan: Volume, lungs: NDArray[np.uint8]) -> str:
     return f"its voxels may not be HU: {found}"
 
 
-def medians(scan: Volume, lungs: NDArray[np.uint8]) -> tuple[float, float]:
-    """Median of the voxels of the lungs, and of those around them (NaN if there are none)."""
-    return _medians(*_parts(scan, lungs))
-
-
-def _parts(scan: Volume, lungs: NDArray[np.uint8]) -> tuple[NDArray, NDArray]:
+def lung_parts(scan: Volume, lungs: NDArray[np.uint8]) -> tuple[NDArray, NDArray]:
+    """The voxels (n,) of the lungs, and those around them in their box."""
     inside = np.isin(lungs, LUNG_LABELS)
     box = ndimage.find_objects(inside.astype(np.uint8))[0]
     return scan.array[box][inside[box]], scan.array[box][~inside[box]]
 
 
-def _medians(lung: NDArray, around: NDArray) -> tuple[float, float]:
+def medians(lung: NDArray, around: NDArray) -> tuple[float, float]:
+    """Median of the voxels of the lungs, and of those around them (NaN if there are none)."""
     return float(np.median(lung)), float(np.median(around)) if around.size else float("nan")
 
 
@@ -103,10 +100,9 @@ def misfit(scan: Volume, nodules: Sequence[Nodule]) -> str:
 
 def contrast(scan: Volume, nodules: Sequence[Nodule], flips: tuple[int, ...]) -> float:
     """Median contrast (HU) of nodules mirrored along the axes `flips`; NaN if there is none."""
-    values = []
-    for _, mask in nodules:
-        turned = turned_mask(mask, (STANDARD[0], flips), scan.array.shape)
-        values.append(one_contrast(scan, turned))
+    turn = (STANDARD[0], flips)
+    turned = [turned_mask(mask, turn, scan.array.shape) for _, mask in nodules]
+    values = [one_contrast(scan, mask) for mask in turned]
     known = [value for value in values if np.isfinite(value)]
     return float(np.median(known)) if known else float("nan")
 
@@ -117,11 +113,8 @@ def one_contrast(scan: Volume, cropped: CroppedMask) -> float:
     wide = np.pad(cropped.mask, [(n, n) for n in pad])
     distance = ndimage.distance_transform_edt(~wide, sampling=scan.spacing)
     ring = (distance > GAP_MM) & (distance <= RING_MM)
-    start = np.array(cropped.offset) - pad
-    low = np.clip(-start, 0, wide.shape)
-    high = np.clip(np.array(scan.array.shape) - start, low, wide.shape)
-    inside = tuple(map(slice, low, high))
-    values = scan.array[tuple(map(slice, start + low, start + high))]
+    inside, there = overlap(np.array(cropped.offset) - pad, wide.shape, scan.array.shape)
+    values = scan.array[there]
     if not wide[inside].any() or not ring[inside].any():
         return float("nan")
     return float(np.median(values[wide[inside]]) - np.median(values[ring[inside]]))

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nodulenet.files import REASON_LENGTH, InputError, reason_of
-from nodulenet.numerals import to_number
+from nodulenet.numerals import number_or_nan
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -163,10 +163,7 @@ def axes_of(data: Dataset, where: object) -> NDArray[np.float64]:
 def _decimal(value: Any) -> float:
     """A plain decimal number, NaN for anything else."""
     text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
-    try:
-        return to_number(text.strip())
-    except ValueError:
-        return math.nan
+    return number_or_nan(text.strip())
 
 
 @dataclass(frozen=True, eq=False)

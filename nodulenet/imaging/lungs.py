@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from nodulenet.files import InputError
 from nodulenet.imaging.body import disc, fill_holes, find_airways, find_body
-from nodulenet.imaging.orientation import from_standard, to_standard
+from nodulenet.imaging.orientation import from_standard, standard
 from nodulenet.imaging.volume import Volume
 
 LUNG_LABELS = LEFT, RIGHT = 3, 4  # as in LUNA16's masks
@@ -33,10 +33,10 @@ def segment_lungs(volume: Volume) -> NDArray[np.uint8]:
     notches on the pleura are filled. Any orientation. Raises `NoLungs` if the body contains no
     air of the density and size of a lung.
     """
-    array, spacing, turn = to_standard(volume)
-    factors = np.maximum(1, np.rint(COARSE_MM / spacing)).astype(int)
-    lungs = label_lungs(shrink(array, factors), spacing * factors)
-    return from_standard(enlarge(lungs, factors, array.shape), turn)
+    turned, turn = standard(volume)
+    factors = np.maximum(1, np.rint(COARSE_MM / turned.spacing)).astype(int)
+    lungs = label_lungs(shrink(turned.array, factors), turned.spacing * factors)
+    return from_standard(enlarge(lungs, factors, turned.array.shape), turn)
 
 
 def label_lungs(hu: NDArray[np.float32], steps: NDArray[np.float64]) -> NDArray[np.uint8]:

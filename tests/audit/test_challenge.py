@@ -22,8 +22,8 @@ from nodulenet.audit.challenge import (
     ChallengeMark,
     challenge_marks,
     compare_excluded,
+    mark_means,
     match_rows,
-    nodule_rows,
 )
 from nodulenet.cohort import read_scan_table
 from nodulenet.cohort.annotate import annotate_scan
@@ -49,6 +49,11 @@ def reading(*marks):
 
 def groups(reads):
     return consensus(reads.sessions, GEOMETRY, 1, 0.1, protocol="strict")
+
+
+def nodule_rows(groups, place):
+    """Position (LPS, mm) and diameter (mm) that the annotations have for each nodule."""
+    return [mark_means(group, place)[0] for group in groups if group.level >= 3]
 
 
 def test_rows_are_means_taken_from_the_last_mark():

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from nodulenet.imaging import Volume, crop_offset, target_grid
 from nodulenet.imaging.grid import crop_affine
-from nodulenet.imaging.orientation import from_standard, to_standard
+from nodulenet.imaging.orientation import from_standard, standard
 
 number = st.floats(-1, 1)
 
@@ -75,16 +75,16 @@ def test_offset_of_a_crop(affine, offset):
 @given(affines())
 def test_standard_orientation_and_back(affine):
     volume = Volume(np.arange(2 * 3 * 4).reshape(2, 3, 4), affine)
-    array, spacing, turn = to_standard(volume)
-    assert np.array_equal(from_standard(array, turn), volume.array)
-    assert sorted(spacing) == pytest.approx(sorted(volume.spacing))
+    turned, turn = standard(volume)
+    assert np.array_equal(from_standard(turned.array, turn), volume.array)
+    assert sorted(turned.spacing) == pytest.approx(sorted(volume.spacing))
 
 
 def test_standard_orientation_by_hand():
     # array axes: x to the right, z down, y to the back
     affine = np.array([[-1, 0, 0, 0], [0, 0, 2, 0], [0, -3, 0, 0], [0, 0, 0, 1]], float)
     volume = Volume(np.arange(24).reshape(2, 3, 4), affine)
-    array, spacing, _ = to_standard(volume)
-    assert array.shape == (3, 4, 2)
-    assert spacing.tolist() == [3, 2, 1]
-    assert array[0, 0, 0] == volume.array[1, 2, 0]
+    turned, _ = standard(volume)
+    assert turned.array.shape == (3, 4, 2)
+    assert turned.spacing.tolist() == [3, 2, 1]
+    assert turned.array[0, 0, 0] == volume.array[1, 2, 0]
