@@ -28,8 +28,6 @@ from nodulenet.annotations import (
 from nodulenet.cohort.annotate import leave_out, require_ok
 from nodulenet.files import InputError, naming, sha256, write_json
 from nodulenet.imaging import (
-    NoLungs,
-    NotHU,
     Volume,
     blank,
     check_hu,
@@ -145,9 +143,7 @@ def tabulate(
     level: int,
 ) -> pd.DataFrame:
     """The table of findings, with boxes measured in the 1 mm grid of the scan."""
-    grid_affine, _ = target_grid(
-        place.affine, place.array.shape, resample=preprocessing.resample, grid=preprocessing.grid
-    )
+    grid_affine, _ = target_grid(place.affine, place.array.shape, preprocessing)
     return findings_table(reading, groups, place, level, grid_affine)
 
 
@@ -180,9 +176,7 @@ def prepare(
     turned, _ = standard(stored)
     lungs, warning = find_lungs(scan, turned)
     volume = preprocess(turned, lungs, settings)
-    grid_affine, _ = target_grid(
-        turned.affine, turned.array.shape, resample=settings.resample, grid=settings.grid
-    )
+    grid_affine, _ = target_grid(turned.affine, turned.array.shape, settings)
     masks, _ = read_nodules(nodules["nodules"], nodules["findings"])
     labels, painted = label_volume(masks, turned.affine, volume.affine, volume.array.shape)
     outlined = bool(read_readers(nodules["nodules"]))
@@ -225,11 +219,10 @@ def find_lungs(scan: Scan, turned: Volume) -> tuple[NDArray[np.uint8], str]:
 
     Raises `InputError` naming the file: no lungs, a mask without any or of another grid, no HU.
     """
-    try:
-        lungs = read_lungs(scan.lung_mask, turned) if scan.lung_mask else segment_lungs(turned)
+    lungs = read_lungs(scan.lung_mask, turned) if scan.lung_mask else None
+    with naming(scan.ct):
+        lungs = segment_lungs(turned) if lungs is None else lungs
         return lungs, check_hu(turned, lungs)
-    except (NoLungs, NotHU) as error:
-        raise InputError(f"{scan.ct}: {error}") from error
 
 
 def read_lungs(path: Path, scan: Volume) -> NDArray[np.uint8]:

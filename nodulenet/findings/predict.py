@@ -18,12 +18,11 @@ from nodulenet.findings.detector import Detector
 from nodulenet.findings.measure import Finding, find_findings, paint_findings
 from nodulenet.findings.overview import plot_overview
 from nodulenet.findings.page import RESEARCH, write_page
-from nodulenet.findings.scans import InputScan, Source, slice_sources
+from nodulenet.findings.scans import Source, slice_sources
 from nodulenet.findings.table import Record, finding_rows, write_finding_rows
 from nodulenet.findings.threshold import Threshold
 from nodulenet.imaging import (
-    NoLungs,
-    NotHU,
+    FoundSeries,
     Volume,
     check_hu,
     preprocess,
@@ -41,7 +40,7 @@ STEPS = 5  # of `predict_scan`, beside those of the network
 
 
 def predict_scan(
-    scan: InputScan,
+    scan: FoundSeries,
     detector: Detector,
     threshold: Threshold,
     output: Path,
@@ -94,7 +93,7 @@ def replacing_results(output: Path) -> Iterator[Path]:
 
 
 def _predict(
-    scan: InputScan,
+    scan: FoundSeries,
     detector: Detector,
     threshold: Threshold,
     output: Path,
@@ -105,11 +104,8 @@ def _predict(
     own = read_volume(scan.path, scan.series_uid)
     turned, turn = standard(own)
     advance("lungs")
-    try:
-        lungs = segment_lungs(turned)
-        warning = check_hu(turned, lungs)
-    except (NoLungs, NotHU) as error:
-        raise InputError(f"{scan.path}: series {scan.series_uid}: {error}") from error
+    lungs = segment_lungs(turned)
+    warning = check_hu(turned, lungs)
     advance("preprocessing")
     grid = preprocess(turned, lungs, detector.preprocess)
     prediction = detector.predict(grid.array, lambda: advance("network"))
@@ -119,7 +115,7 @@ def _predict(
     )
     notes += [*own.notes, *([warning] if warning else [])]
     advance("writing")
-    sources = slice_sources(scan) if scan.is_dicom else None
+    sources = slice_sources(scan) if scan.path.is_dir() else None
     labels = paint_findings(findings, own.array.shape)
     if any(finding.mask is not None for finding in findings):
         write_volume(Volume(labels, own.affine), output / "masks.nii.gz")
@@ -173,7 +169,7 @@ def write_dicom(
 
 
 def describe(
-    scan: InputScan,
+    scan: FoundSeries,
     own: Volume,
     detector: Detector,
     threshold: Threshold,

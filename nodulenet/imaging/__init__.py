@@ -1,10 +1,10 @@
 """Scans: reading, lungs, resampling, preprocessing, and nodules on their grids."""
 
-from nodulenet.imaging.checks import NotHU, check_hu, misfit
+from nodulenet.imaging.checks import check_hu, misfit
 from nodulenet.imaging.dicom_series import read_scanner
 from nodulenet.imaging.findings import findings_table
 from nodulenet.imaging.grid import crop_offset, target_grid
-from nodulenet.imaging.lungs import NoLungs, segment_lungs
+from nodulenet.imaging.lungs import segment_lungs
 from nodulenet.imaging.masks import label_volume, resample_mask, restore_mask
 from nodulenet.imaging.nodule_store import (
     read_nodules,
@@ -28,8 +28,6 @@ from nodulenet.imaging.volume import Volume, blank
 
 __all__ = [
     "FoundSeries",
-    "NoLungs",
-    "NotHU",
     "Volume",
     "blank",
     "check_hu",

@@ -25,26 +25,22 @@ SHARE = 3.0  # and how many times the contrast at the outlines' own position
 MIRRORS = [flips for count in (1, 2, 3) for flips in combinations(range(3), count)]
 
 
-class NotHU(InputError):
-    """The voxels of a scan are certainly not HU."""
-
-
 def check_hu(scan: Volume, lungs: NDArray[np.uint8]) -> str:
     """A warning if the voxels of a CT may not be HU, else "".
 
     Judged by the voxels of the lungs (labels 3 and 4 on the scan's grid; at least one) and those
     around them in the lungs' box: doubtful if the median of the lungs is not within -970 to -500
     or that around them not within -150 to 150. An apparent offset is reported, never applied.
-    Raises `NotHU` if it is certain: a single value in all of the lungs; fewer than one voxel in a
-    hundred of them below -300; a median below -1100.
+    Raises `InputError` if it is certain: a single value in all of the lungs; fewer than one voxel
+    in a hundred of them below -300; a median below -1100.
     """
     lung, around = lung_parts(scan, lungs)
     middle, outer = medians(lung, around)
     found = f"median {middle:.4g} in the lungs, {outer:.4g} around them{_guess(middle, outer)}"
     if lung.min() == lung.max():
-        raise NotHU(f"not HU: every voxel of the lungs is {float(lung[0]):.4g}")
+        raise InputError(f"not HU: every voxel of the lungs is {float(lung[0]):.4g}")
     if middle < BELOW_AIR_HU or np.percentile(lung, 1) > NO_AIR_HU:
-        raise NotHU(f"not HU, or the lung mask lies elsewhere: {found}")
+        raise InputError(f"not HU, or the lung mask lies elsewhere: {found}")
     if LUNG_HU[0] <= middle <= LUNG_HU[1] and not (outer < AROUND_HU[0] or outer > AROUND_HU[1]):
         return ""
     return f"its voxels may not be HU: {found}"

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from nodulenet.files import InputError
 from nodulenet.imaging.grid import (
+    PUBLISHED,
     Shape,
     apply_blocks,
     crop_affine,
@@ -23,7 +24,6 @@ from nodulenet.settings import PreprocessSettings
 
 MAX_GROWTH = 1.5
 DILATIONS = 10
-PUBLISHED = PreprocessSettings()
 
 
 def preprocess(
@@ -39,15 +39,13 @@ def preprocess(
     voxels on all sides. The axes stay those of `volume`, which `standard` turns beforehand.
 
     lungs: labels 3 and 4 on the grid of `volume`; segmented here if missing. Raises
-    `InputError` if they do not fit the volume or contain no lung, `NoLungs` if none are found.
+    `InputError` if they do not fit the volume or contain no lung, or if none are found.
     """
     if lungs is None:
         lungs = segment_lungs(volume)
     if lungs.shape != volume.array.shape:
         raise InputError(f"lung mask of shape {lungs.shape} for a CT of {volume.array.shape}")
-    affine, shape = target_grid(
-        volume.affine, lungs.shape, resample=settings.resample, grid=settings.grid
-    )
+    affine, shape = target_grid(volume.affine, lungs.shape, settings)
     box = _target_box(lungs, index_map(affine, volume.affine), shape, settings.margin)
     source, weights = box, None
     if settings.resample:

@@ -14,6 +14,7 @@ from nodulenet.imaging import (
     write_nodules,
 )
 from nodulenet.masks import CroppedMask
+from nodulenet.settings import PreprocessSettings
 
 AFFINE = np.array([[0, 0, 0.5, 10], [0, 0.5, 0, 20], [2, 0, 0, -30], [0, 0, 0, 1]], float)
 SHAPE = (20, 60, 60)
@@ -46,7 +47,7 @@ def groups():
 
 
 def table_of(reading, groups, level=3, **options):
-    grid, _ = target_grid(AFFINE, SHAPE, **options)
+    grid, _ = target_grid(AFFINE, SHAPE, PreprocessSettings(**options))
     return findings_table(reading, groups, blank(AFFINE, SHAPE), level, grid)
 
 

@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 from nodulenet.imaging import Volume, crop_offset, target_grid
 from nodulenet.imaging.grid import crop_affine
 from nodulenet.imaging.orientation import from_standard, standard
+from nodulenet.settings import PreprocessSettings
 
 number = st.floats(-1, 1)
 
@@ -37,7 +38,7 @@ def test_world_and_voxel_invert_each_other(affine, values):
 @given(affines(), st.tuples(*[st.integers(2, 300)] * 3), st.sampled_from(["world", "corners"]))
 def test_new_grid_lies_on_the_old_one(affine, shape, grid):
     old = Volume(np.broadcast_to(0, shape), affine)
-    new_affine, new_shape = target_grid(affine, shape, grid=grid)
+    new_affine, new_shape = target_grid(affine, shape, PreprocessSettings(grid=grid))
     new = Volume(np.broadcast_to(0, new_shape), new_affine)
     assert new_shape == tuple(np.maximum(1, np.rint(np.array(shape) * old.spacing)))
     assert np.allclose(new.to_world(np.zeros(3)), old.to_world(np.zeros(3)))
@@ -52,7 +53,9 @@ def test_new_grid_lies_on_the_old_one(affine, shape, grid):
 
 
 def test_corners_by_hand():
-    affine, shape = target_grid(np.diag([2.5, 0.5, 1, 1]), (5, 11, 4), grid="corners")
+    affine, shape = target_grid(
+        np.diag([2.5, 0.5, 1, 1]), (5, 11, 4), PreprocessSettings(grid="corners")
+    )
     # z: 12.5 -> 12 voxels over 4 steps of 2.5 mm; y: 5.5 -> 6 over 10 steps of 0.5 mm
     assert shape == (12, 6, 4)
     assert np.allclose(np.diag(affine), [10 / 11, 1, 1, 1])
@@ -60,11 +63,11 @@ def test_corners_by_hand():
 
 def test_native_grid_and_wrong_name():
     affine = np.diag([2.5, 0.5, 1, 1])
-    same, shape = target_grid(affine, (5, 6, 7), resample=False)
+    same, shape = target_grid(affine, (5, 6, 7), PreprocessSettings(resample=False))
     assert np.array_equal(same, affine)
     assert shape == (5, 6, 7)
     with pytest.raises(ValueError, match="corner"):
-        target_grid(affine, (5, 6, 7), grid="corner")
+        PreprocessSettings(grid="corner")
 
 
 @given(affines(), st.tuples(*[st.integers(-50, 50)] * 3))
