@@ -4,14 +4,14 @@ The rules of the workflow use this module too, so importing it must be fast; onl
 that make a data frame import pandas.
 """
 
-import csv
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nodulenet.files import UID, UID_LENGTH, InputError, opening, require_columns
+from nodulenet.files import UID, UID_LENGTH, InputError
 from nodulenet.numerals import COUNT
+from nodulenet.text_tables import read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,9 +42,10 @@ def read_scans(path: Path | str) -> list[Row]:
     `missing_files`.
     """
     path = Path(path)
-    head, body = read_rows(path)
-    check_columns(head, path)
-    scans = [dict(zip(head, row, strict=True)) for row in body]
+    head, body = read_rows(path, COLUMNS, "\t")
+    if unknown := [name for name in head if name not in (*COLUMNS, "fold")]:
+        raise InputError(f"{path}: unknown column {', '.join(map(repr, unknown))}")
+    scans = [dict(zip(head, row, strict=True)) for _, row in body]
     check_scans(scans, path)
     for scan in scans:
         scan |= {column: resolve(str(path.parent), scan[column]) for column in PATHS}
@@ -61,47 +62,6 @@ def missing_files(scans: Iterable[Row]) -> list[tuple[str, str]]:
 def is_made(path: str) -> bool:
     """Whether the workflow makes this file of a scan table."""
     return path.startswith(f"{MADE}/")
-
-
-def read_text_table(path: Path | str, columns: Iterable[str]) -> "pd.DataFrame":
-    """Read a TSV that has these columns, all cells as text.
-
-    Raises `InputError` naming file and line.
-    """
-    import pandas as pd
-
-    head, body = read_rows(Path(path))
-    require_columns(head, columns, path)
-    return pd.DataFrame(body, columns=head, dtype=str)
-
-
-def read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
-    """The header and the rows of a TSV, all cells as text without surrounding whitespace.
-
-    Raises `InputError` naming file and line.
-    """
-    try:
-        with opening(path), path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file, "excel-tab") if row]
-    except (ValueError, csv.Error) as error:
-        raise InputError(f"{path}: not a table: {error}") from error
-    if not rows:
-        raise InputError(f"{path}: is empty")
-    head, *body = rows
-    if len(set(head)) < len(head):
-        raise InputError(f"{path}: a column appears twice")
-    for line, row in enumerate(body, start=2):
-        if len(row) != len(head):
-            raise InputError(f"{path}: line {line} has {len(row)} columns, not {len(head)}")
-    return head, body
-
-
-def check_columns(head: Sequence[str], path: Path) -> None:
-    """Raise `InputError` unless a header has the scan table's columns and no others."""
-    require_columns(head, COLUMNS, path)
-    unknown = [name for name in head if name not in (*COLUMNS, "fold")]
-    if unknown:
-        raise InputError(f"{path}: unknown column {', '.join(map(repr, unknown))}")
 
 
 def check_scans(scans: Sequence[Row], path: Path) -> None:

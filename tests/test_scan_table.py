@@ -64,9 +64,9 @@ def test_fixed_folds(tmp_path: Path) -> None:
         ((HEAD, "1.1\tA\t\t\t"), "scan 1.1: ct is empty"),
         ((HEAD + "\tfold", "1.1\tA\ta\t\t\tone"), "scan 1.1: fold 'one' is not a number"),
         ((HEAD,), "contains no scan"),
-        ((HEAD, "1.1\tA\ta"), "line 2 has 3 columns, not 5"),
-        ((HEAD, "1.1\tA\ta\t\t", "1.2\tA\ta\t\t\t"), "line 3 has 6 columns, not 5"),
-        (("series_uid\tct\tct",), "a column appears twice"),
+        ((HEAD, "1.1\tA\ta"), "line 2 has 3 cells, not 5"),
+        ((HEAD, "1.1\tA\ta\t\t", "1.2\tA\ta\t\t\t"), "line 3 has 6 cells, not 5"),
+        ((HEAD + "\tct",), "column ct is there twice"),
         ((), "is empty"),
     ],
 )

@@ -13,7 +13,6 @@ from nodulenet.annotations.challenge_csv import read_cells
 from nodulenet.files import EXAMPLES, InputError, examples, own_artefact, read_json, replacing
 from nodulenet.numerals import COUNT
 from nodulenet.progress import track
-from nodulenet.scan_table import read_text_table
 from nodulenet.settings import Source
 
 ARTEFACTS = {
@@ -184,7 +183,7 @@ def read_manifest(path: Path | str) -> pd.DataFrame:
     the manifest's folder). Raises `CorruptArtefact` naming the file if it is missing or damaged.
     """
     with own_artefact(path):
-        table = read_text_table(path, COLUMNS)
+        table = read_cells(path, COLUMNS, "\t").reset_index(drop=True)
         if table["series_uid"].duplicated().any():
             raise InputError(f"{path}: a scan is listed more than once")
         if (table["status"] == "").any():

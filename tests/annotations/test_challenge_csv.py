@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from nodulenet.annotations.challenge_csv import check_nodules, read_cells, read_text, with_numbers
+from nodulenet.annotations.challenge_csv import check_nodules, read_cells, with_numbers
 from nodulenet.files import InputError
+from nodulenet.text_tables import read_text
 
 HEAD = "seriesuid,coordX,coordY,coordZ,diameter_mm\n"
 COLUMNS = tuple(HEAD.strip().split(","))
