@@ -17,18 +17,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from nodulenet.annotations import (
-    Group,
-    Reading,
-    consensus,
-    point_index,
-    read_lidc_xml,
-)
+from nodulenet.annotations import Group, Reading, consensus, point_index, read_lidc_xml
 from nodulenet.annotations.challenge_csv import FINDING_COLUMNS, POSITION, read_table
-from nodulenet.cohort import read_scan_table
 from nodulenet.files import InputError, naming
 from nodulenet.imaging import Volume, read_lidc_grid
 from nodulenet.progress import track
+from nodulenet.scan_table import read_scans
 
 REACH_MM = 3.0
 COLUMNS = ("row", *FINDING_COLUMNS, "found", "distance_mm", "kind", "matched", "cause")
@@ -74,7 +68,7 @@ def compare_excluded(
     Raises `InputError` naming the file and the fault, also where no row is of a scan of the table.
     """
     table = read_table(excluded, FINDING_COLUMNS)
-    listed = {str(row["series_uid"]): row for row in read_scan_table(scans).to_dict("records")}
+    listed = {scan["series_uid"]: scan for scan in read_scans(scans)}
     if not table["seriesuid"].isin(list(listed)).any():
         raise InputError(f"{excluded}: no row of a scan that {scans} lists")
     rows: dict[int, Row] = {}

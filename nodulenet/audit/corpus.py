@@ -23,7 +23,7 @@ from nodulenet.annotations import (
 )
 from nodulenet.files import InputError, naming
 from nodulenet.progress import track
-from nodulenet.scan_table import read_scan_table
+from nodulenet.scan_table import read_scans
 from nodulenet.settings import ConsensusSettings, Merge, Protocol
 
 Passed = list[tuple[Path, str]]
@@ -101,16 +101,15 @@ def _pylidc_places() -> Places:
 
 
 def _scan_places(scans: Path) -> Places:
-    table = read_scan_table(scans)
-    images = dict(zip(table["series_uid"], table["ct"], strict=True))
-    return set(images), lambda uid: _image_place(Path(images[uid]), uid)
-
-
-def _image_place(ct: Path, series_uid: str) -> tuple[SliceGeometry, float]:
     from nodulenet.imaging import read_lidc_grid  # slow to import, not needed for pylidc
 
-    pixels = read_lidc_grid(ct, series_uid)
-    return pixels.slice_geometry(), pixels.voxel_mm3
+    images = {scan["series_uid"]: scan["ct"] for scan in read_scans(scans)}
+
+    def place(uid: str) -> tuple[SliceGeometry, float]:
+        pixels = read_lidc_grid(images[uid], uid)
+        return pixels.slice_geometry(), pixels.voxel_mm3
+
+    return set(images), place
 
 
 def count_corpus(

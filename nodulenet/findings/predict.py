@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from nodulenet import __version__
-from nodulenet.files import InputError, replacing, write_json
+from nodulenet.files import InputError, reason_of, replacing, write_json
 from nodulenet.findings.cuts import View
 from nodulenet.findings.detector import Detector
 from nodulenet.findings.measure import Finding, find_findings, paint_findings
@@ -158,7 +158,7 @@ def write_dicom(
         segmentation = build_segmentation(sources, findings, tracked, fingerprint)
         report = build_report(sources, findings, tracked, scan, segmentation)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = reason_of(error)
         return [f"no seg.dcm and no sr.dcm: the slices' headers do not allow it: {reason}"]
     objects = {"seg.dcm": segmentation, "sr.dcm": report}
     for name, dataset in objects.items():

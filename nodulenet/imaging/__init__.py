@@ -6,11 +6,7 @@ from nodulenet.imaging.findings import findings_table
 from nodulenet.imaging.grid import crop_offset, target_grid
 from nodulenet.imaging.lungs import segment_lungs
 from nodulenet.imaging.masks import label_volume, resample_mask, restore_mask
-from nodulenet.imaging.nodule_store import (
-    read_nodules,
-    read_readers,
-    write_nodules,
-)
+from nodulenet.imaging.nodule_store import read_nodules, read_readers, write_nodules
 from nodulenet.imaging.orientation import standard
 from nodulenet.imaging.placement import (
     cube_groups,

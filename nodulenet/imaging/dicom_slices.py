@@ -25,7 +25,6 @@ from nodulenet.imaging.dicom_header import (
     read_header,
     text_of,
     texts_of,
-    value_of,
 )
 
 if TYPE_CHECKING:
@@ -210,8 +209,6 @@ def _slice(path: Path, header: Dataset, frame: Frame, series_uid: str) -> Slice:
 def _thickness(frame: Frame) -> float | None:
     """None if missing or invalid, as in many headers: only a single-slice scan needs it."""
     try:
-        if value_of(frame.measures, "SliceThickness", frame.where) is None:
-            return None
         return number_of(frame.measures, "SliceThickness", frame.where)
     except InputError:
         return None

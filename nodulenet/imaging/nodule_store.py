@@ -11,7 +11,7 @@ from nodulenet.annotations import Group
 from nodulenet.files import InputError, own_artefact, replacing, require_columns
 from nodulenet.imaging.findings import COLUMNS, OUTLINED
 from nodulenet.imaging.masks import Nodule
-from nodulenet.masks import CroppedMask, pack_masks, union, unpack_named
+from nodulenet.masks import CroppedMask, pack_masks, union, unpack_masks
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ def read_nodules(
         require_columns(table, COLUMNS, table_path)
     with own_artefact(masks_path):
         with np.load(masks_path, allow_pickle=False) as arrays:
-            masks = unpack_named(arrays, masks_path)
+            masks = unpack_masks(arrays)
         labels = table.loc[table["kind"].isin(OUTLINED), "label"].tolist()
         if len(labels) != len(masks):
             raise InputError(
@@ -86,6 +86,6 @@ def read_readers(masks_path: Path | str) -> list[ReaderMask]:
     Raises `CorruptArtefact` naming the file when it is missing or malformed.
     """
     with own_artefact(masks_path), np.load(masks_path, allow_pickle=False) as arrays:
-        masks = unpack_named(arrays, masks_path, "reader_")
+        masks = unpack_masks(arrays, "reader_")
         numbers = (arrays[f"reader_{name}"].tolist() for name in ("groups", "sessions"))
         return [ReaderMask(*one) for one in zip(*numbers, masks, strict=True)]

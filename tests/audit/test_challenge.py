@@ -25,11 +25,11 @@ from nodulenet.audit.challenge import (
     mark_means,
     match_rows,
 )
-from nodulenet.cohort import read_scan_table
 from nodulenet.cohort.annotate import annotate_scan
 from nodulenet.cohort.steps import Scan, consensus_scan
 from nodulenet.files import InputError
 from nodulenet.imaging import blank, read_geometry
+from nodulenet.scan_table import read_scan_table
 from nodulenet.settings import ConsensusSettings, PreprocessSettings
 
 # Voxels of 2 x 1 x 1 mm, the first at (10, 20, 30).
