@@ -58,7 +58,7 @@ def read_lines(path: Path | str, delimiter: str = ",") -> Iterator[tuple[int, li
             if len(cells) > 1 or any(cells):
                 yield reader.line_num, cells
     except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num}: not CSV: {error}") from error
+        raise InputError(f"{path}: line {reader.line_num}: not a table: {error}") from error
 
 
 def read_text(path: Path | str) -> str:
@@ -78,7 +78,7 @@ def read_text(path: Path | str) -> str:
     try:
         return unpack(packed).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a table in CSV: {error}") from error
+        raise InputError(f"{path}: not a table: {error}") from error
     except (OSError, *DAMAGED) as error:
         fault = f"{path}: damaged, or not a {suffix} file: {reason_of(error)}"
         raise InputError(fault) from error

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nodulenet.annotations.lidc_xml import SESSIONS
 from nodulenet.annotations.records import Mark, Reading, Roi
 
-SESSIONS = 4
 Place = tuple[int, int]
 """Session index and mark index in a reading."""
 

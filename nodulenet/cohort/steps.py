@@ -87,8 +87,7 @@ def consensus_scan(
     except InputError as error:
         status = leave_out(scan.series_uid, error, scan.on_bad_scan)
         groups, levels = [], (0, 0, 0, 0)
-        nothing, place = Reading(scan.series_uid, (), "", ""), blank(np.eye(4), (0, 0, 0))
-        table = tabulate(nothing, groups, place, preprocessing, level=1)
+        table = findings_table(Reading(scan.series_uid, (), "", ""), [], blank(np.eye(4)), level=1)
     write_nodules(outputs["nodules"], outputs["findings"], groups, table)
     record = {"series_uid": scan.series_uid, "status": status, "levels": list(levels)}
     write_json(outputs["record"], record)
@@ -118,7 +117,7 @@ def find_nodules(
     for line in notes + points_off_scan(reading.sessions, geometry):
         log.warning("scan %s: %s", scan.series_uid, line)
     reading, groups, place = to_standard_grid(reading, groups, pixels)
-    table = tabulate(reading, groups, place, preprocessing, rules.level)
+    table = findings_table(reading, groups, place, rules.level, preprocessing)
     return groups, table, count_levels(groups)
 
 
@@ -130,21 +129,9 @@ def find_listed(
         groups = cube_groups(reading.listed, place)
     for line in cut_cubes(reading.listed, place):
         log.warning("scan %s: %s: %s", reading.series_uid, reading.source, line)
-    table = tabulate(reading, groups, place, preprocessing, level=1)
+    table = findings_table(reading, groups, place, 1, preprocessing)
     count = len(groups)
     return groups, listed_findings(table, groups, reading.listed), (count, count, count, count)
-
-
-def tabulate(
-    reading: Reading,
-    groups: list[Group],
-    place: Volume,
-    preprocessing: PreprocessSettings,
-    level: int,
-) -> pd.DataFrame:
-    """The table of findings, with boxes measured in the 1 mm grid of the scan."""
-    grid_affine, _ = target_grid(place.affine, place.array.shape, preprocessing)
-    return findings_table(reading, groups, place, level, grid_affine)
 
 
 def preprocess_scan(
@@ -161,8 +148,8 @@ def preprocess_scan(
         require_ok(nodules["record"])
         volume, labels, record = prepare(scan, nodules, settings)
     except InputError as error:
-        volume = Volume(np.zeros((0, 0, 0), np.uint8), np.eye(4))
         labels = np.zeros((0, 0, 0), np.uint8)
+        volume = Volume(labels, np.eye(4))
         status = leave_out(scan.series_uid, error, scan.on_bad_scan)
         record = {"series_uid": scan.series_uid, "status": status}
     write_scan(outputs, volume, labels, record)

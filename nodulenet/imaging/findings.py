@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from nodulenet.annotations import Group, Reading, point_index
 from nodulenet.annotations.challenge_csv import POSITION
+from nodulenet.imaging.grid import PUBLISHED, target_grid
 from nodulenet.imaging.masks import resample_mask
 from nodulenet.imaging.volume import Volume, blank
+from nodulenet.settings import PreprocessSettings
 
 CENTROID = ("centroidX", "centroidY", "centroidZ")
 COLUMNS = [
@@ -30,18 +32,19 @@ def findings_table(
     groups: Sequence[Group],
     place: Volume,
     level: int,
-    grid_affine: NDArray[np.float64],
+    preprocessing: PreprocessSettings = PUBLISHED,
 ) -> pd.DataFrame:
     """One row per finding of a scan: all groups in order, then small nodules, then non-nodules.
 
     place: the scan's grid, which is that of reading and groups, in standard orientation. Groups of
     at least `level` are of kind "nodule", labelled 1, 2, ...; the others "below_level". coord and
-    diameter_mm (mm, LPS): centre and largest side of the mask's box in the grid of `grid_affine`,
-    or in the scan's own where the mask vanishes there. centroid, volume and volume-equivalent
-    diameter: of the mask in the scan's grid, as is the box z, y, x, d, h, w (voxel; first index and
-    size). A point has its own position, rounded to a voxel in z, y, x, no size, and -1 for its
-    diameters.
+    diameter_mm (mm, LPS): centre and largest side of the mask's box in the 1 mm grid of
+    `preprocessing`, or in the scan's own where the mask vanishes there. centroid, volume and
+    volume-equivalent diameter: of the mask in the scan's grid, as is the box z, y, x, d, h, w
+    (voxel; first index and size). A point has its own position, rounded to a voxel in z, y, x, no
+    size, and -1 for its diameters.
     """
+    grid_affine, _ = target_grid(place.affine, place.array.shape, preprocessing)
     rows, label = [], 0
     for group in groups:
         wanted = group.level >= level

@@ -10,7 +10,6 @@ from nodulenet.imaging import (
     findings_table,
     read_nodules,
     read_readers,
-    target_grid,
     write_nodules,
 )
 from nodulenet.masks import CroppedMask
@@ -47,8 +46,8 @@ def groups():
 
 
 def table_of(reading, groups, level=3, **options):
-    grid, _ = target_grid(AFFINE, SHAPE, PreprocessSettings(**options))
-    return findings_table(reading, groups, blank(AFFINE, SHAPE), level, grid)
+    settings = PreprocessSettings(**options)
+    return findings_table(reading, groups, blank(AFFINE, SHAPE), level, settings)
 
 
 def test_rows_by_hand(reading, groups):
@@ -95,7 +94,7 @@ def test_a_mask_that_vanishes_keeps_its_own_box(reading):
 
 
 def test_no_finding(tmp_path):
-    empty = findings_table(Reading("1.2.3", (), "", ""), [], blank(AFFINE, (0, 0, 0)), 3, AFFINE)
+    empty = findings_table(Reading("1.2.3", (), "", ""), [], blank(AFFINE), 3)
     assert len(empty) == 0
     write_nodules(tmp_path / "n.npz", tmp_path / "n.csv", [], empty)
     nodules, table = read_nodules(tmp_path / "n.npz", tmp_path / "n.csv")
