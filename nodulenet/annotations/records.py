@@ -62,7 +62,7 @@ class ListedNodule:
     line: int
 
 
-@with_config(ConfigDict(extra="forbid"))  # a damaged name of a key is no key that is left out
+@with_config(ConfigDict(extra="forbid"))  # else a key with a damaged name would pass as left out
 @dataclass(frozen=True)
 class Reading:
     """Every session of one series, the source, and its oddities (flags).
