@@ -12,7 +12,7 @@ import numpy as np
 from nodulenet.cohort import read_manifest
 from nodulenet.files import read_json
 from nodulenet.imaging import Volume, misfit, read_nodules, read_volume, segment_lungs, standard
-from nodulenet.imaging.checks import MIRRORS, contrast, medians
+from nodulenet.imaging.checks import MIRRORS, contrast, lung_parts, medians
 from nodulenet.imaging.masks import Nodule
 from nodulenet.imaging.orientation import turned_mask
 
@@ -26,7 +26,8 @@ def main() -> None:
         for row in read_manifest(cohort / "manifest.tsv").itertuples():
             record = read_json(cohort / row.record)
             scan, _ = standard(read_volume(record["source"], row.series_uid))
-            facts = [f"median {value:.0f} HU" for value in medians(scan, lungs_of(record, scan))]
+            parts = lung_parts(scan, lungs_of(record, scan))
+            facts = [f"median {value:.0f} HU" for value in medians(*parts)]
             held, _ = read_nodules(cohort / row.nodules, cohort / row.findings)
             nodules = [nodule for nodule in held if nodule[0] > 0]
             if nodules:

@@ -51,18 +51,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"nodulenet {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
-    index.add_parser(commands)
-    consensus.add_parser(commands)
-    compare_annotations.add_parser(commands)
-    compare_excluded.add_parser(commands)
-    froc.add_parser(commands)
-    predict.add_parser(commands)
-    import_weights.add_parser(commands)
-    train.add_parser(commands)
-    doctor.add_parser(commands)
-    schema.add_parser(commands)
-    demo.add_parser(commands)
-    workflow.add_parser(commands)
+    for command in (
+        *(index, consensus, compare_annotations, compare_excluded, froc, predict),
+        *(import_weights, train, doctor, schema, demo, workflow),
+    ):
+        command.add_parser(commands)
     return parser
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,30 @@ class CorruptArtefact(InputError):
     def __init__(self, message: str, *files: Path | str) -> None:
         super().__init__(message)
         self.files = tuple(map(Path, files))
+
+
+@contextmanager
+def naming(source: object) -> Iterator[None]:
+    """Within it, the message of an `InputError` gets the source of the fault before it."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
+
+
+@contextmanager
+def opening(path: Path | str) -> Iterator[None]:
+    """Within it, a file that the system refuses becomes an `InputError` that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+
+
+def require_columns(found: Container[str], wanted: Iterable[str], path: Path | str) -> None:
+    """Raise `InputError` naming the file and the columns that its table lacks."""
+    if missing := [name for name in wanted if name not in found]:
+        raise InputError(f"{path}: no column {', '.join(missing)}")
 
 
 @contextmanager
@@ -130,10 +154,8 @@ def walk_folders(folder: Path) -> Iterator[tuple[Path, list[str]]]:
         if real in seen:
             continue
         seen.add(real)
-        try:
+        with opening(place):
             entries = sorted(os.scandir(place), key=lambda entry: entry.name, reverse=True)
-        except OSError as error:
-            raise InputError(f"{place}: {error.strerror}") from error
         folders = [entry for entry in entries if entry.is_dir()]
         pending += [place / entry.name for entry in folders if not entry.is_symlink()]
         links += [place / entry.name for entry in folders if entry.is_symlink()]

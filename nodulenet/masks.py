@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nodulenet.files import InputError, own_artefact, replacing
+from nodulenet.files import own_artefact, replacing
 
 Index = tuple[int, int, int]
+Box = tuple[slice, ...]
 PACKED = ("shapes", "offsets", "bits")
 
 
@@ -23,9 +24,30 @@ class CroppedMask(NamedTuple):
     offset: Index
 
     @property
-    def box(self) -> tuple[slice, ...]:
+    def box(self) -> Box:
         """Where the mask lies in an array of its grid."""
         return tuple(slice(a, a + n) for a, n in zip(self.offset, self.mask.shape, strict=True))
+
+
+def overlap(
+    first: Sequence[int] | NDArray[np.int_], size: Sequence[int], shape: Sequence[int]
+) -> tuple[Box, Box]:
+    """Where a box and a volume of `shape` overlap: in the box, and in the volume.
+
+    first: index (z, y, x) in the volume of the box's first voxel, possibly outside it; size: of
+    the box.
+    """
+    low = np.clip(np.negative(first), 0, size)
+    high = np.clip(np.subtract(shape, first), low, size)
+    return tuple(map(slice, low, high)), tuple(map(slice, first + low, first + high))
+
+
+def voxel_box(mask: NDArray[np.bool_]) -> Box | None:
+    """The smallest box of the voxels of a mask (z, y, x); None if it has none."""
+    sides = [np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    if not len(sides[0]):
+        return None
+    return tuple(slice(int(side[0]), int(side[-1]) + 1) for side in sides)
 
 
 NO_MASK = CroppedMask(np.zeros((0, 0, 0), bool), (0, 0, 0))
@@ -43,13 +65,11 @@ def crop(
     """
     first = np.asarray(offset)
     if shape is not None:
-        low = np.clip(-first, 0, mask.shape)
-        high = np.clip(np.asarray(shape) - first, low, mask.shape)
-        mask, first = mask[tuple(map(slice, low, high))], first + low
-    sides = [np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
-    if not len(sides[0]):
+        inside, there = overlap(first, mask.shape, shape)
+        mask, first = mask[inside], np.array([side.start for side in there])
+    box = voxel_box(mask)
+    if box is None:
         return NO_MASK
-    box = tuple(slice(side[0], side[-1] + 1) for side in sides)
     z, y, x = (int(start + side.start) for start, side in zip(first, box, strict=True))
     return CroppedMask(np.ascontiguousarray(mask[box]), (z, y, x))
 
@@ -111,8 +131,12 @@ def pack_masks(masks: Iterable[CroppedMask]) -> dict[str, NDArray]:
     }
 
 
-def unpack_masks(shapes: NDArray, offsets: NDArray, bits: NDArray) -> list[CroppedMask]:
-    """The masks that `pack_masks` packed. Raises `ValueError` where the arrays do not agree."""
+def unpack_masks(arrays: Mapping[str, NDArray], prefix: str = "") -> list[CroppedMask]:
+    """The masks that `pack_masks` packed into arrays whose names now start with `prefix`.
+
+    Raises `ValueError` where the arrays do not agree.
+    """
+    shapes, offsets, bits = (arrays[f"{prefix}{name}"] for name in PACKED)
     sizes = shapes.prod(axis=1)
     ends = np.cumsum(-(-sizes // 8))
     expected = ends[-1] if len(ends) else 0
@@ -141,18 +165,5 @@ def read_masks(path: Path) -> dict[int, CroppedMask]:
     aside, since the workflow makes only the whole folder again.
     """
     with own_artefact(path, path.parent), np.load(path, allow_pickle=False) as content:
-        masks = unpack_named(content, path)
+        masks = unpack_masks(content)
         return dict(zip(content["rows"].tolist(), masks, strict=True))
-
-
-def unpack_named(
-    arrays: Mapping[str, NDArray], path: Path | str, prefix: str = ""
-) -> list[CroppedMask]:
-    """The masks among the arrays of an .npz, whose names start with `prefix`.
-
-    Raises `InputError` naming the file where its arrays do not agree.
-    """
-    try:
-        return unpack_masks(*(arrays[f"{prefix}{name}"] for name in PACKED))
-    except ValueError as error:
-        raise InputError(f"{path}: {error}") from error

@@ -13,24 +13,22 @@ FOREIGN = re.compile(r"[^0-9.eE+\-]")
 """Characters of no number: in a text without them, `float` accepts a `NUMBER` or nothing."""
 
 
-def to_number(text: str) -> float:
+def number_or_nan(text: str) -> float:
     """A finite number; sign, point and exponent are optional.
 
-    Raises `ValueError` naming the text for anything else: blanks, underscores, `inf`, `nan`,
-    hexadecimal, the digits of other scripts, a number beyond the range of float64.
+    NaN for anything else: blanks, underscores, `inf`, `nan`, hexadecimal, the digits of other
+    scripts, a number beyond the range of float64.
     """
     value = float(text) if NUMBER.fullmatch(text) else math.nan
-    if not math.isfinite(value):
+    return value if math.isfinite(value) else math.nan
+
+
+def to_number(text: str) -> float:
+    """As `number_or_nan`, but raises `ValueError` naming a text that is not a number."""
+    value = number_or_nan(text)
+    if math.isnan(value):
         raise ValueError(f"{text!r} is not a number")
     return value
-
-
-def is_positive(text: str) -> bool:
-    """Whether a text is a number above 0."""
-    try:
-        return to_number(text) > 0
-    except ValueError:
-        return False
 
 
 def to_count(text: str) -> int:

@@ -4,14 +4,15 @@ The rules of the workflow use this module too, so importing it must be fast; onl
 that make a data frame import pandas.
 """
 
-import csv
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nodulenet.files import UID, UID_LENGTH, InputError
 from nodulenet.numerals import COUNT
+from nodulenet.text_tables import read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,15 +41,15 @@ def read_scans(path: Path | str) -> list[Row]:
 
     Paths are resolved against the table's folder and given relative to the working directory; those
     outside of it are absolute. `annotations` and `lung_mask` may be empty; `annotations` may name
-    several files separated by semicolons. Raises `InputError`
-    naming the table and its fault: a missing, repeated or unknown column, a repeated or invalid
-    series, no scan, a fold that is not a number. Whether the files exist is checked by
-    `missing_files`.
+    several files separated by semicolons. Raises `InputError` naming the table and its fault: a
+    missing, repeated or unknown column, a repeated or invalid series, no scan, a fold that is not a
+    number. Whether the files exist is checked by `missing_files`.
     """
     path = Path(path)
-    head, body = read_rows(path)
-    check_columns(head, path)
-    scans = [dict(zip(head, row, strict=True)) for row in body]
+    head, body = read_rows(path, COLUMNS, "\t")
+    if unknown := [name for name in head if name not in (*COLUMNS, "fold")]:
+        raise InputError(f"{path}: unknown column {', '.join(map(repr, unknown))}")
+    scans = [dict(zip(head, row, strict=True)) for _, row in body]
     check_scans(scans, path)
     for scan in scans:
         for column in PATHS:
@@ -78,56 +79,12 @@ def kind_of(path: Path | str) -> Literal["xml", "table", "masks"]:
     name = str(path).lower()
     if name.endswith(".xml"):
         return "xml"
-    return "table" if name.endswith((".csv", ".csv.gz")) else "masks"
+    return "table" if re.search(r"\.csv(\.\w+)?$", name) else "masks"
 
 
 def is_made(path: str) -> bool:
     """Whether the workflow makes this file of a scan table."""
     return path.startswith(f"{MADE}/")
-
-
-def read_text_table(path: Path) -> "pd.DataFrame":
-    """Read a TSV with a header, all cells as text.
-
-    Raises `InputError` naming file and line.
-    """
-    import pandas as pd
-
-    head, body = read_rows(path)
-    return pd.DataFrame(body, columns=head, dtype=str)
-
-
-def read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
-    """The header and the rows of a TSV, all cells as text without surrounding whitespace.
-
-    Raises `InputError` naming file and line.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file, "excel-tab") if row]
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    except (ValueError, csv.Error) as error:
-        raise InputError(f"{path}: not a table: {error}") from error
-    if not rows:
-        raise InputError(f"{path}: is empty")
-    head, *body = rows
-    if len(set(head)) < len(head):
-        raise InputError(f"{path}: a column appears twice")
-    for line, row in enumerate(body, start=2):
-        if len(row) != len(head):
-            raise InputError(f"{path}: line {line} has {len(row)} columns, not {len(head)}")
-    return head, body
-
-
-def check_columns(head: Sequence[str], path: Path) -> None:
-    """Raise `InputError` unless a header has the scan table's columns and no others."""
-    missing = [name for name in COLUMNS if name not in head]
-    if missing:
-        raise InputError(f"{path}: column {', '.join(missing)} is missing")
-    unknown = [name for name in head if name not in (*COLUMNS, "fold")]
-    if unknown:
-        raise InputError(f"{path}: unknown column {', '.join(map(repr, unknown))}")
 
 
 def check_scans(scans: Sequence[Row], path: Path) -> None:

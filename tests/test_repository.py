@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = (
     "numerals",
     "files",
+    "text_tables",
     "source_code",
     "settings",
     "scan_table",

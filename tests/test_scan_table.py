@@ -54,7 +54,7 @@ def test_fixed_folds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "fault"),
     [
-        (("series_uid\tpatient_id\tct\tannotations", "1\tA\ta\t"), "column lung_mask is missing"),
+        (("series_uid\tpatient_id\tct\tannotations", "1\tA\ta\t"), "no column lung_mask"),
         ((HEAD + "\tlung", "1\tA\ta\t\t\t"), "unknown column 'lung'"),
         ((HEAD, "1.1\tA\ta\t\t", "1.1\tA\tb\t\t"), "scan 1.1 is listed more than once"),
         ((HEAD, "1.1\tA\ta\t\t", "../1\tA\tb\t\t"), "line 3: series_uid '../1' is not a UID"),
@@ -64,9 +64,9 @@ def test_fixed_folds(tmp_path: Path) -> None:
         ((HEAD, "1.1\tA\t\t\t"), "scan 1.1: ct is empty"),
         ((HEAD + "\tfold", "1.1\tA\ta\t\t\tone"), "scan 1.1: fold 'one' is not a number"),
         ((HEAD,), "contains no scan"),
-        ((HEAD, "1.1\tA\ta"), "line 2 has 3 columns, not 5"),
-        ((HEAD, "1.1\tA\ta\t\t", "1.2\tA\ta\t\t\t"), "line 3 has 6 columns, not 5"),
-        (("series_uid\tct\tct",), "a column appears twice"),
+        ((HEAD, "1.1\tA\ta"), "line 2 has 3 cells, not 5"),
+        ((HEAD, "1.1\tA\ta\t\t", "1.2\tA\ta\t\t\t"), "line 3 has 6 cells, not 5"),
+        ((HEAD + "\tct",), "column ct is there twice"),
         ((), "is empty"),
     ],
 )

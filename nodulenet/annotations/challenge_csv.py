@@ -1,24 +1,17 @@
-"""CSV tables in the LUNA16 challenge's formats: their columns, and one reader with its checks."""
+"""CSV tables in the LUNA16 challenge's formats: their columns, numbers and checks."""
 
-import bz2
-import csv
-import gzip
 import io
-import lzma
-import math
-import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nodulenet.files import InputError, reason_of
-from nodulenet.numerals import COUNT, FOREIGN, to_number
+from nodulenet.files import InputError, require_columns
+from nodulenet.numerals import COUNT, FOREIGN, number_or_nan
+from nodulenet.text_tables import read_rows
 
-DAMAGED = (ValueError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 DIAMETER = "diameter_mm"
 POSITION = ("coordX", "coordY", "coordZ")
 FINDING_COLUMNS = ("seriesuid", *POSITION, DIAMETER)
@@ -65,9 +58,7 @@ def check_numbers(table: pd.DataFrame, columns: Sequence[str], name: str) -> Non
 
     The first column is text (a series), the others numbers.
     """
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        raise InputError(f"{name}: no column {', '.join(missing)}")
+    require_columns(table, columns, name)
     for column in columns[1:]:
         numbers = pd.to_numeric(table[column], errors="coerce").to_numpy(float)
         wrong = np.flatnonzero(~np.isfinite(numbers))
@@ -76,67 +67,18 @@ def check_numbers(table: pd.DataFrame, columns: Sequence[str], name: str) -> Non
             raise InputError(f"{name}: row {wrong[0] + 1}: {column} is no finite number: {value}")
 
 
-def read_cells(path: Path, columns: Sequence[str] = (), delimiter: str = ",") -> pd.DataFrame:
-    """Read a CSV with a header, all cells as stripped text; the index holds the line numbers.
+def read_cells(path: Path | str, columns: Sequence[str] = (), delimiter: str = ",") -> pd.DataFrame:
+    """Read a CSV as `read_rows` does, all cells as text; the index holds the line numbers.
 
-    The first of `columns` names the series. The file may be compressed: .gz, .bz2, .xz or .zip.
-    Raises `InputError` naming file and line if a column of `columns` is missing or any column
-    occurs twice, or if a row has too many or too few cells or no series.
+    Raises `InputError` also for a row without a value in the first of `columns`.
     """
-    rows = list(read_lines(path, delimiter))
-    if not rows:
-        raise InputError(f"{path}: is empty")
-    (_, head), *body = rows
-    missing = [name for name in columns if name not in head]
-    if missing:
-        raise InputError(f"{path}: no column {', '.join(missing)}{_separator(head, delimiter)}")
-    if doubled := [name for name in head if head.count(name) > 1]:
-        raise InputError(f"{path}: column {doubled[0]} is there twice")
-    for line, row in body:
-        if len(row) != len(head):
-            raise InputError(f"{path}: line {line} has {len(row)} cells, not {len(head)}")
+    head, body = read_rows(path, columns, delimiter)
     lines, cells = [line for line, _ in body], [row for _, row in body]
     table = pd.DataFrame(cells, index=pd.Index(lines, dtype=int), columns=head, dtype=str)
     for name in columns[:1]:
         for line in table.index[table[name] == ""][:1]:
             raise InputError(f"{path}: line {line}: {name} is empty")
     return table
-
-
-def read_lines(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
-    """Line number and stripped cells of every row that is not blank. Raises `InputError`."""
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if len(cells) > 1 or any(cells):
-                yield reader.line_num, cells
-    except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num}: not CSV: {error}") from error
-
-
-def read_text(path: Path) -> str:
-    """The text (UTF-8) of a file, decompressed by its suffix. Raises `InputError`."""
-    suffix = path.suffix.lower()
-    if suffix in (".zst", ".tar", ".tgz", ".7z"):
-        raise InputError(f"{path}: {suffix} is not supported: decompress it, or compress it as .gz")
-    unpack = {
-        ".gz": gzip.decompress,
-        ".bz2": bz2.decompress,
-        ".xz": lzma.decompress,
-        ".zip": _only_member,
-    }.get(suffix, bytes)
-    try:
-        packed = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    try:
-        return unpack(packed).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a table in CSV: {error}") from error
-    except (OSError, *DAMAGED) as error:
-        fault = f"{path}: damaged, or not a {suffix} file: {reason_of(error)}"
-        raise InputError(fault) from error
 
 
 def with_numbers(table: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.DataFrame:
@@ -165,14 +107,14 @@ def check_nodules(table: pd.DataFrame, path: Path, doubled: bool = True) -> None
 
 
 def to_numbers(texts: Sequence[str]) -> NDArray[np.float64]:
-    """The numbers (N,) of many texts, NaN for each that `nodulenet.numerals.to_number` refuses."""
+    """The numbers (N,) of many texts, NaN for each that `number_or_nan` refuses."""
     if not FOREIGN.search("".join(texts)):
         try:
             numbers = np.array(texts, object).astype(float)
             return np.where(np.isfinite(numbers), numbers, np.nan)
         except ValueError:
             pass  # one of them is not a number
-    return np.array([_number(text) for text in texts], float)
+    return np.array([number_or_nan(text) for text in texts], float)
 
 
 def _numbers(cells: pd.Series, path: Path) -> NDArray[np.float64]:
@@ -191,25 +133,3 @@ def _numbers_or_text(cells: pd.Series) -> pd.Series:
         return cells
     whole = not empty.any() and cells.str.fullmatch(COUNT).all()
     return pd.Series(numbers.astype(np.int64) if whole else numbers, cells.index)
-
-
-def _number(cell: str) -> float:
-    try:
-        return to_number(cell)
-    except ValueError:
-        return math.nan
-
-
-def _only_member(packed: bytes) -> bytes:
-    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-        names = archive.namelist()
-        if len(names) != 1:
-            raise ValueError(f"holds {len(names)} files, not one")
-        return archive.read(names[0])
-
-
-def _separator(head: Sequence[str], delimiter: str) -> str:
-    """A hint if the header seems to be separated by another character."""
-    other = next((sign for sign in (";", "\t", ",") if sign in head[0] and sign != delimiter), "")
-    names = {";": "semicolons", "\t": "tabs", ",": "commas"}
-    return f": its cells are separated by {names[other]}" if other else ""

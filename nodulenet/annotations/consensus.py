@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nodulenet.annotations.outlines import interior_mask, mark_mask
 from nodulenet.annotations.records import Mark, Session, SliceGeometry
-from nodulenet.masks import CroppedMask, Index, crop, mask_iou
+from nodulenet.masks import CroppedMask, Index, crop, mask_iou, union
 from nodulenet.settings import ConsensusSettings, Protocol
 
 MAX_LEVEL = 4
@@ -141,8 +141,7 @@ def count_levels(groups: Sequence[Group]) -> tuple[int, int, int, int]:
 
 def _merged(members: list[Member], rules: ConsensusSettings) -> Group:
     """The group of these members, cropped to the voxels that the rule of `merge` gives it."""
-    low = np.min([member.voxels.offset for member in members], axis=0)
-    votes, voters = _votes(members, low, rules.protocol)
+    votes, low, voters = _votes(members, rules.protocol)
     notes = tuple(note for member in members for note in member.notes)
     mask = votes > 0
     if rules.merge == "majority":
@@ -157,19 +156,15 @@ def _merged(members: list[Member], rules: ConsensusSettings) -> Group:
     return Group(names, mask, offset, outlines, rules.protocol, notes)
 
 
-def _votes(
-    members: list[Member], low: NDArray[np.int_], protocol: Protocol
-) -> tuple[NDArray[np.uint16], int]:
-    """Votes for each voxel of the members' common box, which starts at `low`; number of voters."""
-    masks = [member.voxels.mask for member in members]
-    starts = [np.array(member.voxels.offset) - low for member in members]
-    ends = [start + mask.shape for start, mask in zip(starts, masks, strict=True)]
-    votes = np.zeros(tuple(np.max(ends, axis=0)), np.uint16)
-    by_voter: dict[int, NDArray[np.bool_]] = {}
-    for number, (member, start, end) in enumerate(zip(members, starts, ends, strict=True)):
+def _votes(members: list[Member], protocol: Protocol) -> tuple[NDArray[np.uint16], Index, int]:
+    """Votes for each voxel of the members' common box; its first index; number of voters."""
+    by_voter: dict[int, list[CroppedMask]] = {}
+    for number, member in enumerate(members):
         voter = member.session if protocol == "strict" else number
-        held = by_voter.setdefault(voter, np.zeros(votes.shape, np.bool_))
-        held[tuple(map(slice, start, end))] |= member.voxels.mask
-    for held in by_voter.values():
-        votes += held
-    return votes, len(by_voter)
+        by_voter.setdefault(voter, []).append(member.voxels)
+    whole, low = union([member.voxels for member in members])
+    votes = np.zeros(whole.shape, np.uint16)
+    for mask, offset in map(union, by_voter.values()):
+        start = np.subtract(offset, low)
+        votes[tuple(map(slice, start, start + mask.shape))] += mask
+    return votes, low, len(by_voter)

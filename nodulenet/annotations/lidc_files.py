@@ -15,7 +15,7 @@ from nodulenet.annotations.lidc_xml import (
     read_lidc_xml,
     series_of,
 )
-from nodulenet.files import InputError, walk_folders
+from nodulenet.files import InputError, opening, walk_folders
 from nodulenet.progress import track
 
 CXR_REASON = "a chest X-ray reading"
@@ -78,7 +78,7 @@ def ct_series_uid(path: Path | str) -> str | None:
         events=("start", "end"), resolve_entities=False, no_network=True, load_dtd=False
     )
     try:
-        with Path(path).open("rb") as file:
+        with opening(path), Path(path).open("rb") as file:
             while chunk := file.read(HEAD_BYTES):
                 if DOCTYPE in chunk:
                     raise InputError(f"{path}: {NO_DTD}")
@@ -91,6 +91,4 @@ def ct_series_uid(path: Path | str) -> str | None:
         parser.close()
     except etree.XMLSyntaxError as error:
         raise not_well_formed(path, error) from error
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
     return series_of(path, tag, None)

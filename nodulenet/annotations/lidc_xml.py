@@ -15,7 +15,7 @@ from pathlib import Path
 from lxml import etree
 
 from nodulenet.annotations.records import Mark, MarkKind, Reading, Roi, Session
-from nodulenet.files import InputError, reason_of, require_uid
+from nodulenet.files import InputError, opening, reason_of, require_uid
 from nodulenet.numerals import to_count, to_number
 
 LIDC = "{http://www.nih.gov}"
@@ -59,10 +59,8 @@ def read_lidc_xml(path: Path | str) -> Reading:
     Raises `InputError` naming file, session, mark and ROI if the file is malformed, is a chest
     X-ray reading, lacks a position or a point, or has an element that no LIDC file has there.
     """
-    try:
+    with opening(path):
         content = Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
     root = _parse(path, content)
     named = root.findtext(f"{LIDC}ResponseHeader/{LIDC}SeriesInstanceUid")
     series_uid = series_of(path, str(root.tag), named)

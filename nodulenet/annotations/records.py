@@ -6,14 +6,24 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import (
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StrictBool,
+    TypeAdapter,
+    ValidationError,
+    with_config,
+)
 
 from nodulenet.files import InputError, own_artefact, read_json, replacing
 from nodulenet.masks import CroppedMask, Index
 
+AffineRow = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
 MarkKind = Literal["nodule", "small", "non_nodule"]
 
 
@@ -21,9 +31,9 @@ MarkKind = Literal["nodule", "small", "non_nodule"]
 class Roi:
     """One outline on one slice: world z in mm, vertices (x, y) in pixels of the DICOM image."""
 
-    z: float
-    inclusion: bool
-    vertices: tuple[tuple[float, float], ...]
+    z: FiniteFloat
+    inclusion: StrictBool
+    vertices: Annotated[tuple[tuple[FiniteFloat, FiniteFloat], ...], Field(min_length=1)]
     sop_uid: str | None = None
 
 
@@ -39,9 +49,15 @@ class Drawing:
     offset: Index
     shape: Index
     bits: str
-    affine: tuple[tuple[float, ...], ...]
+    affine: Annotated[tuple[AffineRow, ...], Field(min_length=4, max_length=4)]
     grid: Index
-    oriented: bool
+    oriented: StrictBool
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` if the bits are not those of the box."""
+        length, voxels = len(base64.b64decode(self.bits, validate=True)), math.prod(self.shape)
+        if length != -(-voxels // 8):
+            raise ValueError(f"{length} bytes of bits for a box of {voxels} voxels")
 
 
 @dataclass(frozen=True)
@@ -71,11 +87,12 @@ class ListedNodule:
     unknown), and the line of the table that lists it.
     """
 
-    centre: tuple[float, float, float]
-    diameter_mm: float
+    centre: tuple[FiniteFloat, FiniteFloat, FiniteFloat]
+    diameter_mm: FiniteFloat
     line: int
 
 
+@with_config(ConfigDict(extra="forbid"))  # else a key with a damaged name would pass as left out
 @dataclass(frozen=True)
 class Reading:
     """Every session of one series, the source, and its oddities (flags).
@@ -89,6 +106,9 @@ class Reading:
     sha256: str
     flags: tuple[str, ...] = ()
     listed: tuple[ListedNodule, ...] = ()
+
+
+READING = TypeAdapter(Reading)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,59 +134,14 @@ def read_reading(path: Path | str) -> Reading:
     Raises `CorruptArtefact` naming the file and the fault if it is missing, not JSON or not a whole
     reading.
     """
+    content = read_json(path)
     with own_artefact(path):
-        return _reading(path, read_json(path))
-
-
-def _reading(path: Path | str, content: dict[str, Any]) -> Reading:
-    try:
-        return Reading(
-            series_uid=_text(content["series_uid"]),
-            sessions=tuple(_session(session) for session in content["sessions"]),
-            source=_text(content["source"]),
-            sha256=_text(content["sha256"]),
-            flags=tuple(_text(flag) for flag in content["flags"]),
-            listed=tuple(_listed(nodule) for nodule in content["listed"]),
-        )
-    except KeyError as error:
-        raise InputError(f"{path}: not a reading: {error} is missing") from error
-    except (TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: not a reading: {error}") from error
-
-
-def _session(content: Any) -> Session:
-    marks = tuple(_mark(mark) for mark in content["marks"])
-    return Session(_optional_text(content["reader"]), marks)
-
-
-def _mark(content: Any) -> Mark:
-    if content["kind"] not in get_args(MarkKind):
-        raise ValueError(f"{content['kind']!r} is not a kind of mark")
-    rois = tuple(_roi(roi) for roi in content["rois"])
-    characteristics = {str(k): int(v) for k, v in content["characteristics"].items()}
-    drawing = None if content["drawing"] is None else _drawing(content["drawing"])
-    return Mark(content["kind"], _text(content["mark_id"]), rois, characteristics, drawing)
-
-
-def _drawing(content: Any) -> Drawing:
-    affine = tuple(tuple(map(float, row)) for row in content["affine"])
-    if np.shape(affine) != (4, 4) or not np.isfinite(affine).all():
-        raise ValueError("an affine that is not 4 x 4 finite numbers")
-    drawing = Drawing(
-        _index(content["offset"]),
-        _index(content["shape"]),
-        _text(content["bits"]),
-        affine,
-        _index(content["grid"]),
-        bool(content["oriented"]),
-    )
-    voxels_of(drawing)
-    return drawing
-
-
-def _index(content: Any) -> Index:
-    z, y, x = map(int, content)
-    return z, y, x
+        try:
+            return READING.validate_python(content)
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]
+            place = ".".join(map(str, fault["loc"]))
+            raise InputError(f"{path}: not a reading: {place}: {fault['msg']}") from error
 
 
 def drawing_of(
@@ -180,40 +155,8 @@ def drawing_of(
 
 
 def voxels_of(drawing: Drawing) -> CroppedMask:
-    """The mask of a drawing in its file's grid. Raises `ValueError` if its bits do not fit."""
-    packed = np.frombuffer(base64.b64decode(drawing.bits, validate=True), np.uint8)
-    count = math.prod(drawing.shape)
-    if len(packed) != -(-count // 8):
-        raise ValueError(f"{len(packed)} bytes of bits for a box of {count} voxels")
-    mask = np.unpackbits(packed, count=count).astype(bool).reshape(drawing.shape)
+    """The mask of a drawing in its file's grid."""
+    packed = np.frombuffer(base64.b64decode(drawing.bits), np.uint8)
+    voxels = np.unpackbits(packed, count=math.prod(drawing.shape))
+    mask = voxels.astype(bool).reshape(drawing.shape)
     return CroppedMask(mask, drawing.offset)
-
-
-def _roi(content: Any) -> Roi:
-    if not isinstance(content["inclusion"], bool):
-        raise ValueError(f"inclusion is {content['inclusion']!r}")
-    vertices = tuple((float(x), float(y)) for x, y in content["vertices"])
-    if not vertices:
-        raise ValueError("an ROI without vertices")
-    z = float(content["z"])
-    if not math.isfinite(z) or not all(math.isfinite(x + y) for x, y in vertices):
-        raise ValueError("a position that is not a finite number")
-    return Roi(z, content["inclusion"], vertices, _optional_text(content["sop_uid"]))
-
-
-def _listed(content: Any) -> ListedNodule:
-    x, y, z = map(float, content["centre"])
-    diameter = float(content["diameter_mm"])
-    if not math.isfinite(x + y + z + diameter):
-        raise ValueError("a position or diameter that is not a finite number")
-    return ListedNodule((x, y, z), diameter, int(content["line"]))
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not text")
-    return value
-
-
-def _optional_text(value: Any) -> str | None:
-    return None if value is None else _text(value)

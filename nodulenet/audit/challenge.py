@@ -17,19 +17,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from nodulenet.annotations import (
-    Group,
-    Reading,
-    SliceGeometry,
-    consensus,
-    point_index,
-    read_lidc_xml,
-)
+from nodulenet.annotations import Group, Reading, consensus, point_index, read_lidc_xml
 from nodulenet.annotations.challenge_csv import FINDING_COLUMNS, POSITION, read_table
-from nodulenet.cohort import read_scan_table
-from nodulenet.files import InputError
+from nodulenet.files import InputError, naming
 from nodulenet.imaging import Volume, read_lidc_grid
 from nodulenet.progress import track
+from nodulenet.scan_table import read_scans
 
 REACH_MM = 3.0
 COLUMNS = ("row", *FINDING_COLUMNS, "found", "distance_mm", "kind", "matched", "cause")
@@ -75,7 +68,7 @@ def compare_excluded(
     Raises `InputError` naming the file and the fault, also where no row is of a scan of the table.
     """
     table = read_table(excluded, FINDING_COLUMNS)
-    listed = {str(row["series_uid"]): row for row in read_scan_table(scans).to_dict("records")}
+    listed = {scan["series_uid"]: scan for scan in read_scans(scans)}
     if not table["seriesuid"].isin(list(listed)).any():
         raise InputError(f"{excluded}: no row of a scan that {scans} lists")
     rows: dict[int, Row] = {}
@@ -138,11 +131,8 @@ def _scan_marks(uid: str, ct: Path, annotations: Path, level: int) -> list[Chall
     reading = read_lidc_xml(annotations)
     if reading.series_uid != uid:
         raise InputError(f"{annotations}: is of series {reading.series_uid}, not of scan {uid}")
-    geometry = SliceGeometry(place.slice_z(), place.array.shape[1:])
-    try:
-        groups = consensus(reading.sessions, geometry, level=1, protocol="strict")
-    except InputError as error:
-        raise InputError(f"{annotations}: {error}") from error
+    with naming(annotations):
+        groups = consensus(reading.sessions, place.slice_geometry(), level=1, protocol="strict")
     return challenge_marks(reading, groups, place, level)
 
 
@@ -156,12 +146,12 @@ def challenge_marks(
     found = []
     for number, group in enumerate(groups, 1):
         wanted = group.level >= level
-        for first, (position, diameter) in enumerate(_means(group, place)):
+        for first, (position, diameter) in enumerate(mark_means(group, place)):
             kind = ("part_of_nodule" if first else "nodule") if wanted else "below_level"
             sessions = ", ".join(str(session + 1) for session, _ in group.members[first:])
             name = f"marks of sessions {sessions} of finding {number} (level {group.level})"
             found.append(ChallengeMark(name, kind, position, diameter, not wanted))
-    geometry = SliceGeometry(place.slice_z(), (place.array.shape[1], place.array.shape[2]))
+    geometry = place.slice_geometry()
     for session_number, session in enumerate(reading.sessions, 1):
         for mark in session.marks:
             if mark.kind != "nodule":
@@ -171,20 +161,12 @@ def challenge_marks(
     return found
 
 
-def nodule_rows(
-    groups: Sequence[Group], place: Volume, level: int = 3
-) -> list[tuple[NDArray[np.float64], float]]:
-    """Position (LPS, mm) and diameter (mm) that the annotations have for each nodule."""
-    return [_means(group, place)[0] for group in groups if group.level >= level]
-
-
-def _means(group: Group, place: Volume) -> list[tuple[NDArray[np.float64], float]]:
+def mark_means(group: Group, place: Volume) -> list[tuple[NDArray[np.float64], float]]:
     """Centroid and volume-equivalent diameter of each mark, averaged with those after it."""
-    voxel = abs(np.linalg.det(place.affine[:3, :3]))
     means: list[tuple[NDArray[np.float64], float]] = []
     for mask, offset in reversed(group.outlines):
         centroid = place.to_world(np.argwhere(mask).mean(axis=0) + offset)
-        diameter = float((6 * mask.sum() * voxel / np.pi) ** (1 / 3))
+        diameter = float((6 * mask.sum() * place.voxel_mm3 / np.pi) ** (1 / 3))
         if means:
             after, after_diameter = means[0]
             centroid, diameter = (centroid + after) / 2, (diameter + after_diameter) / 2

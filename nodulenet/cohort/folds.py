@@ -9,7 +9,6 @@ import pandas as pd
 from nodulenet.annotations.challenge_csv import read_cells
 from nodulenet.files import InputError, examples, own_artefact, replacing
 from nodulenet.numerals import COUNT
-from nodulenet.scan_table import read_text_table
 
 COLUMNS = ("series_uid", "patient_id", "fold")
 
@@ -87,10 +86,7 @@ def read_folds(path: Path | str) -> pd.DataFrame:
     Raises `CorruptArtefact` naming the file if it is missing or damaged.
     """
     with own_artefact(path):
-        table = read_text_table(Path(path))
-        missing = [name for name in COLUMNS if name not in table]
-        if missing:
-            raise InputError(f"{path}: column {', '.join(missing)} is missing")
+        table = read_cells(path, COLUMNS, "\t").reset_index(drop=True)
         bad = table[~table["fold"].str.fullmatch(COUNT)]
         if len(bad):
             raise InputError(f"{path}: scan {bad.iloc[0].series_uid}: fold is not a number")
@@ -103,8 +99,8 @@ def read_fold_list(path: Path | str) -> dict[str, int]:
     A folds.tsv works as well. Raises `InputError` naming the file and the fault, such as folds that
     are not numbered from 0 without gaps.
     """
-    path = Path(path)
-    table = read_cells(path, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+    delimiter = "\t" if Path(path).suffix.lower() == ".tsv" else ","
+    table = read_cells(path, delimiter=delimiter)
     series, fold = (
         next((name for name in names if name in table), None)
         for names in (("seriesuid", "series_uid"), ("subset", "fold"))

@@ -186,8 +186,6 @@ def _images(folder: Path, without: Collection[Path] = ()) -> tuple[dict[str, Fou
 
     The files of a refused series are skipped.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
     found, passed = find_series(folder, without)
     for image in found:
         if image.fault:

@@ -13,7 +13,7 @@ from nodulenet.annotations.challenge_csv import read_cells
 from nodulenet.files import EXAMPLES, InputError, examples, own_artefact, read_json, replacing
 from nodulenet.numerals import COUNT
 from nodulenet.progress import track
-from nodulenet.scan_table import kind_of, read_text_table
+from nodulenet.scan_table import kind_of
 from nodulenet.settings import Source
 
 ARTEFACTS = {
@@ -185,20 +185,13 @@ def read_manifest(path: Path | str) -> pd.DataFrame:
     the manifest's folder). Raises `CorruptArtefact` naming the file if it is missing or damaged.
     """
     with own_artefact(path):
-        return _manifest(Path(path))
-
-
-def _manifest(path: Path) -> pd.DataFrame:
-    table = read_text_table(path)
-    missing = [name for name in COLUMNS if name not in table]
-    if missing:
-        raise InputError(f"{path}: column {', '.join(missing)} is missing")
-    if table["series_uid"].duplicated().any():
-        raise InputError(f"{path}: a scan is listed more than once")
-    if (table["status"] == "").any():
-        scan = table[table["status"] == ""].iloc[0]
-        raise InputError(f"{path}: scan {scan.series_uid} has no status")
-    for name in (*COUNTS, *SHAPE):
-        if not table[name].str.fullmatch(COUNT).all():
-            raise InputError(f"{path}: column {name} holds something that is not a count")
-    return table.astype(dict.fromkeys((*COUNTS, *SHAPE), int))
+        table = read_cells(path, COLUMNS, "\t").reset_index(drop=True)
+        if table["series_uid"].duplicated().any():
+            raise InputError(f"{path}: a scan is listed more than once")
+        if (table["status"] == "").any():
+            scan = table[table["status"] == ""].iloc[0]
+            raise InputError(f"{path}: scan {scan.series_uid} has no status")
+        for name in (*COUNTS, *SHAPE):
+            if not table[name].str.fullmatch(COUNT).all():
+                raise InputError(f"{path}: column {name} holds something that is not a count")
+        return table.astype(dict.fromkeys((*COUNTS, *SHAPE), int))

@@ -20,17 +20,14 @@ from nodulenet import __version__
 from nodulenet.annotations import (
     Group,
     Reading,
-    SliceGeometry,
     consensus,
     count_levels,
     points_off_scan,
     read_reading,
 )
 from nodulenet.cohort.annotate import leave_out, require_ok
-from nodulenet.files import InputError, sha256, write_json
+from nodulenet.files import InputError, naming, sha256, write_json
 from nodulenet.imaging import (
-    NoLungs,
-    NotHU,
     Volume,
     blank,
     check_hu,
@@ -92,8 +89,7 @@ def consensus_scan(
     except InputError as error:
         status = leave_out(scan.series_uid, error, scan.on_bad_scan)
         groups, levels = [], (0, 0, 0, 0)
-        nothing, place = Reading(scan.series_uid, (), "", ""), blank(np.eye(4), (0, 0, 0))
-        table = tabulate(nothing, groups, place, preprocessing, level=1)
+        table = findings_table(Reading(scan.series_uid, (), "", ""), [], blank(np.eye(4)), level=1)
     write_nodules(outputs["nodules"], outputs["findings"], groups, table)
     record = {"series_uid": scan.series_uid, "status": status, "levels": list(levels)}
     write_json(outputs["record"], record)
@@ -117,17 +113,15 @@ def find_nodules(
         return find_drawn(reading, stored, rules, preprocessing)
     marked = any(session.marks for session in reading.sessions)
     pixels = lidc_grid(scan.ct, stored, scan.series_uid) if marked else standard(stored)[0]
-    geometry = SliceGeometry(pixels.slice_z(), pixels.array.shape[1:])
-    try:
+    geometry = pixels.slice_geometry()
+    with naming(reading.source or "annotations"):
         # Groups below the level too: they are findings that count neither way.
         groups = consensus(reading.sessions, geometry, **{**rules.plain(), "level": 1})
-    except InputError as error:
-        raise InputError(f"{reading.source or 'annotations'}: {error}") from error
     notes = tuple(note for group in groups for note in group.notes)
     for line in notes + points_off_scan(reading.sessions, geometry):
         log.warning("scan %s: %s", scan.series_uid, line)
     reading, groups, place = to_standard_grid(reading, groups, pixels)
-    table = tabulate(reading, groups, place, preprocessing, rules.level)
+    table = findings_table(reading, groups, place, rules.level, preprocessing)
     return groups, table, count_levels(groups)
 
 
@@ -135,13 +129,11 @@ def find_listed(
     reading: Reading, place: Volume, preprocessing: PreprocessSettings
 ) -> tuple[list[Group], pd.DataFrame, tuple[int, int, int, int]]:
     """What `find_nodules` gives, for a reading of positions and diameters: cubes."""
-    try:
+    with naming(reading.source):
         groups = cube_groups(reading.listed, place)
-    except InputError as error:
-        raise InputError(f"{reading.source}: {error}") from error
     for line in cut_cubes(reading.listed, place):
         log.warning("scan %s: %s: %s", reading.series_uid, reading.source, line)
-    table = tabulate(reading, groups, place, preprocessing, level=1)
+    table = findings_table(reading, groups, place, 1, preprocessing)
     count = len(groups)
     return groups, listed_findings(table, groups, reading.listed), (count, count, count, count)
 
@@ -153,22 +145,8 @@ def find_drawn(
     groups, notes = drawn_groups(reading, stored, rules)
     for line in notes:
         log.warning("scan %s: %s", reading.series_uid, line)
-    table = tabulate(reading, groups, standard(stored)[0], preprocessing, rules.level)
+    table = findings_table(reading, groups, standard(stored)[0], rules.level, preprocessing)
     return groups, table, count_levels(groups)
-
-
-def tabulate(
-    reading: Reading,
-    groups: list[Group],
-    place: Volume,
-    preprocessing: PreprocessSettings,
-    level: int,
-) -> pd.DataFrame:
-    """The table of findings, with boxes measured in the 1 mm grid of the scan."""
-    grid_affine, _ = target_grid(
-        place.affine, place.array.shape, resample=preprocessing.resample, grid=preprocessing.grid
-    )
-    return findings_table(reading, groups, place, level, grid_affine)
 
 
 def preprocess_scan(
@@ -185,8 +163,8 @@ def preprocess_scan(
         require_ok(nodules["record"])
         volume, labels, record = prepare(scan, nodules, settings)
     except InputError as error:
-        volume = Volume(np.zeros((0, 0, 0), np.uint8), np.eye(4))
         labels = np.zeros((0, 0, 0), np.uint8)
+        volume = Volume(labels, np.eye(4))
         status = leave_out(scan.series_uid, error, scan.on_bad_scan)
         record = {"series_uid": scan.series_uid, "status": status}
     write_scan(outputs, volume, labels, record)
@@ -200,9 +178,7 @@ def prepare(
     turned, _ = standard(stored)
     lungs, warning = find_lungs(scan, turned)
     volume = preprocess(turned, lungs, settings)
-    grid_affine, _ = target_grid(
-        turned.affine, turned.array.shape, resample=settings.resample, grid=settings.grid
-    )
+    grid_affine, _ = target_grid(turned.affine, turned.array.shape, settings)
     masks, _ = read_nodules(nodules["nodules"], nodules["findings"])
     labels, painted = label_volume(masks, turned.affine, volume.affine, volume.array.shape)
     outlined = bool(read_readers(nodules["nodules"]))
@@ -246,11 +222,10 @@ def find_lungs(scan: Scan, turned: Volume) -> tuple[NDArray[np.uint8], str]:
 
     Raises `InputError` naming the file: no lungs, a mask without any or of another grid, no HU.
     """
-    try:
-        lungs = read_lungs(scan.lung_mask, turned) if scan.lung_mask else segment_lungs(turned)
+    lungs = read_lungs(scan.lung_mask, turned) if scan.lung_mask else None
+    with naming(scan.ct):
+        lungs = segment_lungs(turned) if lungs is None else lungs
         return lungs, check_hu(turned, lungs)
-    except (NoLungs, NotHU) as error:
-        raise InputError(f"{scan.ct}: {error}") from error
 
 
 def read_lungs(path: Path, scan: Volume) -> NDArray[np.uint8]:

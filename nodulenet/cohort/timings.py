@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nodulenet.annotations.challenge_csv import to_numbers
+from nodulenet.annotations.challenge_csv import read_cells, to_numbers
 from nodulenet.files import UID, InputError, replacing
 from nodulenet.numerals import NUMBER
-from nodulenet.scan_table import read_text_table
 
 log = logging.getLogger(__name__)
 
@@ -96,10 +95,7 @@ def write_timings(table: pd.DataFrame, path: Path | str) -> None:
 
 def read_timings(path: Path | str) -> pd.DataFrame:
     """Read timings.tsv; the numbers as float. Raises `InputError` naming the file and the fault."""
-    table = read_text_table(Path(path))
-    missing = [name for name in COLUMNS if name not in table]
-    if missing:
-        raise InputError(f"{path}: column {', '.join(missing)} is missing")
+    table = read_cells(path, COLUMNS, "\t").reset_index(drop=True)
     for name in NUMBERS:
         numbers = to_numbers(table[name].tolist())
         for cell in table[name][np.isnan(numbers) & (table[name] != "")][:1]:

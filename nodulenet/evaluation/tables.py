@@ -17,10 +17,10 @@ from nodulenet.annotations.challenge_csv import (
     FINDING_COLUMNS,
     check_nodules,
     read_cells,
-    read_lines,
     with_numbers,
 )
 from nodulenet.files import EXAMPLES, InputError, examples, replacing, sha256
+from nodulenet.text_tables import read_lines
 
 HEADINGS = ("seriesuid", "seriesuids", "seriesinstanceuid", "series", "scan", "scans", "uid")
 HASH_LETTERS = 12

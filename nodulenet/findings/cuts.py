@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from nodulenet.findings.measure import Finding
 from nodulenet.imaging import Volume
 from nodulenet.imaging.orientation import Turn
+from nodulenet.masks import overlap
 
 LUNG_WINDOW = (-1350.0, 150.0)
 LEAST_HALF_MM, MOST_HALF_MM = 20.0, 100.0
@@ -66,9 +67,7 @@ def cut_block(finding: Finding, view: View) -> Block:
     centre = np.clip(centre, 0, np.array(scan.array.shape) - 1)
     low = centre - half
     size = tuple(2 * n + 1 for n in half)
-    start, end = np.maximum(low, 0), np.minimum(low + size, scan.array.shape)
-    inside = tuple(slice(a, b) for a, b in zip(start - low, end - low, strict=True))
-    here = tuple(slice(a, b) for a, b in zip(start, end, strict=True))
+    inside, here = overlap(low, size, scan.array.shape)
     image, mask = np.zeros(size, np.uint8), np.zeros(size, bool)
     image[inside] = grey(scan.array[here])
     mask[inside] = view.labels[here] == finding.number

@@ -1,26 +1,28 @@
 """The findings' masks as a DICOM segmentation that refers to the source slices.
 
-highdicom is imported only when an object is made: importing it is slow, and most scans are not
+Import this module where an object is made: highdicom is slow to import, and most scans are not
 DICOM.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 import numpy as np
+from highdicom import AlgorithmIdentificationSequence
+from highdicom.seg import (
+    SegmentAlgorithmTypeValues,
+    Segmentation,
+    SegmentationTypeValues,
+    SegmentDescription,
+)
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import generate_uid
 
 from nodulenet import __version__
 from nodulenet.findings.measure import Finding, paint_findings
 from nodulenet.findings.scans import Source
-
-if TYPE_CHECKING:
-    from highdicom import AlgorithmIdentificationSequence
-    from highdicom.seg import Segmentation, SegmentDescription
-    from pydicom.dataset import Dataset
 
 SERIES_NUMBER = 9801
 MANUFACTURER = "nodulenet"
@@ -29,18 +31,15 @@ NEEDED = ("SOPInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID")
 
 @dataclass(frozen=True)
 class Tracked:
-    """Identification of a finding in every DICOM object: number, tracking ID and tracking UID."""
+    """Identification of a finding in every DICOM object: its tracking ID and tracking UID."""
 
-    number: int
     name: str
     uid: str
 
 
 def new_tracking(findings: Sequence[Finding]) -> list[Tracked]:
     """New tracking IDs for findings."""
-    from pydicom.uid import generate_uid
-
-    return [Tracked(f.number, f"Nodule {f.number}", generate_uid()) for f in findings]
+    return [Tracked(f"Nodule {f.number}", generate_uid()) for f in findings]
 
 
 def source_images(sources: Sequence[Source]) -> list[Dataset]:
@@ -69,22 +68,17 @@ def build_segmentation(
     of the weights, the object's device serial number. Raises `ValueError`, `AttributeError` or
     another of highdicom's errors for headers that cannot be referred to.
     """
-    from highdicom.seg import Segmentation, SegmentationTypeValues
-    from pydicom.uid import generate_uid
-
     pairs = [(f, t) for f, t in zip(findings, tracked, strict=True) if f.mask is not None]
     if not pairs:
         return None
-    numbered = [(number, t) for number, (_, t) in enumerate(pairs, 1)]
+    segments = [replace(finding, number=n) for n, (finding, _) in enumerate(pairs, 1)]
     header = sources[0].header
-    labels = paint_findings(
-        [f for f, _ in pairs], (len(sources), header.Rows, header.Columns), from_one=True
-    )
+    labels = paint_findings(segments, (len(sources), header.Rows, header.Columns))
     return Segmentation(
         source_images=source_images(sources),
         pixel_array=by_frame(labels, sources),
         segmentation_type=SegmentationTypeValues.BINARY,
-        segment_descriptions=[_description(number, t) for number, t in numbered],
+        segment_descriptions=[_description(n, t) for n, (_, t) in enumerate(pairs, 1)],
         series_instance_uid=generate_uid(),
         series_number=SERIES_NUMBER,
         sop_instance_uid=generate_uid(),
@@ -116,27 +110,16 @@ def by_frame(labels: NDArray, sources: Sequence[Source]) -> NDArray:
 
 
 def _description(number: int, tracked: Tracked) -> SegmentDescription:
-    from highdicom.seg import SegmentAlgorithmTypeValues, SegmentDescription
-    from pydicom.sr.codedict import codes
-
     return SegmentDescription(
         segment_number=number,
         segment_label=tracked.name,
         segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
         segmented_property_type=codes.SCT.Nodule,
         algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
-        algorithm_identification=algorithm(),
+        algorithm_identification=AlgorithmIdentificationSequence(
+            name=MANUFACTURER, version=__version__, family=codes.DCM.ArtificialIntelligence
+        ),
         tracking_uid=tracked.uid,
         tracking_id=tracked.name,
         anatomic_regions=[codes.SCT.Lung],
-    )
-
-
-def algorithm() -> AlgorithmIdentificationSequence:
-    """The identification of this software as an algorithm."""
-    from highdicom import AlgorithmIdentificationSequence
-    from pydicom.sr.codedict import codes
-
-    return AlgorithmIdentificationSequence(
-        name=MANUFACTURER, version=__version__, family=codes.DCM.ArtificialIntelligence
     )

@@ -1,11 +1,30 @@
 """The findings' measurements as a DICOM structured report: TID 1500, one group per finding."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+from highdicom.seg import Segmentation
+from highdicom.sr import (
+    ComprehensiveSR,
+    DeviceObserverIdentifyingAttributes,
+    FindingSite,
+    GraphicTypeValues,
+    ImageRegion,
+    Measurement,
+    MeasurementReport,
+    ObservationContext,
+    ObserverContext,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
+    ReferencedSegment,
+    SourceImageForRegion,
+    SourceImageForSegmentation,
+    TrackingIdentifier,
+    VolumetricROIMeasurementsAndQualitativeEvaluations,
+)
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import generate_uid
 
 from nodulenet import __version__
 from nodulenet.findings.dicom_seg import MANUFACTURER, Tracked, source_images
@@ -13,24 +32,10 @@ from nodulenet.findings.measure import Finding
 from nodulenet.findings.scans import Source
 from nodulenet.imaging import Volume
 
-if TYPE_CHECKING:
-    from highdicom.seg import Segmentation
-    from highdicom.sr import (
-        ComprehensiveSR,
-        ImageRegion,
-        Measurement,
-        ObservationContext,
-        PlanarROIMeasurementsAndQualitativeEvaluations,
-        ReferencedSegment,
-        TrackingIdentifier,
-        VolumetricROIMeasurementsAndQualitativeEvaluations,
-    )
-    from pydicom.dataset import Dataset
-
-    Group = (
-        PlanarROIMeasurementsAndQualitativeEvaluations
-        | VolumetricROIMeasurementsAndQualitativeEvaluations
-    )
+Group = (
+    PlanarROIMeasurementsAndQualitativeEvaluations
+    | VolumetricROIMeasurementsAndQualitativeEvaluations
+)
 
 SERIES_NUMBER = 9802
 CIRCLE_DECIMALS = 3
@@ -49,21 +54,18 @@ def build_report(
     and certainty (the probability in percent); one without is a circle of its diameter in the
     nearest slice, with diameter and certainty. scan: gives that slice and the circle's place.
     """
-    from highdicom.sr import ComprehensiveSR, MeasurementReport
-    from pydicom.sr.codedict import codes
-    from pydicom.uid import generate_uid
-
     groups: list[Group] = []
+    region: ReferencedSegment | ImageRegion
     segment = 0
     for finding, name in zip(findings, tracked, strict=True):
         if segmentation is not None and finding.mask is not None:
             segment += 1
             seen = np.flatnonzero(finding.mask.mask.any(axis=(1, 2))) + finding.mask.offset[0]
             slices = [sources[z] for z in seen.tolist()]
-            reference = _segment_reference(segmentation, segment, slices)
-            groups.append(_segment_group(finding, name, reference))
+            region = _segment_reference(segmentation, segment, slices)
         else:
-            groups.append(_circle_group(finding, name, scan, sources))
+            region = _circle(finding, scan, sources)
+        groups.append(_group(finding, name, region))
     images = source_images(sources)
     report = MeasurementReport(
         observation_context=_observer(),
@@ -88,14 +90,6 @@ def build_report(
 
 
 def _observer() -> ObservationContext:
-    from highdicom.sr import (
-        DeviceObserverIdentifyingAttributes,
-        ObservationContext,
-        ObserverContext,
-    )
-    from pydicom.sr.codedict import codes
-    from pydicom.uid import generate_uid
-
     device = DeviceObserverIdentifyingAttributes(
         uid=generate_uid(entropy_srcs=[MANUFACTURER, __version__]),
         name=MANUFACTURER,
@@ -109,19 +103,18 @@ def _observer() -> ObservationContext:
     )
 
 
-def _segment_group(
-    finding: Finding, tracked: Tracked, reference: ReferencedSegment
-) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
-    from highdicom.sr import FindingSite, VolumetricROIMeasurementsAndQualitativeEvaluations
-    from pydicom.sr.codedict import codes
-
-    return VolumetricROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=_tracking(tracked),
-        referenced_segment=reference,
-        finding_type=codes.SCT.Nodule,
-        finding_sites=[FindingSite(codes.SCT.Lung)],
-        measurements=_measurements(finding),
-    )
+def _group(finding: Finding, tracked: Tracked, region: ReferencedSegment | ImageRegion) -> Group:
+    shared: dict[str, Any] = {
+        "tracking_identifier": TrackingIdentifier(uid=tracked.uid, identifier=tracked.name),
+        "finding_type": codes.SCT.Nodule,
+        "finding_sites": [FindingSite(codes.SCT.Lung)],
+        "measurements": _measurements(finding),
+    }
+    if isinstance(region, ReferencedSegment):
+        return VolumetricROIMeasurementsAndQualitativeEvaluations(
+            referenced_segment=region, **shared
+        )
+    return PlanarROIMeasurementsAndQualitativeEvaluations(referenced_region=region, **shared)
 
 
 def _segment_reference(
@@ -132,8 +125,6 @@ def _segment_reference(
     highdicom's `from_segmentation` fails if there is only one segment: its number is then in the
     shared functional groups and not in those of the frames.
     """
-    from highdicom.sr import ReferencedSegment, SourceImageForSegmentation
-
     return ReferencedSegment(
         sop_class_uid=segmentation.SOPClassUID,
         sop_instance_uid=segmentation.SOPInstanceUID,
@@ -153,31 +144,8 @@ def frames_in(image: Dataset, slices: Sequence[Source]) -> list[int] | None:
     return sorted(frame for frame in own if frame is not None) or None
 
 
-def _circle_group(
-    finding: Finding, tracked: Tracked, scan: Volume, sources: Sequence[Source]
-) -> PlanarROIMeasurementsAndQualitativeEvaluations:
-    from highdicom.sr import FindingSite, PlanarROIMeasurementsAndQualitativeEvaluations
-    from pydicom.sr.codedict import codes
-
-    return PlanarROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=_tracking(tracked),
-        referenced_region=_circle(finding, scan, sources),
-        finding_type=codes.SCT.Nodule,
-        finding_sites=[FindingSite(codes.SCT.Lung)],
-        measurements=_measurements(finding),
-    )
-
-
-def _tracking(tracked: Tracked) -> TrackingIdentifier:
-    from highdicom.sr import TrackingIdentifier
-
-    return TrackingIdentifier(uid=tracked.uid, identifier=tracked.name)
-
-
 def _circle(finding: Finding, scan: Volume, sources: Sequence[Source]) -> ImageRegion:
     """The finding's circle in the nearest slice; DICOM counts from the first pixel's corner."""
-    from highdicom.sr import GraphicTypeValues, ImageRegion, SourceImageForRegion
-
     z, y, x = scan.to_voxel(finding.position).tolist()
     source = sources[int(np.clip(round(z), 0, len(sources) - 1))]
     header = source.header
@@ -193,9 +161,6 @@ def _circle(finding: Finding, scan: Volume, sources: Sequence[Source]) -> ImageR
 
 
 def _measurements(finding: Finding) -> list[Measurement]:
-    from highdicom.sr import Measurement
-    from pydicom.sr.codedict import codes
-
     values = [
         (codes.SCT.Volume, finding.volume_mm3, codes.UCUM.CubicMillimeter, None),
         (codes.SCT.Diameter, finding.diameter_mm, codes.UCUM.Millimeter, None),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nodulenet.imaging import Volume, restore_mask
 from nodulenet.imaging.orientation import standard
-from nodulenet.masks import CroppedMask
+from nodulenet.masks import CroppedMask, overlap
 
 if TYPE_CHECKING:  # needs torch, which measuring does not
     from nodulenet.inference.predictor import ScanPrediction
@@ -91,9 +91,8 @@ def is_duplicate(row: int, box: NDArray[np.float32], masks: dict[int, CroppedMas
     low = np.ceil(box[:3] - box[3:] / 2).astype(int)
     high = np.floor(box[:3] + box[3:] / 2).astype(int) + 1
     for other in masks.values():
-        start = np.maximum(low - other.offset, 0)
-        end = np.maximum(high - other.offset, 0)
-        if other.mask[tuple(map(slice, start, end))].any():
+        _, there = overlap(low - np.array(other.offset), high - low, other.mask.shape)
+        if other.mask[there].any():
             return True
     return False
 
@@ -106,18 +105,15 @@ def restored(mask: CroppedMask | None, grid: Volume, scan: Volume) -> CroppedMas
     return own if own.mask.size else None
 
 
-def paint_findings(
-    findings: Sequence[Finding], shape: tuple[int, ...], *, from_one: bool = False
-) -> NDArray[np.uint16]:
-    """Labels (z, y, x): the finding's number, or with from_one its place in the list from 1.
+def paint_findings(findings: Sequence[Finding], shape: tuple[int, ...]) -> NDArray[np.uint16]:
+    """Labels (z, y, x): the finding's number.
 
     A voxel that several share is that of the first, the more probable one.
     """
     labels = np.zeros(shape, np.uint16)
-    for place, finding in reversed(list(enumerate(findings, 1))):
+    for finding in reversed(findings):
         if finding.mask is not None:
-            label = place if from_one else finding.number
-            labels[finding.mask.box][finding.mask.mask] = label
+            labels[finding.mask.box][finding.mask.mask] = finding.number
     return labels
 
 
@@ -129,7 +125,7 @@ def measure(finding: Finding, labels: NDArray[np.uint16], scan: Volume) -> Findi
     own = labels[box] == finding.number
     if not own.any():
         return replace(finding, mask=None)
-    volume = float(own.sum() * abs(np.linalg.det(scan.affine[:3, :3])))
+    volume = float(own.sum() * scan.voxel_mm3)
     return replace(
         finding,
         mask=CroppedMask(own, finding.mask.offset),

@@ -12,20 +12,17 @@ from datetime import datetime
 from pathlib import Path
 
 from nodulenet import __version__
-from nodulenet.files import InputError, replacing, write_json
+from nodulenet.files import InputError, reason_of, replacing, write_json
 from nodulenet.findings.cuts import View
 from nodulenet.findings.detector import Detector
-from nodulenet.findings.dicom_seg import build_segmentation, missing_tag, new_tracking
-from nodulenet.findings.dicom_sr import build_report
 from nodulenet.findings.measure import Finding, find_findings, paint_findings
 from nodulenet.findings.overview import plot_overview
 from nodulenet.findings.page import RESEARCH, write_page
-from nodulenet.findings.scans import InputScan, Source, slice_sources
+from nodulenet.findings.scans import Source, slice_sources
 from nodulenet.findings.table import Record, finding_rows, write_finding_rows
 from nodulenet.findings.threshold import Threshold
 from nodulenet.imaging import (
-    NoLungs,
-    NotHU,
+    FoundSeries,
     Volume,
     check_hu,
     preprocess,
@@ -34,7 +31,6 @@ from nodulenet.imaging import (
     standard,
     write_volume,
 )
-from nodulenet.imaging.orientation import to_standard
 
 OUTPUTS = (
     *("findings.csv", "findings.json", "masks.nii.gz", "seg.dcm", "sr.dcm"),
@@ -44,7 +40,7 @@ STEPS = 5  # of `predict_scan`, beside those of the network
 
 
 def predict_scan(
-    scan: InputScan,
+    scan: FoundSeries,
     detector: Detector,
     threshold: Threshold,
     output: Path,
@@ -97,7 +93,7 @@ def replacing_results(output: Path) -> Iterator[Path]:
 
 
 def _predict(
-    scan: InputScan,
+    scan: FoundSeries,
     detector: Detector,
     threshold: Threshold,
     output: Path,
@@ -108,11 +104,8 @@ def _predict(
     own = read_volume(scan.path, scan.series_uid)
     turned, turn = standard(own)
     advance("lungs")
-    try:
-        lungs = segment_lungs(turned)
-        warning = check_hu(turned, lungs)
-    except (NoLungs, NotHU) as error:
-        raise InputError(f"{scan.path}: series {scan.series_uid}: {error}") from error
+    lungs = segment_lungs(turned)
+    warning = check_hu(turned, lungs)
     advance("preprocessing")
     grid = preprocess(turned, lungs, detector.preprocess)
     prediction = detector.predict(grid.array, lambda: advance("network"))
@@ -122,7 +115,7 @@ def _predict(
     )
     notes += [*own.notes, *([warning] if warning else [])]
     advance("writing")
-    sources = slice_sources(scan) if scan.is_dicom else None
+    sources = slice_sources(scan) if scan.path.is_dir() else None
     labels = paint_findings(findings, own.array.shape)
     if any(finding.mask is not None for finding in findings):
         write_volume(Volume(labels, own.affine), output / "masks.nii.gz")
@@ -130,7 +123,7 @@ def _predict(
         notes.append("no masks.nii.gz: no finding has a mask")
     if sources:
         notes += write_dicom(sources, findings, own, detector, output)
-    view = View(turned, lungs, to_standard(Volume(labels, own.affine))[0], turn)
+    view = View(turned, lungs, standard(Volume(labels, own.affine))[0].array, turn)
     plot_overview(scan.series_uid, findings, view, output / "overview.png")
     rows = finding_rows(scan.series_uid, findings, own, sources)
     write_finding_rows(rows, output / "findings.csv")
@@ -151,6 +144,9 @@ def write_dicom(
     output: Path,
 ) -> list[str]:
     """Write seg.dcm and sr.dcm if there are findings; a note for each that is not written."""
+    from nodulenet.findings.dicom_seg import build_segmentation, missing_tag, new_tracking
+    from nodulenet.findings.dicom_sr import build_report
+
     lacking = missing_tag(sources)
     if lacking or not findings:
         reason = f"a slice has no {lacking}" if lacking else "there is no finding"
@@ -162,7 +158,7 @@ def write_dicom(
         segmentation = build_segmentation(sources, findings, tracked, fingerprint)
         report = build_report(sources, findings, tracked, scan, segmentation)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = reason_of(error)
         return [f"no seg.dcm and no sr.dcm: the slices' headers do not allow it: {reason}"]
     objects = {"seg.dcm": segmentation, "sr.dcm": report}
     for name, dataset in objects.items():
@@ -173,7 +169,7 @@ def write_dicom(
 
 
 def describe(
-    scan: InputScan,
+    scan: FoundSeries,
     own: Volume,
     detector: Detector,
     threshold: Threshold,

@@ -12,24 +12,10 @@ from nodulenet.imaging.dicom_series import read_series
 from nodulenet.imaging.dicom_slices import claims_dicom
 from nodulenet.imaging.image_files import image_suffix
 from nodulenet.imaging.readers import image_header
-from nodulenet.imaging.series import find_series
+from nodulenet.imaging.series import FoundSeries, find_series
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
-
-
-@dataclass(frozen=True)
-class InputScan:
-    """One CT to predict: its file or DICOM folder. fault: why it cannot be predicted, or ""."""
-
-    series_uid: str
-    path: Path
-    patient_id: str | None
-    fault: str = ""
-
-    @property
-    def is_dicom(self) -> bool:
-        return self.path.is_dir()
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +31,7 @@ class Source:
     number: int | None
 
 
-def find_scans(path: Path, series_uid: str | None = None) -> tuple[list[InputScan], list[str]]:
+def find_scans(path: Path, series_uid: str | None = None) -> tuple[list[FoundSeries], list[str]]:
     """The CT series of a file or folder, and a line for everything that was skipped.
 
     series_uid: use only this series. Series are found and refused as by `find_series`. Raises
@@ -64,7 +50,7 @@ def find_scans(path: Path, series_uid: str | None = None) -> tuple[list[InputSca
     scans = []
     for series in found:
         if series_uid in (None, series.series_uid):
-            scans.append(InputScan(series.series_uid, series.path, series.patient_id, series.fault))
+            scans.append(series)
         else:
             passed.append(f"{series.path}: series {series.series_uid}: not the one asked for")
     if not scans:
@@ -74,17 +60,17 @@ def find_scans(path: Path, series_uid: str | None = None) -> tuple[list[InputSca
     return scans, passed
 
 
-def scan_of_file(path: Path, series_uid: str | None) -> InputScan:
+def scan_of_file(path: Path, series_uid: str | None) -> FoundSeries:
     """The scan of an image file, named by its header or, without a UID there, by the file."""
     if claims_dicom(path):
         raise InputError(f"{path}: one DICOM file; name the folder of its series")
     uid = image_header(path).series_uid or path.name.removesuffix(image_suffix(path))
     if series_uid not in (None, uid):
         raise InputError(f"{path}: is series {uid}, not {series_uid}")
-    return InputScan(uid, path, None)
+    return FoundSeries(uid, path, None)
 
 
-def slice_sources(scan: InputScan) -> list[Source]:
+def slice_sources(scan: FoundSeries) -> list[Source]:
     """The sources of the slices of a DICOM series, in the order of its volume."""
     slices, _ = arrange(read_series(scan.path, scan.series_uid))
     headers = {path: read_header(path) for path in dict.fromkeys(s.path for s in slices)}

@@ -7,25 +7,24 @@ from typing import Any, TypedDict
 import numpy as np
 import pandas as pd
 
+from nodulenet.annotations.challenge_csv import POSITION
 from nodulenet.files import replacing
 from nodulenet.findings.measure import Finding
 from nodulenet.findings.scans import Source
 from nodulenet.imaging import Volume
 
+IMAGE_POSITION = ("imageX", "imageY", "imageZ")
 COLUMNS = (
-    *("seriesuid", "coordX", "coordY", "coordZ", "probability", "diameter_mm"),
+    *("seriesuid", *POSITION, "probability", "diameter_mm"),
     *("finding", "volume_mm3", "equivalent_diameter_mm", "long_axis_mm", "mean_hu"),
     *("ncs_probability", "dfps_probability"),
-    *("slice", "row", "column", "imageX", "imageY", "imageZ"),
+    *("slice", "row", "column", *IMAGE_POSITION),
     *("instance_number", "sop_instance_uid", "frame_number"),
 )
-MILLIMETRES = 3
 PROBABILITIES = ("probability", "ncs_probability", "dfps_probability")
-OTHERS = tuple(name for name in COLUMNS if name not in PROBABILITIES)
 DIGITS = {
-    **dict.fromkeys(("coordX", "coordY", "coordZ", "diameter_mm"), MILLIMETRES),
-    **dict.fromkeys(("equivalent_diameter_mm", "long_axis_mm"), MILLIMETRES),
-    **dict.fromkeys(("imageX", "imageY", "imageZ"), MILLIMETRES),
+    **dict.fromkeys((*POSITION, *IMAGE_POSITION), 3),
+    **dict.fromkeys(("diameter_mm", "equivalent_diameter_mm", "long_axis_mm"), 3),
     **dict.fromkeys(("volume_mm3", "mean_hu", "row", "column"), 2),
 }
 
@@ -75,36 +74,30 @@ def finding_rows(
         source = sources[at] if sources else None
         values: dict[str, Any] = {
             "seriesuid": series_uid,
-            **dict(zip(("coordX", "coordY", "coordZ"), finding.position.tolist(), strict=True)),
+            **dict(zip(POSITION, finding.position.tolist(), strict=True)),
             "finding": finding.number,
             **{name: getattr(finding, name) for name in COLUMNS if hasattr(finding, name)},
             **{"slice": at + 1, "row": y, "column": x},
-            **dict(
-                zip(
-                    ("imageX", "imageY", "imageZ"), scan.to_world(np.array([at, 0, 0])), strict=True
-                )
-            ),
+            **dict(zip(IMAGE_POSITION, scan.to_world(np.array([at, 0, 0])), strict=True)),
             "instance_number": source.number if source else None,
             "sop_instance_uid": (source.sop_uid or None) if source else None,
             "frame_number": source.frame if source else None,
         }
-        others = {name: plain(values[name], DIGITS.get(name)) for name in OTHERS}
-        chances = {name: shortest(values[name]) for name in PROBABILITIES}
-        rows.append({name: (others | chances)[name] for name in COLUMNS})
+        rows.append({name: plain(name, values[name]) for name in COLUMNS})
     return rows
 
 
-def plain(value: Any, digits: int | None) -> Any:
-    """A value in JSON types, numbers rounded."""
+def plain(name: str, value: Any) -> Any:
+    """The value of a column in JSON types, numbers rounded.
+
+    A probability is the number with the fewest digits that has the same float32: 0.9999996, not
+    0.99999958 or 1.
+    """
     if value is None or isinstance(value, str):
         return value
-    return int(value) if digits is None else round(float(value), digits)
-
-
-def shortest(value: float | None) -> float | None:
-    """The number with the fewest digits that has the same float32: 0.9999996, not 0.99999958 or
-    1."""
-    return None if value is None else float(str(np.float32(value)))
+    if name in PROBABILITIES:
+        return float(str(np.float32(value)))
+    return round(float(value), DIGITS[name]) if name in DIGITS else int(value)
 
 
 def write_finding_rows(rows: Sequence[Row], path: Path) -> None:

@@ -1,17 +1,13 @@
 """Scans: reading, lungs, resampling, preprocessing, and nodules on their grids."""
 
-from nodulenet.imaging.checks import NotHU, check_hu, misfit
+from nodulenet.imaging.checks import check_hu, misfit
 from nodulenet.imaging.dicom_series import read_scanner
 from nodulenet.imaging.drawn_masks import drawn_groups, is_drawn
 from nodulenet.imaging.findings import findings_table
 from nodulenet.imaging.grid import crop_offset, target_grid
-from nodulenet.imaging.lungs import NoLungs, segment_lungs
+from nodulenet.imaging.lungs import segment_lungs
 from nodulenet.imaging.masks import label_volume, resample_mask, restore_mask
-from nodulenet.imaging.nodule_store import (
-    read_nodules,
-    read_readers,
-    write_nodules,
-)
+from nodulenet.imaging.nodule_store import read_nodules, read_readers, write_nodules
 from nodulenet.imaging.orientation import standard
 from nodulenet.imaging.placement import (
     cube_groups,
@@ -29,8 +25,6 @@ from nodulenet.imaging.volume import Volume, blank
 
 __all__ = [
     "FoundSeries",
-    "NoLungs",
-    "NotHU",
     "Volume",
     "blank",
     "check_hu",

@@ -12,7 +12,7 @@ from nodulenet.imaging.lungs import LUNG_LABELS, NO_AIR_HU
 from nodulenet.imaging.masks import Nodule
 from nodulenet.imaging.orientation import STANDARD, turned_mask
 from nodulenet.imaging.volume import Volume
-from nodulenet.masks import CroppedMask
+from nodulenet.masks import CroppedMask, overlap
 
 LUNG_HU = (-970.0, -500.0)  # median in the lungs: from emphysema to diffuse disease
 AROUND_HU = (-150.0, 150.0)  # median around them: fat to tissue with contrast medium
@@ -25,43 +25,36 @@ SHARE = 3.0  # and how many times the contrast at the outlines' own position
 MIRRORS = [flips for count in (1, 2, 3) for flips in combinations(range(3), count)]
 
 
-class NotHU(InputError):
-    """The voxels of a scan are certainly not HU."""
-
-
 def check_hu(scan: Volume, lungs: NDArray[np.uint8]) -> str:
     """A warning if the voxels of a CT may not be HU, else "".
 
     Judged by the voxels of the lungs (labels 3 and 4 on the scan's grid; at least one) and those
     around them in the lungs' box: doubtful if the median of the lungs is not within -970 to -500
     or that around them not within -150 to 150. An apparent offset is reported, never applied.
-    Raises `NotHU` if it is certain: a single value in all of the lungs; fewer than one voxel in a
-    hundred of them below -300; a median below -1100.
+    Raises `InputError` if it is certain: a single value in all of the lungs; fewer than one voxel
+    in a hundred of them below -300; a median below -1100.
     """
-    lung, around = _parts(scan, lungs)
-    middle, outer = _medians(lung, around)
+    lung, around = lung_parts(scan, lungs)
+    middle, outer = medians(lung, around)
     found = f"median {middle:.4g} in the lungs, {outer:.4g} around them{_guess(middle, outer)}"
     if lung.min() == lung.max():
-        raise NotHU(f"not HU: every voxel of the lungs is {float(lung[0]):.4g}")
+        raise InputError(f"not HU: every voxel of the lungs is {float(lung[0]):.4g}")
     if middle < BELOW_AIR_HU or np.percentile(lung, 1) > NO_AIR_HU:
-        raise NotHU(f"not HU, or the lung mask lies elsewhere: {found}")
+        raise InputError(f"not HU, or the lung mask lies elsewhere: {found}")
     if LUNG_HU[0] <= middle <= LUNG_HU[1] and not (outer < AROUND_HU[0] or outer > AROUND_HU[1]):
         return ""
     return f"its voxels may not be HU: {found}"
 
 
-def medians(scan: Volume, lungs: NDArray[np.uint8]) -> tuple[float, float]:
-    """Median of the voxels of the lungs, and of those around them (NaN if there are none)."""
-    return _medians(*_parts(scan, lungs))
-
-
-def _parts(scan: Volume, lungs: NDArray[np.uint8]) -> tuple[NDArray, NDArray]:
+def lung_parts(scan: Volume, lungs: NDArray[np.uint8]) -> tuple[NDArray, NDArray]:
+    """The voxels (n,) of the lungs, and those around them in their box."""
     inside = np.isin(lungs, LUNG_LABELS)
     box = ndimage.find_objects(inside.astype(np.uint8))[0]
     return scan.array[box][inside[box]], scan.array[box][~inside[box]]
 
 
-def _medians(lung: NDArray, around: NDArray) -> tuple[float, float]:
+def medians(lung: NDArray, around: NDArray) -> tuple[float, float]:
+    """Median of the voxels of the lungs, and of those around them (NaN if there are none)."""
     return float(np.median(lung)), float(np.median(around)) if around.size else float("nan")
 
 
@@ -103,10 +96,9 @@ def misfit(scan: Volume, nodules: Sequence[Nodule]) -> str:
 
 def contrast(scan: Volume, nodules: Sequence[Nodule], flips: tuple[int, ...]) -> float:
     """Median contrast (HU) of nodules mirrored along the axes `flips`; NaN if there is none."""
-    values = []
-    for _, mask in nodules:
-        turned = turned_mask(mask, (STANDARD[0], flips), scan.array.shape)
-        values.append(one_contrast(scan, turned))
+    turn = (STANDARD[0], flips)
+    turned = [turned_mask(mask, turn, scan.array.shape) for _, mask in nodules]
+    values = [one_contrast(scan, mask) for mask in turned]
     known = [value for value in values if np.isfinite(value)]
     return float(np.median(known)) if known else float("nan")
 
@@ -117,11 +109,8 @@ def one_contrast(scan: Volume, cropped: CroppedMask) -> float:
     wide = np.pad(cropped.mask, [(n, n) for n in pad])
     distance = ndimage.distance_transform_edt(~wide, sampling=scan.spacing)
     ring = (distance > GAP_MM) & (distance <= RING_MM)
-    start = np.array(cropped.offset) - pad
-    low = np.clip(-start, 0, wide.shape)
-    high = np.clip(np.array(scan.array.shape) - start, low, wide.shape)
-    inside = tuple(map(slice, low, high))
-    values = scan.array[tuple(map(slice, start + low, start + high))]
+    inside, there = overlap(np.array(cropped.offset) - pad, wide.shape, scan.array.shape)
+    values = scan.array[there]
     if not wide[inside].any() or not ring[inside].any():
         return float("nan")
     return float(np.median(values[wide[inside]]) - np.median(values[ring[inside]]))

@@ -8,7 +8,8 @@ opened: it is slow to import and most scans are not DICOM.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence, Sized
+from collections.abc import Iterator, Sequence, Sized
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nodulenet.files import REASON_LENGTH, InputError, reason_of
-from nodulenet.numerals import to_number
+from nodulenet.files import REASON_LENGTH, InputError, opening, reason_of
+from nodulenet.numerals import number_or_nan
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -46,6 +47,17 @@ class NotDicom(InputError):
     """The file is not DICOM, whatever its name."""
 
 
+@contextmanager
+def guarded(fault: str) -> Iterator[None]:
+    """Whatever pydicom raises within becomes an `InputError` that begins with this fault."""
+    try:
+        yield
+    except (MemoryError, InputError):
+        raise
+    except Exception as error:
+        raise InputError(f"{fault}: {reason_of(error)}") from error
+
+
 def read_header(path: Path, tags: Sequence[str] | None = None) -> Dataset:
     """The header of a DICOM file up to its pixels, or only these tags.
 
@@ -54,18 +66,12 @@ def read_header(path: Path, tags: Sequence[str] | None = None) -> Dataset:
     import pydicom
     from pydicom.errors import InvalidDicomError
 
-    try:
-        return pydicom.dcmread(
-            path, stop_before_pixels=True, specific_tags=None if tags is None else list(tags)
-        )
-    except InvalidDicomError as error:
-        raise NotDicom(f"{path}: not a DICOM file") from error
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise InputError(f"{path}: bad DICOM header: {reason_of(error)}") from error
+    wanted = None if tags is None else list(tags)
+    with guarded(f"{path}: bad DICOM header"), opening(path):
+        try:
+            return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted)
+        except InvalidDicomError as error:
+            raise NotDicom(f"{path}: not a DICOM file") from error
 
 
 def value_of(data: Dataset, tag: str, where: object) -> Any:
@@ -73,14 +79,10 @@ def value_of(data: Dataset, tag: str, where: object) -> Any:
 
     where: file (and frame) for the error. Raises `InputError` if the value cannot be decoded.
     """
-    try:
+    with guarded(f"{where}: bad {tag}"):
         value = data[tag].value if tag in data else None
         empty = isinstance(value, Sized) and len(value) == 0
         return None if empty else value
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise InputError(f"{where}: bad {tag}: {reason_of(error)}") from error
 
 
 def text_of(data: Dataset, tag: str, where: object) -> str:
@@ -163,10 +165,7 @@ def axes_of(data: Dataset, where: object) -> NDArray[np.float64]:
 def _decimal(value: Any) -> float:
     """A plain decimal number, NaN for anything else."""
     text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
-    try:
-        return to_number(text.strip())
-    except ValueError:
-        return math.nan
+    return number_or_nan(text.strip())
 
 
 @dataclass(frozen=True, eq=False)

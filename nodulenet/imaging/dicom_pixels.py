@@ -11,8 +11,8 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from nodulenet.files import InputError, reason_of
-from nodulenet.imaging.dicom_header import count_of
+from nodulenet.files import InputError
+from nodulenet.imaging.dicom_header import count_of, guarded
 from nodulenet.imaging.dicom_slices import Slice
 from nodulenet.imaging.volume import as_hu
 
@@ -47,7 +47,7 @@ def stored_values(path: Path, slices: Sequence[Slice]) -> Iterator[NDArray]:
     """The stored values (y, x) of slices of one file. Raises `InputError` naming it."""
     import pydicom
 
-    try:
+    with guarded(f"{path}: its pixels cannot be read"):
         data = pydicom.dcmread(path)
         _check_description(data, path)
         if _by_itk(data):
@@ -58,10 +58,6 @@ def stored_values(path: Path, slices: Sequence[Slice]) -> Iterator[NDArray]:
         yield from (
             stored if s.frame is None or stored.ndim == 2 else stored[s.frame] for s in slices
         )
-    except (MemoryError, InputError):
-        raise
-    except Exception as error:
-        raise InputError(f"{path}: its pixels cannot be read: {reason_of(error)}") from error
 
 
 def _hu(item: Slice, stored: NDArray) -> NDArray:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nodulenet.files import InputError, require_uid
+from nodulenet.files import InputError, opening, require_uid
 from nodulenet.imaging.dicom_header import (
     PER_FRAME,
     SHARED,
@@ -25,7 +25,6 @@ from nodulenet.imaging.dicom_header import (
     read_header,
     text_of,
     texts_of,
-    value_of,
 )
 
 if TYPE_CHECKING:
@@ -128,11 +127,8 @@ def claims_dicom(path: Path) -> bool:
     """
     if path.suffix.lower() in SUFFIXES:
         return True
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
+    with opening(path), path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
 
 
 def _inspect_image(path: Path, header: Dataset, found: str | None) -> InspectedFile:
@@ -213,8 +209,6 @@ def _slice(path: Path, header: Dataset, frame: Frame, series_uid: str) -> Slice:
 def _thickness(frame: Frame) -> float | None:
     """None if missing or invalid, as in many headers: only a single-slice scan needs it."""
     try:
-        if value_of(frame.measures, "SliceThickness", frame.where) is None:
-            return None
         return number_of(frame.measures, "SliceThickness", frame.where)
     except InputError:
         return None

@@ -10,7 +10,7 @@ from nodulenet.annotations import Drawing, Group, Reading, voxels_of
 from nodulenet.annotations.consensus import Member, group_members
 from nodulenet.files import InputError
 from nodulenet.imaging.grid import index_map
-from nodulenet.imaging.masks import nearest_mask
+from nodulenet.imaging.masks import resample_mask
 from nodulenet.imaging.orientation import standard
 from nodulenet.imaging.volume import Volume, blank
 from nodulenet.masks import CroppedMask, crop
@@ -92,11 +92,12 @@ def is_aligned(drawing: Drawing, place: Volume) -> bool:
 
 
 def placed(drawing: Drawing, place: Volume, where: str) -> tuple[CroppedMask, str]:
-    """A drawing on the grid of `place`, and a note if a part of it lies outside.
+    """A drawing on the grid of `place`, by nearest neighbour, which is exact between grids that
+    differ by a turn, and a note if a part of it lies outside.
 
     Raises `InputError` if nothing is left of it.
     """
-    whole = nearest_mask(voxels_of(drawing), np.array(drawing.affine), place.affine)
+    whole = resample_mask(voxels_of(drawing), np.array(drawing.affine), place.affine, order=0)
     if not whole.mask.size:
         raise InputError(f"{where}: vanishes between the voxels of the CT")
     mask = crop(*whole, place.array.shape)

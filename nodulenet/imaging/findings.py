@@ -7,16 +7,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nodulenet.annotations import Group, Reading, SliceGeometry, point_index
+from nodulenet.annotations import Group, Reading, point_index
 from nodulenet.annotations.challenge_csv import POSITION
+from nodulenet.imaging.grid import PUBLISHED, target_grid
 from nodulenet.imaging.masks import resample_mask
-from nodulenet.imaging.volume import Volume
+from nodulenet.imaging.volume import Volume, blank
+from nodulenet.settings import PreprocessSettings
 
+CENTROID = ("centroidX", "centroidY", "centroidZ")
 COLUMNS = [
     *("series_uid", "finding", "kind", "label", "marks", "readers", "level"),
     *POSITION,
     "diameter_mm",
-    *("centroidX", "centroidY", "centroidZ", "equivalent_diameter_mm", "volume_mm3"),
+    *CENTROID,
+    *("equivalent_diameter_mm", "volume_mm3"),
     *("z", "y", "x", "d", "h", "w"),
 ]
 OUTLINED = ("nodule", "below_level")
@@ -28,26 +32,27 @@ def findings_table(
     groups: Sequence[Group],
     place: Volume,
     level: int,
-    grid_affine: NDArray[np.float64],
+    preprocessing: PreprocessSettings = PUBLISHED,
 ) -> pd.DataFrame:
     """One row per finding of a scan: all groups in order, then small nodules, then non-nodules.
 
     place: the scan's grid, which is that of reading and groups, in standard orientation. Groups of
     at least `level` are of kind "nodule", labelled 1, 2, ...; the others "below_level". coord and
-    diameter_mm (mm, LPS): centre and largest side of the mask's box in the grid of `grid_affine`,
-    or in the scan's own where the mask vanishes there. centroid, volume and volume-equivalent
-    diameter: of the mask in the scan's grid, as is the box z, y, x, d, h, w (voxel; first index and
-    size). A point has its own position, rounded to a voxel in z, y, x, no size, and -1 for its
-    diameters.
+    diameter_mm (mm, LPS): centre and largest side of the mask's box in the 1 mm grid of
+    `preprocessing`, or in the scan's own where the mask vanishes there. centroid, volume and
+    volume-equivalent diameter: of the mask in the scan's grid, as is the box z, y, x, d, h, w
+    (voxel; first index and size). A point has its own position, rounded to a voxel in z, y, x, no
+    size, and -1 for its diameters.
     """
+    grid_affine, _ = target_grid(place.affine, place.array.shape, preprocessing)
     rows, label = [], 0
     for group in groups:
         wanted = group.level >= level
         label += wanted
-        row = _group_row(group, place.affine, grid_affine)
         kind = "nodule" if wanted else "below_level"
+        row = _group_row(group, place, grid_affine)
         rows.append({"kind": kind, "label": label if wanted else 0, **row})
-    geometry = SliceGeometry(place.slice_z(), (place.array.shape[1], place.array.shape[2]))
+    geometry = place.slice_geometry()
     for kind in ("small", "non_nodule"):
         for session in reading.sessions:
             for mark in session.marks:
@@ -59,25 +64,22 @@ def findings_table(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _group_row(
-    group: Group, volume_affine: NDArray[np.float64], grid_affine: NDArray[np.float64]
-) -> dict[str, Any]:
-    mask, offset, affine = group.mask, group.offset, grid_affine
-    measured = resample_mask(group.cropped, volume_affine, grid_affine)
+def _group_row(group: Group, place: Volume, grid_affine: NDArray[np.float64]) -> dict[str, Any]:
+    mask, offset = group.mask, group.offset
+    measured, grid = resample_mask(group.cropped, place.affine, grid_affine), blank(grid_affine)
     if not measured.mask.size:
-        measured, affine = group.cropped, volume_affine
+        measured, grid = group.cropped, place
     sides = np.array(measured.mask.shape)
-    steps = np.linalg.norm(affine[:3, :3], axis=0)
-    centre = _world(affine, np.array(measured.offset) + (sides - 1) / 2)
-    centroid = _world(volume_affine, np.argwhere(mask).mean(axis=0) + offset)
-    volume = float(mask.sum() * abs(np.linalg.det(volume_affine[:3, :3])))
+    centre = grid.to_world(np.array(measured.offset) + (sides - 1) / 2)
+    centroid = place.to_world(np.argwhere(mask).mean(axis=0) + offset)
+    volume = float(mask.sum() * place.voxel_mm3)
     return {
         "marks": len(group.members),
         "readers": group.readers,
         "level": group.level,
         **dict(zip(POSITION, centre, strict=True)),
-        "diameter_mm": float((sides * steps).max()),
-        **dict(zip(("centroidX", "centroidY", "centroidZ"), centroid, strict=True)),
+        "diameter_mm": float((sides * grid.spacing).max()),
+        **dict(zip(CENTROID, centroid, strict=True)),
         "equivalent_diameter_mm": (6 * volume / np.pi) ** (1 / 3),
         "volume_mm3": volume,
         **dict(zip("zyxdhw", (*offset, *mask.shape), strict=True)),
@@ -85,19 +87,15 @@ def _group_row(
 
 
 def _point_row(index: NDArray[np.float64], place: Volume) -> dict[str, Any]:
-    world = place.to_world(index).tolist()
+    world = place.to_world(index)
     return {
         "marks": 1,
         "readers": 1,
         "level": 0,
         **dict(zip(POSITION, world, strict=True)),
         "diameter_mm": UNKNOWN,
-        **dict(zip(("centroidX", "centroidY", "centroidZ"), world, strict=True)),
+        **dict(zip(CENTROID, world, strict=True)),
         "equivalent_diameter_mm": UNKNOWN,
         "volume_mm3": 0.0,
         **dict(zip("zyxdhw", (*np.rint(index).astype(int).tolist(), 0, 0, 0), strict=True)),
     }
-
-
-def _world(affine: NDArray[np.float64], index: NDArray[np.float64]) -> list[float]:
-    return (affine[:3, :3] @ index + affine[:3, 3]).tolist()

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from nodulenet.settings import Grid
+from nodulenet.settings import PreprocessSettings
 
 Shape = tuple[int, int, int]
+PUBLISHED = PreprocessSettings()
 
 # The cardinal cubic spline decays by 0.27 per sample: of 255 levels less than 1e-3 is cut off.
 NEGLIGIBLE = 1e-6
@@ -17,29 +18,23 @@ BLOCK = 48
 
 
 def target_grid(
-    affine: NDArray[np.float64],
-    shape: Shape,
-    *,
-    resample: bool = True,
-    grid: Grid = "world",
+    affine: NDArray[np.float64], shape: Shape, settings: PreprocessSettings = PUBLISHED
 ) -> tuple[NDArray[np.float64], Shape]:
     """Affine and shape (z, y, x) of the uncropped 1 mm grid of a scan.
 
-    Both grids start at the centre of the first voxel, keep the scan's own axes and have
+    Either grid starts at the centre of the first voxel, keeps the scan's own axes and has
     round(shape * spacing) voxels. "world" steps exactly 1 mm; "corners" also keeps the centre
-    of the last voxel, so that its step is only nearly 1 mm. `resample=False` returns the scan's
-    own grid.
+    of the last voxel, so that its step is only nearly 1 mm. Without `settings.resample` it is the
+    scan's own grid.
     """
-    if not resample:
+    if not settings.resample:
         return affine.copy(), shape
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     size = np.maximum(1, np.rint(np.asarray(shape) * spacing)).astype(int)
     step = 1 / spacing
-    if grid == "corners":
+    if settings.grid == "corners":
         kept = (np.asarray(shape) - 1) / np.maximum(size - 1, 1)
         step = np.where(kept > 0, kept, step)
-    elif grid != "world":
-        raise ValueError(f"grid is 'world' or 'corners', not {grid!r}")
     target = affine.copy()
     target[:3, :3] = affine[:3, :3] * step
     return target, (int(size[0]), int(size[1]), int(size[2]))

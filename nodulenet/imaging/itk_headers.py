@@ -13,7 +13,7 @@ from pathlib import Path
 from nodulenet.files import InputError
 from nodulenet.imaging.image_files import inflated_size, require_size
 from nodulenet.imaging.orientation import ASSUMED_LPS
-from nodulenet.numerals import is_positive, to_count
+from nodulenet.numerals import number_or_nan, to_count
 
 META_BYTES = {
     **{"MET_CHAR": 1, "MET_UCHAR": 1, "MET_SHORT": 2, "MET_USHORT": 2},
@@ -34,8 +34,8 @@ Header = Mapping[str, str]
 def meta_files(path: Path) -> list[Path]:
     """The data files that a MetaImage header names, in the order of the slices.
 
-    None if the voxels follow the header. One file per slice is named by a list of names or by a
-    numbered pattern such as `name%03d.raw 0 132 1`. Raises `InputError`.
+    None are named if the voxels follow the header. One file per slice is named by a list of names
+    or by a numbered pattern such as `name%03d.raw 0 132 1`. Raises `InputError`.
     """
     header, end = _meta_header(path)
     named = header["ElementDataFile"]
@@ -94,17 +94,14 @@ def check_meta(path: Path, *, deep: bool = True) -> tuple[str, ...]:
 def _meta_header(path: Path) -> tuple[dict[str, str], int]:
     """The keys of a MetaImage header and the offset of its end. Raises `InputError`."""
     header: dict[str, str] = {}
-    try:
-        with path.open("rb") as file:
-            while "ElementDataFile" not in header:
-                line = file.readline(LINE)
-                key, equals, value = line.decode("ascii", "replace").partition("=")
-                if not equals:
-                    raise InputError(f"{path}: no MetaImage header: no ElementDataFile")
-                header[key.strip()] = value.strip()
-            return header, file.tell()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
+    with path.open("rb") as file:
+        while "ElementDataFile" not in header:
+            line = file.readline(LINE)
+            key, equals, value = line.decode("ascii", "replace").partition("=")
+            if not equals:
+                raise InputError(f"{path}: no MetaImage header: no ElementDataFile")
+            header[key.strip()] = value.strip()
+        return header, file.tell()
 
 
 def _meta_sizes(path: Path, header: Header) -> list[int]:
@@ -127,7 +124,7 @@ def _check_meta_space(path: Path, header: Header) -> None:
     """Refuse spacing that is not positive, which mirrors a scan, and lengths that are not mm."""
     key = next(key for key in ("ElementSpacing", "ElementSize") if key in header)
     for text in header[key].split():
-        if not is_positive(text):
+        if not number_or_nan(text) > 0:
             raise InputError(f"{path}: {key} {header[key]}: a spacing must be above 0")
     if header.get("DistanceUnits", "mm") not in ("mm", "?", ""):
         raise InputError(f"{path}: DistanceUnits {header['DistanceUnits']}: only mm are read")
@@ -185,7 +182,7 @@ def _nrrd_header(path: Path) -> tuple[dict[str, str], int, list[str]]:
 def _check_nrrd_space(path: Path, fields: Header) -> None:
     """Refuse spacing that is not positive, axes without a direction, and units other than mm."""
     for text in fields.get("spacings", "").split():
-        if not is_positive(text) and fields.get("dimension") == "3":
+        if not number_or_nan(text) > 0 and fields.get("dimension") == "3":
             raise InputError(f"{path}: spacings {fields['spacings']}: a spacing must be above 0")
     directions = fields.get("space directions", "")
     if "none" in directions.lower() and fields.get("dimension") == "3":

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from nodulenet.files import InputError
 from nodulenet.imaging.body import disc, fill_holes, find_airways, find_body
-from nodulenet.imaging.orientation import from_standard, to_standard
+from nodulenet.imaging.orientation import from_standard, standard
 from nodulenet.imaging.volume import Volume
 
 LUNG_LABELS = LEFT, RIGHT = 3, 4  # as in LUNA16's masks
@@ -22,21 +22,17 @@ SMALLEST_SHARE = 0.1
 CROSS = ndimage.generate_binary_structure(3, 1)
 
 
-class NoLungs(InputError):
-    """The scan shows no lungs."""
-
-
 def segment_lungs(volume: Volume) -> NDArray[np.uint8]:
     """Segment the lungs of a CT in HU: uint8 (z, y, x), 3 = left, 4 = right (as LUNA16), else 0.
 
     Air within the body without the airways, split where the lungs touch; vessels, nodules and
-    notches on the pleura are filled. Any orientation. Raises `NoLungs` if the body contains no
+    notches on the pleura are filled. Any orientation. Raises `InputError` if the body contains no
     air of the density and size of a lung.
     """
-    array, spacing, turn = to_standard(volume)
-    factors = np.maximum(1, np.rint(COARSE_MM / spacing)).astype(int)
-    lungs = label_lungs(shrink(array, factors), spacing * factors)
-    return from_standard(enlarge(lungs, factors, array.shape), turn)
+    turned, turn = standard(volume)
+    factors = np.maximum(1, np.rint(COARSE_MM / turned.spacing)).astype(int)
+    lungs = label_lungs(shrink(turned.array, factors), turned.spacing * factors)
+    return from_standard(enlarge(lungs, factors, turned.array.shape), turn)
 
 
 def label_lungs(hu: NDArray[np.float32], steps: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -55,7 +51,7 @@ def label_lungs(hu: NDArray[np.float32], steps: NDArray[np.float64]) -> NDArray[
         if LUNG_HU[0] < np.median(hu[ndimage.binary_erosion(part, border_value=1)]) < LUNG_HU[1]:
             _assign_sides(part, lungs, middle)
     if not lungs.any():
-        raise NoLungs(
+        raise InputError(
             f"no lungs: no air in the body has the density and the size of a lung{_no_air(hu)}"
         )
     return _close_notches(lungs, body, steps)

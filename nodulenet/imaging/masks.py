@@ -28,47 +28,13 @@ def resample_mask(
     source_affine: NDArray[np.float64],
     target_affine: NDArray[np.float64],
     target_shape: tuple[int, ...] | None = None,
+    order: int = 3,
 ) -> CroppedMask:
-    """Put a mask on another grid: cubic B-spline, set where it is at least 0.5.
+    """Put a mask on another grid: a B-spline of an order, set where it is at least 0.5.
 
     Affines take indices (z, y, x) to LPS mm. The result is clipped to `target_shape` if that is
     given, and `NO_MASK` if nothing is left.
     """
-    return _transformed(cropped, source_affine, target_affine, target_shape, order=3)
-
-
-def restore_mask(
-    cropped: CroppedMask,
-    source_affine: NDArray[np.float64],
-    target_affine: NDArray[np.float64],
-    target_shape: tuple[int, ...] | None = None,
-) -> CroppedMask:
-    """Put a mask of the 1 mm grid back into the scan's own: linear, set where at least 0.5.
-
-    Arguments and result as for `resample_mask`.
-    """
-    return _transformed(cropped, source_affine, target_affine, target_shape, order=1)
-
-
-def nearest_mask(
-    cropped: CroppedMask,
-    source_affine: NDArray[np.float64],
-    target_affine: NDArray[np.float64],
-) -> CroppedMask:
-    """Put a mask on another grid by nearest neighbour: exact between grids that differ by a turn.
-
-    Arguments and result as for `resample_mask`.
-    """
-    return _transformed(cropped, source_affine, target_affine, None, order=0)
-
-
-def _transformed(
-    cropped: CroppedMask,
-    source_affine: NDArray[np.float64],
-    target_affine: NDArray[np.float64],
-    target_shape: tuple[int, ...] | None,
-    order: int,
-) -> CroppedMask:
     if not cropped.mask.any():
         return NO_MASK
     first, size = _box_on_target(cropped, source_affine, target_affine)
@@ -82,6 +48,16 @@ def _transformed(
         mode="constant",
     )
     return crop(values >= HALF, first, target_shape)
+
+
+def restore_mask(
+    cropped: CroppedMask,
+    source_affine: NDArray[np.float64],
+    target_affine: NDArray[np.float64],
+    target_shape: tuple[int, ...] | None = None,
+) -> CroppedMask:
+    """Put a mask of the 1 mm grid back into the scan's own: as `resample_mask`, but linear."""
+    return resample_mask(cropped, source_affine, target_affine, target_shape, order=1)
 
 
 def _box_on_target(

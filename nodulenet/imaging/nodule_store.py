@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from nodulenet.annotations import Group
-from nodulenet.files import InputError, own_artefact, replacing
+from nodulenet.files import InputError, own_artefact, replacing, require_columns
 from nodulenet.imaging.findings import COLUMNS, OUTLINED
 from nodulenet.imaging.masks import Nodule
-from nodulenet.masks import CroppedMask, pack_masks, union, unpack_named
+from nodulenet.masks import CroppedMask, pack_masks, union, unpack_masks
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +67,11 @@ def read_nodules(
     missing or malformed, or both where they do not belong together.
     """
     with own_artefact(table_path):
-        table = _read_table(Path(table_path))
+        table = pd.read_csv(table_path)
+        require_columns(table, COLUMNS, table_path)
     with own_artefact(masks_path):
         with np.load(masks_path, allow_pickle=False) as arrays:
-            masks = unpack_named(arrays, masks_path)
+            masks = unpack_masks(arrays)
         labels = table.loc[table["kind"].isin(OUTLINED), "label"].tolist()
         if len(labels) != len(masks):
             raise InputError(
@@ -85,14 +86,6 @@ def read_readers(masks_path: Path | str) -> list[ReaderMask]:
     Raises `CorruptArtefact` naming the file when it is missing or malformed.
     """
     with own_artefact(masks_path), np.load(masks_path, allow_pickle=False) as arrays:
-        masks = unpack_named(arrays, masks_path, "reader_")
+        masks = unpack_masks(arrays, "reader_")
         numbers = (arrays[f"reader_{name}"].tolist() for name in ("groups", "sessions"))
         return [ReaderMask(*one) for one in zip(*numbers, masks, strict=True)]
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    table = pd.read_csv(path)
-    missing = [column for column in COLUMNS if column not in table]
-    if missing:
-        raise InputError(f"{path}: has no column {', '.join(missing)}")
-    return table

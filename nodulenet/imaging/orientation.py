@@ -24,12 +24,13 @@ ASSUMED_LPS = "axes assumed to be LPS"  # in a note: the header has no orientati
 SKEW_LIMIT = 0.2  # degrees; direction cosines with three decimals stay below it
 
 
-def to_standard(volume: Volume) -> tuple[NDArray, NDArray[np.float64], Turn]:
-    """A view of the array along the nearest axes (z up, y back, x left), its spacing (z, y, x)
-    in mm, and the turn that `from_standard` undoes.
+def standard(volume: Volume) -> tuple[Volume, Turn]:
+    """A view of the volume along the nearest axes (z up, y back, x left), without its notes, and
+    the turn that `from_standard` undoes.
+
+    A volume in standard orientation is returned unchanged, to the last bit.
     """
-    cosines = volume.affine[:3, :3] / volume.spacing
-    world = cosines[::-1]  # rows: z, y, x of the world
+    world = (volume.affine[:3, :3] / volume.spacing)[::-1]  # rows: z, y, x of the world
     order = [0, 0, 0]
     free = {0, 1, 2}
     for row in np.argsort(-np.abs(world).max(axis=1)):
@@ -37,27 +38,18 @@ def to_standard(volume: Volume) -> tuple[NDArray, NDArray[np.float64], Turn]:
         free.remove(order[row])
     flips = tuple(k for k in range(3) if world[k, order[k]] < 0)
     array = np.flip(volume.array.transpose(order), flips)
-    return array, volume.spacing[order], (tuple(order), flips)
+    affine = volume.affine.copy()
+    affine[:3, :3] = volume.affine[:3, order]
+    for axis in flips:
+        affine[:3, 3] += affine[:3, axis] * (array.shape[axis] - 1)
+        affine[:3, axis] *= -1
+    return Volume(array, affine), (tuple(order), flips)
 
 
 def from_standard(array: NDArray, turn: Turn) -> NDArray:
     """An array in standard orientation, turned back to its scan's, in C order."""
     order, flips = turn
     return np.ascontiguousarray(np.flip(array, flips).transpose(np.argsort(order)))
-
-
-def standard(volume: Volume) -> tuple[Volume, Turn]:
-    """The volume turned as by `to_standard`, with the affine of the turned array, and the turn.
-
-    A volume in standard orientation is returned unchanged, to the last bit.
-    """
-    array, _, (order, flips) = to_standard(volume)
-    affine = volume.affine.copy()
-    affine[:3, :3] = volume.affine[:3, list(order)]
-    for axis in flips:
-        affine[:3, 3] += affine[:3, axis] * (array.shape[axis] - 1)
-        affine[:3, axis] *= -1
-    return Volume(array, affine), (order, flips)
 
 
 def turned_mask(cropped: CroppedMask, turn: Turn, shape: Sequence[int]) -> CroppedMask:

@@ -20,6 +20,7 @@ from nodulenet.annotations import Group, ListedNodule, Mark, Reading, Roi
 from nodulenet.annotations.challenge_csv import POSITION
 from nodulenet.annotations.consensus import MAX_LEVEL
 from nodulenet.files import InputError
+from nodulenet.imaging.findings import CENTROID
 from nodulenet.imaging.image_files import META
 from nodulenet.imaging.orientation import STANDARD, Turn, off_axes, standard, turned_mask
 from nodulenet.imaging.readers import image_header, read_geometry
@@ -182,7 +183,7 @@ def listed_findings(
     centres = np.reshape([nodule.centre for nodule in nodules], (-1, 3))
     diameter = np.array([nodule.diameter_mm for nodule in nodules])
     values = dict(zip(POSITION, centres.T, strict=True))
-    values |= dict(zip(("centroidX", "centroidY", "centroidZ"), centres.T, strict=True))
+    values |= dict(zip(CENTROID, centres.T, strict=True))
     values |= dict.fromkeys(("diameter_mm", "equivalent_diameter_mm"), diameter)
     return table.assign(
         **values, volume_mm3=np.pi / 6 * np.maximum(diameter, 0) ** 3, level=MAX_LEVEL

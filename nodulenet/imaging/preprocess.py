@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from nodulenet.files import InputError
 from nodulenet.imaging.grid import (
+    PUBLISHED,
     Shape,
     apply_blocks,
     crop_affine,
@@ -19,11 +20,11 @@ from nodulenet.imaging.grid import (
 )
 from nodulenet.imaging.lungs import LUNG_LABELS, segment_lungs
 from nodulenet.imaging.volume import Volume
+from nodulenet.masks import Box, voxel_box
 from nodulenet.settings import PreprocessSettings
 
 MAX_GROWTH = 1.5
 DILATIONS = 10
-PUBLISHED = PreprocessSettings()
 
 
 def preprocess(
@@ -39,15 +40,13 @@ def preprocess(
     voxels on all sides. The axes stay those of `volume`, which `standard` turns beforehand.
 
     lungs: labels 3 and 4 on the grid of `volume`; segmented here if missing. Raises
-    `InputError` if they do not fit the volume or contain no lung, `NoLungs` if none are found.
+    `InputError` if they do not fit the volume or contain no lung, or if none are found.
     """
     if lungs is None:
         lungs = segment_lungs(volume)
     if lungs.shape != volume.array.shape:
         raise InputError(f"lung mask of shape {lungs.shape} for a CT of {volume.array.shape}")
-    affine, shape = target_grid(
-        volume.affine, lungs.shape, resample=settings.resample, grid=settings.grid
-    )
+    affine, shape = target_grid(volume.affine, lungs.shape, settings)
     box = _target_box(lungs, index_map(affine, volume.affine), shape, settings.margin)
     source, weights = box, None
     if settings.resample:
@@ -85,25 +84,21 @@ def _target_box(
     to_target: tuple[NDArray[np.float64], NDArray[np.float64]],
     shape: Shape,
     margin: int,
-) -> tuple[slice, ...]:
+) -> Box:
     """Box of the undilated lungs in the new grid, `margin` voxels wider, within the grid."""
-    inside = (lungs == LUNG_LABELS[0]) | (lungs == LUNG_LABELS[1])
-    ends = []
-    for axis in range(3):
-        others = tuple({0, 1, 2} - {axis})
-        used = np.flatnonzero(inside.any(axis=others))
-        if not len(used):
-            raise InputError(f"lung mask without a voxel of the labels {LUNG_LABELS}")
-        ends.append((used[0], used[-1]))
+    own = voxel_box((lungs == LUNG_LABELS[0]) | (lungs == LUNG_LABELS[1]))
+    if own is None:
+        raise InputError(f"lung mask without a voxel of the labels {LUNG_LABELS}")
     matrix, shift = to_target
-    low, high = (matrix @ np.array(end, float) + shift for end in zip(*ends, strict=True))
+    low = matrix @ np.array([side.start for side in own], float) + shift
+    high = matrix @ np.array([side.stop - 1 for side in own], float) + shift
     first = np.maximum(np.floor(low + 1e-6).astype(int) - margin, 0)
     last = np.minimum(np.ceil(high - 1e-6).astype(int) + margin, np.array(shape) - 1)
     return tuple(slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True))
 
 
 def _axis_weights(
-    box: tuple[slice, ...], volume: Volume, affine: NDArray[np.float64]
+    box: Box, volume: Volume, affine: NDArray[np.float64]
 ) -> list[NDArray[np.float32]]:
     """Interpolation weights (new voxels of the box, old voxels) of the axes z, y, x."""
     matrix, shift = index_map(volume.affine, affine)

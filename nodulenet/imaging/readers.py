@@ -11,7 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from nodulenet.files import InputError
+from nodulenet.files import InputError, opening
 from nodulenet.imaging.dicom import arrange, read_dicom
 from nodulenet.imaging.dicom_series import read_series
 from nodulenet.imaging.grid import Shape
@@ -120,12 +120,10 @@ def check_data(path: Path, *, deep: bool = True) -> tuple[str, ...]:
 def data_files(path: Path) -> list[Path]:
     """The files beside an image file that hold its voxels. Raises `InputError`."""
     suffix = image_suffix(path).lower()
-    try:
+    with opening(path):
         if suffix in META:
             return meta_files(path)
         return nrrd_files(path) if suffix in NRRD else []
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
 
 
 def last_line(error: Exception) -> str:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nodulenet.annotations import SliceGeometry
+
 
 @dataclass(frozen=True, eq=False)
 class Volume:
@@ -24,6 +26,11 @@ class Volume:
         """Voxel spacing (z, y, x) in mm."""
         return np.linalg.norm(self.affine[:3, :3], axis=0)
 
+    @property
+    def voxel_mm3(self) -> float:
+        """Volume of a voxel in mm3."""
+        return float(abs(np.linalg.det(self.affine[:3, :3])))
+
     def to_world(self, index: NDArray) -> NDArray[np.float64]:
         """Voxel indices (..., 3) as (z, y, x) -> LPS positions (..., 3) as (x, y, z) in mm."""
         return np.asarray(index, float) @ self.affine[:3, :3].T + self.affine[:3, 3]
@@ -39,8 +46,12 @@ class Volume:
         corners[:, 0] = np.arange(len(corners))
         return self.to_world(corners)[:, 2]
 
+    def slice_geometry(self) -> SliceGeometry:
+        """Its slices as the images that readers drew on."""
+        return SliceGeometry(self.slice_z(), self.array.shape[1:])
 
-def blank(affine: NDArray[np.float64], shape: tuple[int, int, int]) -> Volume:
+
+def blank(affine: NDArray[np.float64], shape: tuple[int, int, int] = (0, 0, 0)) -> Volume:
     """A volume with this affine and shape whose voxels are one zero and take no memory."""
     return Volume(np.broadcast_to(np.int16(0), shape), affine)
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from nodulenet.annotations.challenge_csv import check_nodules, read_cells, read_text, with_numbers
+from nodulenet.annotations.challenge_csv import check_nodules, read_cells, with_numbers
 from nodulenet.files import InputError
+from nodulenet.text_tables import read_text
 
 HEAD = "seriesuid,coordX,coordY,coordZ,diameter_mm\n"
 COLUMNS = tuple(HEAD.strip().split(","))
@@ -43,7 +44,7 @@ def test_cells_are_stripped_and_lines_counted(tmp_path: Path) -> None:
         (HEAD.strip() + ",coordX\n", "column coordX is there twice"),
         (HEAD.replace(",", ";"), f"{MISSING}: its cells are separated by semicolons"),
         (HEAD.replace(",", "\t"), f"{MISSING}: its cells are separated by tabs"),
-        (HEAD + '1.2,"1\n', "line 2: not CSV: unexpected end of data"),
+        (HEAD + '1.2,"1\n', "line 2: not a table: unexpected end of data"),
     ],
 )
 def test_faults_are_one_line_that_names_them(tmp_path: Path, text: str, fault: str) -> None:

@@ -22,14 +22,14 @@ from nodulenet.audit.challenge import (
     ChallengeMark,
     challenge_marks,
     compare_excluded,
+    mark_means,
     match_rows,
-    nodule_rows,
 )
-from nodulenet.cohort import read_scan_table
 from nodulenet.cohort.annotate import annotate_scan
 from nodulenet.cohort.steps import Scan, consensus_scan
 from nodulenet.files import InputError
 from nodulenet.imaging import blank, read_geometry
+from nodulenet.scan_table import read_scan_table
 from nodulenet.settings import ConsensusSettings, PreprocessSettings
 
 # Voxels of 2 x 1 x 1 mm, the first at (10, 20, 30).
@@ -49,6 +49,11 @@ def reading(*marks):
 
 def groups(reads):
     return consensus(reads.sessions, GEOMETRY, 1, 0.1, protocol="strict")
+
+
+def nodule_rows(groups, place):
+    """Position (LPS, mm) and diameter (mm) that the annotations have for each nodule."""
+    return [mark_means(group, place)[0] for group in groups if group.level >= 3]
 
 
 def test_rows_are_means_taken_from_the_last_mark():

@@ -91,7 +91,7 @@ def test_round_trip_and_faults(tmp_path: Path) -> None:
     write_folds(table, path)
     pd.testing.assert_frame_equal(read_folds(path), table, check_dtype=False)
     path.write_text("series_uid\tpatient_id\n1.1\tA\n")
-    with pytest.raises(InputError, match="column fold is missing"):
+    with pytest.raises(InputError, match="no column fold"):
         read_folds(path)
     path.write_text("series_uid\tpatient_id\tfold\n1.1\tA\tx\n")
     with pytest.raises(InputError, match=r"scan 1\.1: fold is not a number"):

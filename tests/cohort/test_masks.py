@@ -21,7 +21,7 @@ from nodulenet.annotations import (
 )
 from nodulenet.cohort.annotate import annotate_scan, read_annotations
 from nodulenet.cohort.steps import Scan, find_nodules
-from nodulenet.files import InputError
+from nodulenet.files import CorruptArtefact, InputError
 from nodulenet.imaging import Volume, read_lidc_grid, read_volume, write_volume
 from nodulenet.imaging.drawn_masks import drawn_groups
 from nodulenet.imaging.volume import blank
@@ -131,6 +131,15 @@ def test_a_reading_of_masks_comes_back_from_its_file(phantom, tmp_path):
     assert read_reading(tmp_path / "reading.json") == read_annotations(
         SERIES, phantom.maps, "masks"
     )
+
+
+def test_damaged_bits_are_named(phantom, tmp_path):
+    path = tmp_path / "reading.json"
+    annotate_scan(SERIES, phantom.maps, "masks", path)
+    drawing = read_reading(path).sessions[0].marks[0].drawing
+    path.write_text(path.read_text().replace(drawing.bits, drawing.bits[4:]))
+    with pytest.raises(CorruptArtefact, match=r"drawing: .* bytes of bits for a box of"):
+        read_reading(path)
 
 
 def write_map(path: Path, labels, grid) -> Path:

@@ -215,7 +215,7 @@ def test_the_manifest_must_account_for_every_scan(data: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "fault"),
     [
-        ("n_kept", "kept", "column n_kept is missing"),
+        ("n_kept", "kept", "no column n_kept"),
         ("\tok\t", "\t\t", "scan 1.2.826.1 has no status"),
         ("\t2\t2\t", "\t2\tx\t", "column n_kept holds something that is not a count"),
     ],

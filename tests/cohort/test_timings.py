@@ -80,5 +80,5 @@ def test_timings_are_read_as_they_were_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"timings\.tsv: cpu_seconds is not a number"):
         read_timings(path)
     path.write_text("rule\tseconds\n")
-    with pytest.raises(InputError, match=r"timings\.tsv: column series_uid"):
+    with pytest.raises(InputError, match=r"timings\.tsv: no column series_uid"):
         read_timings(path)

@@ -111,7 +111,7 @@ def write_all(folder: Path) -> dict[str, Callable[[Path], Any]]:
     write_reading(reading, folder / "reading.json")
     mask = CroppedMask(np.ones((2, 3, 4), bool), (5, 6, 7))
     group = Group(((0, 0),), *mask, (mask,))
-    table = findings_table(reading, [group], blank(np.eye(4), (20, 30, 40)), 1, np.eye(4))
+    table = findings_table(reading, [group], blank(np.eye(4), (20, 30, 40)), 1)
     write_nodules(folder / "n.npz", folder / "n.csv", [group], table)
     net = NoduleNet(width=0.05)
     trained = TrainingSettings(model=ModelSettings(width=0.05))

@@ -40,8 +40,7 @@ def box(group):
 def table_of(listed, place=PLACE):
     reading = Reading("1.2.3", (), "t.csv", "0", (), tuple(listed))
     groups = cube_groups(listed, place)
-    grid, _ = target_grid(place.affine, place.array.shape)
-    measured = findings_table(reading, groups, place, 1, grid)
+    measured = findings_table(reading, groups, place, 1)
     return groups, listed_findings(measured, groups, listed)
 
 

@@ -10,10 +10,10 @@ from nodulenet.imaging import (
     findings_table,
     read_nodules,
     read_readers,
-    target_grid,
     write_nodules,
 )
 from nodulenet.masks import CroppedMask
+from nodulenet.settings import PreprocessSettings
 
 AFFINE = np.array([[0, 0, 0.5, 10], [0, 0.5, 0, 20], [2, 0, 0, -30], [0, 0, 0, 1]], float)
 SHAPE = (20, 60, 60)
@@ -46,8 +46,8 @@ def groups():
 
 
 def table_of(reading, groups, level=3, **options):
-    grid, _ = target_grid(AFFINE, SHAPE, **options)
-    return findings_table(reading, groups, blank(AFFINE, SHAPE), level, grid)
+    settings = PreprocessSettings(**options)
+    return findings_table(reading, groups, blank(AFFINE, SHAPE), level, settings)
 
 
 def test_rows_by_hand(reading, groups):
@@ -94,7 +94,7 @@ def test_a_mask_that_vanishes_keeps_its_own_box(reading):
 
 
 def test_no_finding(tmp_path):
-    empty = findings_table(Reading("1.2.3", (), "", ""), [], blank(AFFINE, (0, 0, 0)), 3, AFFINE)
+    empty = findings_table(Reading("1.2.3", (), "", ""), [], blank(AFFINE), 3)
     assert len(empty) == 0
     write_nodules(tmp_path / "n.npz", tmp_path / "n.csv", [], empty)
     nodules, table = read_nodules(tmp_path / "n.npz", tmp_path / "n.csv")
@@ -167,7 +167,7 @@ def test_broken_files(tmp_path, reading, groups):
     with pytest.raises(InputError, match=r"n\.npz: holds 3 masks, .*n\.csv lists 2"):
         read_nodules(masks, csv)
     csv.write_text(text.replace("diameter_mm", "size", 1))
-    with pytest.raises(InputError, match=r"n\.csv: has no column diameter_mm"):
+    with pytest.raises(InputError, match=r"n\.csv: no column diameter_mm"):
         read_nodules(masks, csv)
     csv.write_text("")
     with pytest.raises(InputError, match=r"n\.csv: damaged"):

@@ -8,7 +8,8 @@ from scipy.spatial.transform import Rotation
 
 from nodulenet.imaging import Volume, crop_offset, target_grid
 from nodulenet.imaging.grid import crop_affine
-from nodulenet.imaging.orientation import from_standard, to_standard
+from nodulenet.imaging.orientation import from_standard, standard
+from nodulenet.settings import PreprocessSettings
 
 number = st.floats(-1, 1)
 
@@ -37,7 +38,7 @@ def test_world_and_voxel_invert_each_other(affine, values):
 @given(affines(), st.tuples(*[st.integers(2, 300)] * 3), st.sampled_from(["world", "corners"]))
 def test_new_grid_lies_on_the_old_one(affine, shape, grid):
     old = Volume(np.broadcast_to(0, shape), affine)
-    new_affine, new_shape = target_grid(affine, shape, grid=grid)
+    new_affine, new_shape = target_grid(affine, shape, PreprocessSettings(grid=grid))
     new = Volume(np.broadcast_to(0, new_shape), new_affine)
     assert new_shape == tuple(np.maximum(1, np.rint(np.array(shape) * old.spacing)))
     assert np.allclose(new.to_world(np.zeros(3)), old.to_world(np.zeros(3)))
@@ -52,7 +53,9 @@ def test_new_grid_lies_on_the_old_one(affine, shape, grid):
 
 
 def test_corners_by_hand():
-    affine, shape = target_grid(np.diag([2.5, 0.5, 1, 1]), (5, 11, 4), grid="corners")
+    affine, shape = target_grid(
+        np.diag([2.5, 0.5, 1, 1]), (5, 11, 4), PreprocessSettings(grid="corners")
+    )
     # z: 12.5 -> 12 voxels over 4 steps of 2.5 mm; y: 5.5 -> 6 over 10 steps of 0.5 mm
     assert shape == (12, 6, 4)
     assert np.allclose(np.diag(affine), [10 / 11, 1, 1, 1])
@@ -60,11 +63,11 @@ def test_corners_by_hand():
 
 def test_native_grid_and_wrong_name():
     affine = np.diag([2.5, 0.5, 1, 1])
-    same, shape = target_grid(affine, (5, 6, 7), resample=False)
+    same, shape = target_grid(affine, (5, 6, 7), PreprocessSettings(resample=False))
     assert np.array_equal(same, affine)
     assert shape == (5, 6, 7)
     with pytest.raises(ValueError, match="corner"):
-        target_grid(affine, (5, 6, 7), grid="corner")
+        PreprocessSettings(grid="corner")
 
 
 @given(affines(), st.tuples(*[st.integers(-50, 50)] * 3))
@@ -75,16 +78,16 @@ def test_offset_of_a_crop(affine, offset):
 @given(affines())
 def test_standard_orientation_and_back(affine):
     volume = Volume(np.arange(2 * 3 * 4).reshape(2, 3, 4), affine)
-    array, spacing, turn = to_standard(volume)
-    assert np.array_equal(from_standard(array, turn), volume.array)
-    assert sorted(spacing) == pytest.approx(sorted(volume.spacing))
+    turned, turn = standard(volume)
+    assert np.array_equal(from_standard(turned.array, turn), volume.array)
+    assert sorted(turned.spacing) == pytest.approx(sorted(volume.spacing))
 
 
 def test_standard_orientation_by_hand():
     # array axes: x to the right, z down, y to the back
     affine = np.array([[-1, 0, 0, 0], [0, 0, 2, 0], [0, -3, 0, 0], [0, 0, 0, 1]], float)
     volume = Volume(np.arange(24).reshape(2, 3, 4), affine)
-    array, spacing, _ = to_standard(volume)
-    assert array.shape == (3, 4, 2)
-    assert spacing.tolist() == [3, 2, 1]
-    assert array[0, 0, 0] == volume.array[1, 2, 0]
+    turned, _ = standard(volume)
+    assert turned.array.shape == (3, 4, 2)
+    assert turned.spacing.tolist() == [3, 2, 1]
+    assert turned.array[0, 0, 0] == volume.array[1, 2, 0]

@@ -49,7 +49,7 @@ def reference(volume, lungs, grid):
     """The whole volume masked and interpolated by SciPy, unrounded, and the box to crop."""
     scaled = (np.clip(volume.array.astype(float), -1200, 600) + 1200) / 1800 * 255
     scaled[~reference_region(lungs)] = 170
-    affine, shape = target_grid(volume.affine, lungs.shape, grid=grid)
+    affine, shape = target_grid(volume.affine, lungs.shape, PreprocessSettings(grid=grid))
     points = volume.to_voxel(Volume(scaled, affine).to_world(np.moveaxis(np.indices(shape), 0, -1)))
     values = ndimage.map_coordinates(scaled, np.moveaxis(points, -1, 0), order=3, mode="nearest")
     new = Volume(np.clip(values, 0, 255), affine)
