@@ -228,6 +228,11 @@ def summarize_difference(difference: Difference) -> dict[str, Any]:
     }
 
 
+def rate_text(rate: float) -> str:
+    """1/8, 1/4, 1/2, 1, ...: false positives per scan as the field writes them."""
+    return f"1/{round(1 / rate)}" if rate < 1 else f"{rate:g}"
+
+
 def cpm_text(cpm: Number, interval: Span, digits: int = 3) -> str:
     """A CPM, or a difference of CPMs, with its interval."""
     if cpm is None:

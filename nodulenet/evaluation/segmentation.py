@@ -16,8 +16,9 @@ from nodulenet.evaluation.masks import (
     summarize_masks,
 )
 from nodulenet.evaluation.readers import ScanMasks, read_scan_masks
+from nodulenet.evaluation.tables import read_scores
 from nodulenet.evaluation.truth import ScoredScan
-from nodulenet.files import InputError, own_artefact
+from nodulenet.files import InputError
 from nodulenet.masks import NO_MASK, CroppedMask, read_masks
 from nodulenet.progress import track
 
@@ -84,12 +85,7 @@ def read_segmentation(path: Path) -> pd.DataFrame:
 
     Raises `CorruptArtefact` naming a file that is missing or damaged.
     """
-    with own_artefact(path):
-        table = pd.read_csv(path, dtype={"series_uid": "str", "row": "Int64"})
-        missing = [column for column in COLUMNS if column not in table]
-        if missing:
-            raise InputError(f"{path}: no column {', '.join(missing)}")
-        return table
+    return read_scores(path, COLUMNS, series_uid="str", row="Int64")
 
 
 def score_masks(

@@ -20,7 +20,7 @@ from nodulenet.annotations.challenge_csv import (
     read_lines,
     with_numbers,
 )
-from nodulenet.files import EXAMPLES, InputError, examples, replacing, sha256
+from nodulenet.files import EXAMPLES, InputError, examples, own_artefact, replacing, sha256
 
 HEADINGS = ("seriesuid", "seriesuids", "seriesinstanceuid", "series", "scan", "scans", "uid")
 HASH_LETTERS = 12
@@ -175,8 +175,18 @@ def write_scores(table: pd.DataFrame, path: Path) -> None:
         table.to_csv(temporary, index=False, float_format="%.9g")
 
 
+def read_scores(path: Path, columns: Sequence[str], **types: str) -> pd.DataFrame:
+    """Read a CSV file of scores. types: of the columns whose type is not to be guessed.
+
+    Raises `CorruptArtefact` naming a file that is missing, damaged or lacks one of `columns`.
+    """
+    with own_artefact(path):
+        table = pd.read_csv(path, dtype=types)
+        if missing := [name for name in columns if name not in table]:
+            raise InputError(f"{path}: no column {', '.join(missing)}")
+        return table
+
+
 def json_values(values: NDArray[np.float64] | float) -> Any:
     """Nested lists of floats, None for NaN, which JSON lacks."""
-    if isinstance(values, np.ndarray) and values.ndim:
-        return [json_values(value) for value in values]
-    return None if np.isnan(values) else float(values)
+    return np.where(np.isnan(values), np.array(None), values).tolist()

@@ -34,14 +34,9 @@ def with_interval(value: Any, low: Any, high: Any, digits: int = 3, sign: bool =
     return f"{decimals(value, digits, sign)} {ends}"
 
 
-def with_noun(number_of: int, one: str, many: str = "") -> str:
+def with_noun(number_of: int, noun: str) -> str:
     """A number with its noun: `1 scan`, `2 scans`."""
-    return f"{number_of} {one if number_of == 1 else many or one + 's'}"
-
-
-def rate_text(rate: float) -> str:
-    """1/8, 1/4, 1/2, 1, ...: false positives per scan as the field writes them."""
-    return f"1/{round(1 / rate)}" if rate < 1 else f"{rate:g}"
+    return f"{number_of} {noun}{'s' * (number_of != 1)}"
 
 
 def spread(values: Sequence[float], digits: int) -> tuple[str, str, str]:

@@ -10,7 +10,7 @@ import small_report
 from small_report import ABOUT
 
 from nodulenet.cohort.manifest import read_manifest
-from nodulenet.evaluation.results import read_froc
+from nodulenet.evaluation.results import rate_text, read_froc
 from nodulenet.plots.ablation import read_ablation
 from nodulenet.report.cohort import (
     ScanFacts,
@@ -25,7 +25,7 @@ from nodulenet.report.cohort import (
 )
 from nodulenet.report.headline import caveats, headline, protocol_text, sensitivity_table
 from nodulenet.report.scores import ablation_table, fold_table, segmentation_table, timing_table
-from nodulenet.report.tables import decimals, rate_text, spread, with_interval, with_noun
+from nodulenet.report.tables import decimals, spread, with_interval, with_noun
 
 
 @pytest.fixture(scope="module")
