@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from nodulenet.annotations.challenge_csv import (
     MARK_COLUMNS,
@@ -20,7 +19,6 @@ from nodulenet.cohort.folds import read_folds
 from nodulenet.cohort.manifest import read_manifest
 from nodulenet.evaluation.tables import Luna16, read_luna16, scan_positions, within
 from nodulenet.files import InputError, examples, own_artefact
-from nodulenet.imaging.store import open_scan
 from nodulenet.inference.table import read_predictions
 
 LABELLED_COLUMNS = ("series_uid", "label", *POSITION, "diameter_mm")
@@ -72,11 +70,6 @@ def read_cohort(manifest: Path, folds: Path) -> list[ScoredScan]:
 def count_left_out(manifest: Path) -> int:
     """Number of bad scans of the manifest, which `on_bad_scan: skip` left out of every score."""
     return int((read_manifest(manifest)["status"] != "ok").sum())
-
-
-def read_labels(scan: ScoredScan) -> NDArray:
-    """The scan's instance labels (z, y, x), memory-mapped. Raises `InputError`."""
-    return open_scan(scan.mask, scan.record)[0]
 
 
 def read_stage(path: Path, cohort: Sequence[ScoredScan]) -> pd.DataFrame:

@@ -15,13 +15,11 @@ from nodulenet.plots.ablation import read_ablation
 from nodulenet.report.cohort import (
     ScanFacts,
     count_lines,
-    left_out_table,
-    lost_table,
+    ledger,
     scanner_table,
     scanner_text,
     size_table,
     spacing_table,
-    warnings_table,
 )
 from nodulenet.report.headline import caveats, headline, protocol_text, sensitivity_table
 from nodulenet.report.scores import ablation_table, fold_table, segmentation_table, timing_table
@@ -161,9 +159,7 @@ def test_timings_by_rule():
 
 def test_scans_left_out_and_lost_nodules(sources, frocs, tmp_path):
     manifest = read_manifest(sources.manifest)
-    assert left_out_table(manifest) is None
-    assert lost_table(manifest) is None
-    assert warnings_table(manifest) is None
+    assert ledger(manifest) == []
     lines = count_lines(manifest, frocs["full"])
     assert lines[0] == "The scan table has 3 scans of 3 patients: 3 used, 0 left out."
     assert lines[1].startswith("1 used scan without a nodule")
@@ -174,9 +170,13 @@ def test_scans_left_out_and_lost_nodules(sources, frocs, tmp_path):
     manifest = read_manifest(copy.manifest)
     manifest.loc[0, "lost"] = "nodule 1 outside"
     manifest.loc[1, "warnings"] = "its voxels may not be HU"
-    assert left_out_table(manifest).rows == [("s3", "ps3", "a slice is missing")]
-    assert lost_table(manifest).rows == [("s0", "ps0", "nodule 1 outside")]
-    assert warnings_table(manifest).rows == [("s1", "ps1", "its voxels may not be HU")]
+    left_out, lost, doubtful = ledger(manifest)
+    assert left_out.rows == [("s3", "ps3", "a slice is missing")]
+    assert lost.rows == [("s0", "ps0", "nodule 1 outside")]
+    assert doubtful.rows == [("s1", "ps1", "its voxels may not be HU")]
+    assert [table.heads[2] for table in (left_out, lost, doubtful)] == [
+        "reason", "what happened to it", "warning"
+    ]  # fmt: skip
     assert "4 scans of 4 patients: 3 used, 1 left out" in count_lines(manifest, frocs["full"])[0]
 
 
