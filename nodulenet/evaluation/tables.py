@@ -1,4 +1,4 @@
-"""Tables of the evaluation: LUNA16's files and lists of scans as read, and the stamp of a row."""
+"""Tables of the evaluation: lists of scans, tables of scores, and the stamp of their rows."""
 
 import hashlib
 import json
@@ -13,44 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nodulenet import __version__
-from nodulenet.annotations.challenge_csv import (
-    FINDING_COLUMNS,
-    check_nodules,
-    read_cells,
-    read_lines,
-    with_numbers,
-)
+from nodulenet.annotations.challenge_csv import read_lines
 from nodulenet.files import EXAMPLES, InputError, examples, own_artefact, replacing, sha256
 
 HEADINGS = ("seriesuid", "seriesuids", "seriesinstanceuid", "series", "scan", "scans", "uid")
 HASH_LETTERS = 12
-
-
-@dataclass(frozen=True, eq=False)
-class Luna16:
-    """A list of scans with its nodules and the findings that count neither way."""
-
-    scans: tuple[str, ...]
-    nodules: pd.DataFrame
-    excluded: pd.DataFrame
-
-
-def read_luna16(annotations: Path, excluded: Path, scans: Path) -> Luna16:
-    """Read the challenge's three tables, each possibly compressed.
-
-    annotations, excluded: CSV with header seriesuid, coordX, coordY, coordZ, diameter_mm; scans:
-    one series per line without header. Raises `InputError` for another format, for a diameter of
-    0, for a nodule listed twice (the challenge lists some excluded findings twice, which changes
-    no score) and for series that the list of scans lacks.
-    """
-    listed = read_scan_list(scans)
-    tables = []
-    for path in (annotations, excluded):
-        table = with_numbers(read_cells(path, FINDING_COLUMNS), FINDING_COLUMNS[1:], path)
-        check_nodules(table, path, doubled=path == annotations)
-        scan_positions(table, listed, str(path))
-        tables.append(table.reset_index(drop=True))
-    return Luna16(tuple(listed), *tables)
 
 
 def read_scan_list(path: Path) -> list[str]:
@@ -120,11 +87,6 @@ class Origin:
     level: int | None
     config: str
     protocol: str = "nodulenet"
-
-
-def given_origin(config: str, protocol: str) -> Origin:
-    """The origin of scores against nodules that come from a file."""
-    return Origin("given", None, config, protocol)
 
 
 @dataclass(frozen=True)
