@@ -33,7 +33,6 @@ class ScanFacts:
     of slices, spacing (z, y, x) in mm.
     """
 
-    series_uid: str
     scanner: str
     thickness_mm: float | None
     slices: int | None
@@ -50,7 +49,6 @@ def read_facts(scan: ScoredScan) -> ScanFacts:
         scanner = record.get("scanner") or {}
         shape = record.get("source_shape")
         return ScanFacts(
-            series_uid=scan.series_uid,
             scanner=scanner_text(scanner),
             thickness_mm=scanner.get("slice_thickness_mm"),
             slices=int(shape[0]) if shape else None,

@@ -216,9 +216,9 @@ def test_scanners_and_spacing():
     assert scanner_text({"manufacturer": "GE", "model": "LightSpeed"}) == "GE LightSpeed"
     assert scanner_text({"manufacturer": None, "model": None}) == "not in the file"
     facts = [
-        ScanFacts("a", "GE", 2.5, 100, (2.5, 0.7, 0.7)),
-        ScanFacts("b", "not in the file", None, 300, (1.0, 0.8, 0.8)),
-        ScanFacts("c", "GE", 1.25, 200, (1.25, 0.5, 0.5)),
+        ScanFacts("GE", 2.5, 100, (2.5, 0.7, 0.7)),
+        ScanFacts("not in the file", None, 300, (1.0, 0.8, 0.8)),
+        ScanFacts("GE", 1.25, 200, (1.25, 0.5, 0.5)),
     ]
     assert scanner_table(facts).rows == [("GE", "2"), ("not in the file", "1")]
     assert rows(spacing_table(facts)) == {
