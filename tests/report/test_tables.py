@@ -45,7 +45,7 @@ def test_numbers_as_text():
     assert decimals(0.12345) == "0.123"
     assert decimals(0.5, 2, sign=True) == "+0.50"
     assert decimals(None) == decimals(float("nan")) == "-"
-    assert with_interval(0.5, 0.25, 1, 2) == "0.50 [0.25, 1.00]"
+    assert with_interval(0.5, 0.25, 1) == "0.500 [0.250, 1.000]"
     assert with_interval(0.5, None, None) == with_interval(0.5, np.nan, np.nan) == "0.500"
     assert with_interval(None, None, None) == "-"
     assert [with_noun(n, "scan") for n in (0, 1, 2)] == ["0 scans", "1 scan", "2 scans"]
