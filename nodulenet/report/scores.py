@@ -88,13 +88,8 @@ def timing_table(timings: pd.DataFrame) -> TextTable:
         peak=("peak_mb", "max"),
     )
     sums = sums.sort_values("seconds", ascending=False)
-    whole = (
-        "all",
-        sums["jobs"].sum(),
-        sums["seconds"].sum(),
-        sums["cpu"].sum(),
-        sums["peak"].max(),
-    )
+    times = timings[["seconds", "cpu_seconds"]].sum()
+    whole = ("all", len(timings), *times, timings["peak_mb"].max())
     rows = [
         (str(rule), str(jobs), decimals(seconds, 1), decimals(cpu, 1), decimals(peak, 0))
         for rule, jobs, seconds, cpu, peak in [*sums.itertuples(name=None), whole]
