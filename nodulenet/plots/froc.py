@@ -78,8 +78,8 @@ def froc_caption(froc: FrocFile) -> str:
     listed = "" if froc.listed is None else f" of {froc.listed} listed"
     text = f"{PROTOCOLS[froc.protocol]}: {summary.scans}{listed} scans"
     text += f", {summary.nodules} nodules"
-    if froc.left_out:
-        text += f"; {froc.left_out} bad scans left out"
+    if froc.scans_left_out:
+        text += f"; {froc.scans_left_out} bad scans left out"
     if froc.difference:
         text += f"; difference of the CPMs {cpm_text(*froc.difference)}"
     return f"{text}; band: 95 % bootstrap interval over scans" if froc.bootstrap else text

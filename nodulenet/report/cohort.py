@@ -156,15 +156,16 @@ def count_lines(manifest: pd.DataFrame, froc: FrocFile) -> list[str]:
     ]
     if froc.protocol == LUNA16:
         missing = (froc.listed or 0) - froc.headline.scans
+        unlisted = with_noun(froc.scans_not_listed or 0, "used scan")
         lines += [
-            f"{with_noun(froc.not_listed or 0, 'used scan')} not on the challenge's list: predicted"
-            " and not scored.",
+            f"{unlisted} not on the challenge's list: predicted and not scored.",
             f"{with_noun(missing, 'scan')} of the challenge's list not among the used scans.",
         ]
     else:
+        bare = with_noun(froc.scans_without_nodules or 0, "used scan")
         lines.append(
-            f"{with_noun(froc.without_nodules or 0, 'used scan')} without a nodule: not in the"
-            " headline, whose scans all have one; in the CPM over all scans."
+            f"{bare} without a nodule: not in the headline, whose scans all have one; in the CPM"
+            " over all scans."
         )
     scored = froc.headline
     lines.append(
