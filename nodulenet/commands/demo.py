@@ -7,15 +7,15 @@ import shutil
 import sys
 from pathlib import Path
 
+from nodulenet.commands.options import add_command
 from nodulenet.files import InputError, replacing, workflow_folder
 
 SHIPPED = ("config.yaml", "demo.tsv")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser of `nodulenet`."""
     text = "write the demo's config and scan table into a folder, and run the workflow there"
-    parser = commands.add_parser("demo", help=text, description=text)
+    parser = add_command(commands, "demo", run, text)
     parser.add_argument(
         "--output",
         type=Path,
@@ -32,7 +32,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="OPTION",
         help="options passed to snakemake, after a --: nodulenet demo -- --dry-run",
     )
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:

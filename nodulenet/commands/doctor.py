@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from nodulenet.commands.options import add_command
 from nodulenet.files import InputError
 
 
@@ -12,7 +13,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "Each line begins with ok, missing or optional (not needed for a run). The exit status is 1"
         " if anything is missing."
     )
-    parser = commands.add_parser("doctor", help=text, description=f"{text}. {more}")
+    parser = add_command(commands, "doctor", run, text, more)
     parser.add_argument(
         "--configfile",
         type=Path,
@@ -21,7 +22,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="YAML",
         help="config files to read instead of config.yaml, as for snakemake",
     )
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:

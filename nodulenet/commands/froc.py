@@ -1,14 +1,13 @@
 """`nodulenet froc`: score predictions in LUNA16's formats."""
 
 import argparse
-from pathlib import Path
 
-from nodulenet.commands.options import count, given
+from nodulenet.commands.options import add_command, add_path, count, given
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     text = "score a LUNA16 submission: FROC curve, its operating points and their mean (CPM)"
-    parser = commands.add_parser("froc", help=text, description=text)
+    parser = add_command(commands, "froc", run, text)
     files = {
         "--annotations": "nodules to find: seriesuid,coordX,coordY,coordZ,diameter_mm",
         "--excluded": "excluded findings, on which marks are ignored; same columns",
@@ -16,19 +15,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--predictions": "marks: seriesuid,coordX,coordY,coordZ,probability",
     }
     for name, what in files.items():
-        parser.add_argument(name, type=Path, required=True, metavar="CSV", help=what)
-    parser.add_argument(
-        "--against",
-        type=Path,
-        metavar="CSV",
-        help="marks of another system: draw both curves, and the paired interval of the difference",
-    )
-    parser.add_argument(
-        "--folds",
-        type=Path,
-        metavar="CSV",
-        help="also score each fold separately: seriesuid,subset (or fold)",
-    )
+        add_path(parser, name, "CSV", what)
+    against = "marks of another system: draw both curves, and the paired interval of the difference"
+    add_path(parser, "--against", "CSV", against, required=False)
+    folds = "also score each fold separately: seriesuid,subset (or fold)"
+    add_path(parser, "--folds", "CSV", folds, required=False)
     parser.add_argument(
         "--allow-missing",
         action=argparse.BooleanOptionalAction,
@@ -46,10 +37,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         choices=("challenge", "next_vertex"),
         help="how the sensitivity at a rate is read (default: challenge)",
     )
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="folder to write into"
-    )
-    parser.set_defaults(run=run)
+    add_path(parser, "--output", "DIR", "folder to write into")
 
 
 def run(options: argparse.Namespace) -> None:

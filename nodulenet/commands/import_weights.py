@@ -3,15 +3,14 @@
 import argparse
 from pathlib import Path
 
+from nodulenet.commands.options import add_command, add_path
+
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     text = "convert a checkpoint of the published NoduleNet implementation into a weights file"
-    parser = commands.add_parser("import-weights", help=text, description=text)
+    parser = add_command(commands, "import-weights", run, text)
     parser.add_argument("checkpoint", type=Path, metavar="FILE", help="checkpoint, a torch file")
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="PT", help="weights file to write"
-    )
-    parser.set_defaults(run=run)
+    add_path(parser, "--output", "PT", "weights file to write")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -1,15 +1,14 @@
 """`nodulenet index`: make a scan table of the files in folders."""
 
 import argparse
-from pathlib import Path
 
-from nodulenet.commands.options import ANNOTATIONS_HELP, folder_or_pylidc
+from nodulenet.commands.options import ANNOTATIONS_HELP, add_command, add_path, folder_or_pylidc
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     text = "match images, annotations and lung masks by series UID into a scan table"
-    parser = commands.add_parser("index", help=text, description=text)
-    parser.add_argument("--ct", type=Path, required=True, metavar="DIR", help="folder of CT images")
+    parser = add_command(commands, "index", run, text)
+    add_path(parser, "--ct", "DIR", "folder of CT images")
     parser.add_argument(
         "--annotations",
         required=True,
@@ -17,22 +16,15 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help=f"{ANNOTATIONS_HELP}; a folder of masks (DICOM SEG or label maps);"
         " or a table seriesuid,coordX,coordY,coordZ,diameter_mm",
     )
-    parser.add_argument("--lung-masks", type=Path, metavar="DIR", help="folder of lung masks")
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="TSV", help="scan table to write"
-    )
-    parser.add_argument(
-        "--folds",
-        type=Path,
-        metavar="CSV",
-        help="fix the folds: seriesuid,subset (or fold), numbered from 0, for every scan",
-    )
+    add_path(parser, "--lung-masks", "DIR", "folder of lung masks", required=False)
+    add_path(parser, "--output", "TSV", "scan table to write")
+    folds = "fix the folds: seriesuid,subset (or fold), numbered from 0, for every scan"
+    add_path(parser, "--folds", "CSV", folds, required=False)
     parser.add_argument(
         "--verbose",
         action="store_true",
         help="list every file that is not matched, with the reason",
     )
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:

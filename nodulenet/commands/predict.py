@@ -8,14 +8,13 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
-from nodulenet.commands.options import count
+from nodulenet.commands.options import add_command, add_path, count
 from nodulenet.files import InputError
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser's commands."""
     text = "find and segment the lung nodules of a CT, for research, not for diagnosis"
-    parser = commands.add_parser("predict", help=text, description=text)
+    parser = add_command(commands, "predict", run, text)
     parser.add_argument(
         "input",
         type=Path,
@@ -31,9 +30,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="PT",
         help="weights.pt of a stage; several (such as a cohort's folds) are used as an ensemble",
     )
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="folder to write into"
-    )
+    add_path(parser, "--output", "DIR", "folder to write into")
     parser.add_argument(
         "--series", metavar="UID", help="the series to predict, if the input has several"
     )
@@ -46,7 +43,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         " looked up in the FROC beside the weights (default: 0.5)",
     )
     add_machine_options(parser)
-    parser.set_defaults(run=run)
 
 
 def add_machine_options(parser: argparse.ArgumentParser) -> None:

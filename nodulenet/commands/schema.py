@@ -4,12 +4,12 @@ import argparse
 import json
 from typing import Any
 
+from nodulenet.commands.options import add_command
+
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser of `nodulenet`."""
     text = "print the JSON schema of the config, with which editors complete and check keys"
-    parser = commands.add_parser("schema", help=text, description=text)
-    parser.set_defaults(run=run)
+    add_command(commands, "schema", run, text)
 
 
 def run(options: argparse.Namespace) -> None:

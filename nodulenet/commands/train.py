@@ -4,16 +4,15 @@ import argparse
 import os
 from pathlib import Path
 
-from nodulenet.commands.options import count
+from nodulenet.commands.options import add_command, count
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser of `nodulenet`."""
     text = (
         "train one stage of one fold on data prepared by the workflow; alone, or as one of the"
         " processes of torchrun or srun"
     )
-    parser = commands.add_parser("train", help=text, description=text)
+    parser = add_command(commands, "train", run, text)
     parser.add_argument(
         "output", type=Path, metavar="RESULTS", help="folder of the cohort, such as results/lidc"
     )
@@ -30,11 +29,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--threads", type=count, default=4, metavar="N", help="threads per process (default: 4)"
     )
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Train the stage."""
     import logging
 
     from nodulenet.evaluation.held_out import score_validation

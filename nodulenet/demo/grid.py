@@ -16,7 +16,7 @@ EVERYTHING = (slice(None), slice(None), slice(None))
 class Grid:
     """Voxel positions in mm, the origin in the middle of the window.
 
-    z: (Z,) positions of the slices, y and x: (512,) of rows and columns.
+    z: (Z,) positions of the slices, y and x: (Y,) and (X,) of rows and columns.
     """
 
     z: Floats
@@ -54,7 +54,7 @@ class Grid:
         return np.array([self.z[0], self.y[0], self.x[0]], float)
 
 
-def make_grid(slices: int, slice_spacing: float, pixel: float, size: int = 512) -> Grid:
+def make_grid(slices: int, slice_spacing: float, pixel: float, size: int) -> Grid:
     """A grid of `slices` x `size` x `size` voxels; spacings in mm."""
     z = (np.arange(slices) - (slices - 1) / 2) * slice_spacing
     side = (np.arange(size) - (size - 1) / 2) * pixel

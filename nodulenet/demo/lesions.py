@@ -122,7 +122,7 @@ def _sites(kind: Kind, anatomy: Anatomy, trees: Sequence[Tree]) -> NDArray[np.fl
             branches = np.bincount(tree.parents, minlength=len(tree.nodes))
             nodes.append(tree.nodes[(branches >= 2) & (tree.radii > 0.7) & (tree.radii < 1.7)])
         sites = np.concatenate(nodes)
-        return sites[anatomy.depth_at(anatomy.lungs, sites) > 5]
+        return sites[anatomy.lung_depth(sites) > 5]
     depth = anatomy.lungs
     if kind == "plaque":
         # Plaques lie on the ribs, not where the lungs meet the mediastinum.
@@ -153,7 +153,7 @@ def _distractor(
         return Distractor(kind, site, axes, np.array([1.1, rng.uniform(4, 6), 7.5]), -40.0)
     if kind == "plaque":
         normal = [
-            np.subtract(*anatomy.depth_at(anatomy.lungs, np.array([site + step, site - step])))
+            np.subtract(*anatomy.lung_depth(np.array([site + step, site - step])))
             for step in 3.0 * np.eye(3)
         ]
         flat = np.array([2.0, rng.uniform(6, 9), rng.uniform(7, 11)])

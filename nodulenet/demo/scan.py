@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from lxml import etree
+from lxml.builder import ElementMaker
 from numpy.typing import NDArray
 
 from nodulenet.annotations import pylidc_scans
@@ -24,6 +25,7 @@ from nodulenet.files import replacing
 from nodulenet.imaging import Volume, write_volume
 
 LIDC = "http://www.nih.gov"
+XML = ElementMaker(namespace=LIDC, nsmap={None: LIDC})
 
 # Distractors that readers mark, as the database has only nodules: kind, kind of mark, number.
 POINT_MARKS: tuple[tuple[Kind, MarkKind, int], ...] = (
@@ -97,15 +99,14 @@ def _point(series_uid: str, index: NDArray[np.float64], geometry: SliceGeometry)
 
 def write_lidc_xml(reading: Reading, study_uid: str, path: Path | str) -> None:
     """Write a reading as LIDC XML, so that the demo is read like the real corpus."""
-    header = _element(
-        "ResponseHeader",
-        _element("Version", "1.8.1"),
-        _element("RequestingSite", "nodulenet demo: synthetic images"),
-        _element("TaskDescription", "Second unblinded read"),
-        _element("SeriesInstanceUid", reading.series_uid),
-        _element("StudyInstanceUID", study_uid),
+    header = XML.ResponseHeader(
+        XML.Version("1.8.1"),
+        XML.RequestingSite("nodulenet demo: synthetic images"),
+        XML.TaskDescription("Second unblinded read"),
+        XML.SeriesInstanceUid(reading.series_uid),
+        XML.StudyInstanceUID(study_uid),
     )
-    root = _element("LidcReadMessage", header, *map(_session, reading.sessions))
+    root = XML.LidcReadMessage(header, *map(_session, reading.sessions))
     with replacing(path) as temporary:
         etree.ElementTree(root).write(
             str(temporary), encoding="UTF-8", xml_declaration=True, pretty_print=True
@@ -113,10 +114,9 @@ def write_lidc_xml(reading: Reading, study_uid: str, path: Path | str) -> None:
 
 
 def _session(session: Session) -> etree._Element:
-    return _element(
-        "readingSession",
-        _element("annotationVersion", "3.12"),
-        _element("servicingRadiologistID", session.reader or "anonymous"),
+    return XML.readingSession(
+        XML.annotationVersion("3.12"),
+        XML.servicingRadiologistID(session.reader or "anonymous"),
         *map(_mark, session.marks),
     )
 
@@ -124,44 +124,19 @@ def _session(session: Session) -> etree._Element:
 def _mark(mark: Mark) -> etree._Element:
     if mark.kind == "non_nodule":
         (roi,) = mark.rois
-        return _element(
-            "nonNodule", _element("nonNoduleID", mark.mark_id), *_slice(roi), *_points("locus", roi)
-        )
-    scores = [_element(name, str(value)) for name, value in mark.characteristics.items()]
+        return XML.nonNodule(XML.nonNoduleID(mark.mark_id), *_slice(roi), *_points("locus", roi))
+    scores = [XML(name, str(value)) for name, value in mark.characteristics.items()]
+    block = [XML.characteristics(*scores)] if mark.kind == "nodule" else []
     outlines = (
-        _element(
-            "roi",
-            *_slice(roi),
-            _element("inclusion", str(roi.inclusion).upper()),
-            *_points("edgeMap", roi),
-        )
+        XML.roi(*_slice(roi), XML.inclusion(str(roi.inclusion).upper()), *_points("edgeMap", roi))
         for roi in mark.rois
     )
-    block = [_element("characteristics", *scores)] if mark.kind == "nodule" else []
-    return _element("unblindedReadNodule", _element("noduleID", mark.mark_id), *block, *outlines)
+    return XML.unblindedReadNodule(XML.noduleID(mark.mark_id), *block, *outlines)
 
 
 def _slice(roi: Roi) -> list[etree._Element]:
-    return [
-        _element("imageZposition", repr(float(roi.z))),
-        _element("imageSOP_UID", roi.sop_uid or ""),
-    ]
+    return [XML.imageZposition(repr(float(roi.z))), XML.imageSOP_UID(roi.sop_uid or "")]
 
 
 def _points(name: str, roi: Roi) -> list[etree._Element]:
-    return [
-        _element(name, _element("xCoord", f"{x:g}"), _element("yCoord", f"{y:g}"))
-        for x, y in roi.vertices
-    ]
-
-
-def _element(name: str, *content: str | etree._Element) -> etree._Element:
-    """An element with a text or with children."""
-    names: dict = {None: LIDC}
-    element = etree.Element(f"{{{LIDC}}}{name}", nsmap=names)
-    for part in content:
-        if isinstance(part, str):
-            element.text = part
-        else:
-            element.append(part)
-    return element
+    return [XML(name, XML.xCoord(f"{x:g}"), XML.yCoord(f"{y:g}")) for x, y in roi.vertices]

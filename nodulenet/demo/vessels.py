@@ -71,7 +71,7 @@ def _radii(parents: NDArray[np.int64]) -> NDArray[np.float64]:
 def paint_vessels(canvas: Canvas, anatomy: Anatomy, trees: list[Tree]) -> None:
     """Paint every tube whose ends lie in a lung."""
     for tree in trees:
-        depth = anatomy.depth_at(anatomy.lungs, tree.nodes)
+        depth = anatomy.lung_depth(tree.nodes)
         for node in range(1, len(tree.nodes)):
             parent = tree.parents[node]
             if depth[node] < 1 or (depth[parent] < 1 and parent != 0):
@@ -85,7 +85,7 @@ def paint_airways(canvas: Canvas, anatomy: Anatomy, arteries: list[Tree]) -> Non
     """Paint trachea, main bronchi and the bronchi along the larger arteries."""
     tubes = _central_airways(anatomy, arteries)
     for tree in arteries:
-        depth = anatomy.depth_at(anatomy.lungs, tree.nodes)
+        depth = anatomy.lung_depth(tree.nodes)
         for node in np.flatnonzero((tree.radii > 1.15) & (depth > 4)):
             parent = tree.parents[node]
             radius = 0.8 * float(tree.radii[node])

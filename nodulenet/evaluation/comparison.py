@@ -41,19 +41,29 @@ def compare_stages(
     frocs = {stage.name: read_froc(stage.froc) for stage in stages}
     curves = {stage.name: read_curve_of(stage, frocs[stage.name]) for stage in stages}
     dice, own = between_readers(readers)
-    bar: dict[str, Any] = {"dice_between_readers": dice}
-    bar |= {"mask_consensus": own.consensus, "mask_level": own.level}
     rows = []
     for stage in stages:
         froc = frocs[stage.name]
-        row: dict[str, Any] = {"stage": stage.name, "trained": stage.trained, "set": ENSEMBLE}
-        row |= {"denominator": froc.denominator} | scores(froc)
-        row |= {"reference": reference}
-        row |= difference(stage, curves, reference, froc.bootstrap)
+        low, high = froc.headline.interval
         points = zip(froc.headline.rates, froc.headline.sensitivity, strict=True)
-        row |= {"found": froc.headline.found}
-        row |= {f"sensitivity_{rate:g}": value for rate, value in points}
-        rows.append(row | mask_means(stage.froc, froc) | bar)
+        row = {
+            "stage": stage.name,
+            "trained": stage.trained,
+            "set": ENSEMBLE,
+            "denominator": froc.denominator,
+            "cpm": froc.headline.cpm,
+            "cpm_low": low,
+            "cpm_high": high,
+            "reference": reference,
+            **difference(stage, curves, reference, froc.bootstrap),
+            "found": froc.headline.found,
+            **{f"sensitivity_{rate:g}": value for rate, value in points},
+            **mask_means(stage.froc, froc),
+            "dice_between_readers": dice,
+            "mask_consensus": own.consensus,
+            "mask_level": own.level,
+        }
+        rows.append(row)
     table = pd.DataFrame(rows)
     write_scores(stamped(table, frocs[stages[0].name].stamp), output)
 
@@ -68,12 +78,6 @@ def read_curve_of(stage: EvaluatedStage, froc: FrocFile) -> tuple[list[str], Fro
     if curve.events.found != froc.headline.found or len(scans) != froc.headline.scans:
         raise CorruptArtefact(f"{stage.scans}: does not fit {stage.froc}", stage.scans)
     return scans, curve
-
-
-def scores(froc: FrocFile) -> dict[str, Any]:
-    """CPM of the headline, with its interval."""
-    low, high = froc.headline.interval
-    return {"cpm": froc.headline.cpm, "cpm_low": low, "cpm_high": high}
 
 
 def difference(

@@ -122,11 +122,17 @@ def compare_readers(
     rows: list[dict[str, Any]] = []
     for scan in track(scored, "compare readers", "scans"):
         own = findings[scan.series_uid]
-        diameters = own.loc[own["kind"] == "nodule", "diameter_mm"].tolist()
-        place = {"series_uid": scan.series_uid, "fold": scan.fold}
-        for row in pair_readers(read_scan_masks(scan, own)):
-            rows.append(place | {"diameter_mm": diameters[row["label"] - 1]} | row)
+        rows += with_nodule(pair_readers(read_scan_masks(scan, own)), scan, own)
     return pd.DataFrame(rows, columns=list(PAIR_COLUMNS))
+
+
+def with_nodule(
+    rows: Sequence[dict[str, Any]], scan: ScoredScan, findings: pd.DataFrame
+) -> list[dict[str, Any]]:
+    """Rows on the nodules of a scan, with its series and fold and the nodule's diameter in mm."""
+    diameters = findings.loc[findings["kind"] == "nodule", "diameter_mm"].tolist()
+    place = {"series_uid": scan.series_uid, "fold": scan.fold}
+    return [place | {"diameter_mm": diameters[row["label"] - 1]} | row for row in rows]
 
 
 def pair_readers(truth: ScanMasks) -> list[dict[str, Any]]:

@@ -1,12 +1,13 @@
 """A FROC as plain values: the summary that froc.csv and froc.json hold, and froc.json as read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
 from nodulenet.evaluation.bootstrap import CURVE_RATES, Difference, Interval
 from nodulenet.evaluation.froc import (
@@ -86,27 +87,27 @@ class FrocFile:
     """The content of a froc.json.
 
     sets: name -> scores, over the headline's scans; all_scans: the same over all scans under the
-    protocol nodulenet. listed: scans of the challenge's list, not_listed: scans of the cohort that
-    are not on it; without_nodules: scans without a nodule (each None if it does not apply).
-    left_out: bad scans of the manifest. given_folds: fold -> stage whose weights were given.
-    segmentation: means of the masks' scores, None without masks. From `nodulenet froc`, the sets
-    are `submission` and `against`, files their names, unmarked their numbers of scans without a
-    mark, and difference the CPM of the first minus that of the second, with its interval.
+    protocol nodulenet. scans_left_out: bad scans of the manifest. given_folds: fold -> stage whose
+    weights were given. segmentation: means of the masks' scores, None without masks. listed: scans
+    of the challenge's list; scans_not_listed: scans of the cohort that are not on it;
+    scans_without_nodules (each None if it does not apply). From `nodulenet froc`, the sets are
+    `submission` and `against`, files their names, unmarked their numbers of scans without a mark,
+    and difference the CPM of the first minus that of the second, with its interval.
     """
 
-    protocol: str
+    protocol: Literal["nodulenet", "luna16"]
     denominator: str
     readout: Readout
     bootstrap: int
     stamp: Stamp
     sets: Mapping[str, Summary]
+    scans_left_out: int
+    given_folds: Mapping[str, str]
+    segmentation: Mapping[str, Any] | None
     all_scans: Mapping[str, Summary] = field(default_factory=dict)
     listed: int | None = None
-    not_listed: int | None = None
-    without_nodules: int | None = None
-    left_out: int = 0
-    given_folds: Mapping[str, str] = field(default_factory=dict)
-    segmentation: Mapping[str, Any] | None = None
+    scans_not_listed: int | None = None
+    scans_without_nodules: int | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     unmarked: Mapping[str, int] = field(default_factory=dict)
     difference: tuple[Number, Span] | None = None
@@ -131,56 +132,29 @@ def read_froc(path: Path) -> FrocFile:
     """
     content = read_json(path)
     with own_artefact(path):
-        if content.get("protocol") not in ("nodulenet", "luna16"):
-            raise InputError(f"{path}: no froc.json: protocol is missing or unknown")
-        common = {
-            "protocol": content["protocol"],
-            "denominator": content["denominator"],
-            "readout": content["readout"],
-            "bootstrap": content["bootstrap"],
-            "stamp": Stamp(**content["stamp"]),
-        }
-        if "sets" not in content:
-            return FrocFile(**common, **_submissions(content, path))
-        return FrocFile(
-            **common,
-            sets=_summaries(content["sets"], path),
-            all_scans=_summaries(content.get("all_scans", {}), path),
-            listed=content.get("listed"),
-            not_listed=content.get("scans_not_listed"),
-            without_nodules=content.get("scans_without_nodules"),
-            left_out=content["scans_left_out"],
-            given_folds=content["given_folds"],
-            segmentation=content["segmentation"],
-        )
+        whole = content if "sets" in content else content | _submissions(content)
+        try:
+            return TypeAdapter(FrocFile).validate_python(whole)
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]
+            key = ".".join(map(str, fault["loc"]))
+            raise InputError(f"{path}: no froc.json: {key}: {fault['msg']}") from None
 
 
-def _submissions(content: dict[str, Any], path: Path) -> dict[str, Any]:
-    """What a froc.json of `nodulenet froc` holds beside what every froc.json does."""
-    parts = {"submission": content}
-    if "against" in content:
-        parts["against"] = content["against"]
-    difference = content.get("against", {}).get("difference")
+def _submissions(content: dict[str, Any]) -> dict[str, Any]:
+    """A froc.json of `nodulenet froc` in the terms of `FrocFile`."""
+    other = content.get("against", {})
+    parts = {"submission": content} | ({"against": other} if other else {})
+    difference = other.get("difference")
     return {
-        "sets": _summaries(parts, path),
-        "files": {name: part["predictions"] for name, part in parts.items()},
-        "unmarked": {name: part["scans_without_marks"] for name, part in parts.items()},
-        "difference": difference and (difference["cpm"], tuple(difference["interval"])),
+        "sets": parts,
+        "scans_left_out": 0,
+        "given_folds": {},
+        "segmentation": None,
+        "files": {name: part.get("predictions") for name, part in parts.items()},
+        "unmarked": {name: part.get("scans_without_marks") for name, part in parts.items()},
+        "difference": difference and (difference["cpm"], difference["interval"]),
     }
-
-
-def _summaries(sets: dict[str, dict[str, Any]], path: Path) -> dict[str, Summary]:
-    return {name: _summary(values, path, name) for name, values in sets.items()}
-
-
-def _summary(values: dict[str, Any], path: Path, name: str) -> Summary:
-    needed = [one.name for one in fields(Summary) if one.name != "folds"]
-    if missing := sorted(set(needed) - set(values)):
-        raise InputError(f"{path}: result set {name} lacks {', '.join(missing)}")
-    parts = values.get("folds")
-    folds = None if parts is None else _summaries(parts, path)
-    own = {key: values[key] for key in needed} | {"interval": tuple(values["interval"])}
-    return Summary(**own, folds=folds)
 
 
 def summarize(result: Froc, outcomes: Outcomes, interval: Interval) -> Summary:
@@ -226,6 +200,11 @@ def summarize_difference(difference: Difference) -> dict[str, Any]:
         "sensitivity": json_values(difference.sensitivity),
         "sensitivity_interval": json_values(difference.sensitivity_interval),
     }
+
+
+def rate_text(rate: float) -> str:
+    """1/8, 1/4, 1/2, 1, ...: false positives per scan as the field writes them."""
+    return f"1/{round(1 / rate)}" if rate < 1 else f"{rate:g}"
 
 
 def cpm_text(cpm: Number, interval: Span, digits: int = 3) -> str:

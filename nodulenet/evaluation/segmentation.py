@@ -15,9 +15,10 @@ from nodulenet.evaluation.masks import (
     mean_by_nodule,
     summarize_masks,
 )
-from nodulenet.evaluation.readers import ScanMasks, read_scan_masks
+from nodulenet.evaluation.readers import ScanMasks, read_scan_masks, with_nodule
+from nodulenet.evaluation.tables import read_scores
 from nodulenet.evaluation.truth import ScoredScan
-from nodulenet.files import InputError, own_artefact
+from nodulenet.files import InputError
 from nodulenet.masks import NO_MASK, CroppedMask, read_masks
 from nodulenet.progress import track
 
@@ -40,15 +41,15 @@ def score_segmentation(
     findings: Mapping[str, pd.DataFrame],
     predictions: pd.DataFrame,
     masks: Sequence[Path],
-) -> Segmentation | None:
-    """Scores of every nodule that was drawn; None where the stage writes no masks for any scan.
+) -> Segmentation:
+    """Scores of every nodule that was drawn; no row where the stage writes no masks for any scan.
 
     Raises `InputError` when some scans have a file of masks and others lack it, and when a mask
     belongs to a row of another scan or leaves its volume.
     """
     paths = [masks[scan.fold] / f"{scan.series_uid}.npz" for scan in scored]
     if not any(path.exists() for path in paths):
-        return None
+        return _segmentation([], [])
     rows_of = {series: set(rows["row"]) for series, rows in predictions.groupby("seriesuid")}
     nodules: list[dict[str, Any]] = []
     readers: list[dict[str, Any]] = []
@@ -63,22 +64,15 @@ def score_segmentation(
         check_masks(cropped, truth.shape, str(path))
         if not truth.outlined:
             continue
-        diameters = own.loc[own["kind"] == "nodule", "diameter_mm"].tolist()
-        place = {"series_uid": scan.series_uid, "fold": scan.fold}
         scan_nodules, scan_readers = score_masks(truth, cropped)
-        for row, diameter in zip(scan_nodules, diameters, strict=True):
-            nodules.append(place | {"diameter_mm": diameter} | row)
-        readers += [place | row for row in scan_readers]
+        nodules += with_nodule(scan_nodules, scan, own)
+        readers += with_nodule(scan_readers, scan, own)
+    return _segmentation(nodules, readers)
+
+
+def _segmentation(nodules: list[dict[str, Any]], readers: list[dict[str, Any]]) -> Segmentation:
     table = pd.DataFrame(nodules, columns=list(COLUMNS)).astype({"row": "Int64"})
     return Segmentation(table, pd.DataFrame(readers, columns=list(READER_COLUMNS)))
-
-
-def segmentation_tables(segmentation: Segmentation | None) -> dict[str, pd.DataFrame]:
-    """The tables by the name of their file; without rows for a stage without masks."""
-    if segmentation is None:
-        empty = (pd.DataFrame(columns=list(names)) for names in (COLUMNS, READER_COLUMNS))
-        segmentation = Segmentation(*empty)
-    return {"segmentation.csv": segmentation.nodules, "readers.csv": segmentation.readers}
 
 
 def read_segmentation(path: Path) -> pd.DataFrame:
@@ -86,12 +80,7 @@ def read_segmentation(path: Path) -> pd.DataFrame:
 
     Raises `CorruptArtefact` naming a file that is missing or damaged.
     """
-    with own_artefact(path):
-        table = pd.read_csv(path, dtype={"series_uid": "str", "row": "Int64"})
-        missing = [column for column in COLUMNS if column not in table]
-        if missing:
-            raise InputError(f"{path}: no column {', '.join(missing)}")
-        return table
+    return read_scores(path, COLUMNS, series_uid="str", row="Int64")
 
 
 def score_masks(
@@ -128,9 +117,13 @@ def check_masks(
             raise InputError(f"{name}: the mask of row {row} leaves the volume")
 
 
-def summarize_segmentation(segmentation: Segmentation) -> dict[str, Any]:
-    """Means over all nodules, by fold under `folds`, against single readers under `readers`."""
+def summarize_segmentation(segmentation: Segmentation) -> dict[str, Any] | None:
+    """Means over all nodules, by fold under `folds`, against single readers under `readers`; None
+    for a stage without masks.
+    """
     table = segmentation.nodules
+    if table.empty:
+        return None
     folds = {str(fold): summarize_masks(rows) for fold, rows in table.groupby("fold")}
     readers = summarize_readers(segmentation.readers)
     return summarize_masks(table) | {"folds": folds, "readers": readers}

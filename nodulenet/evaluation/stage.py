@@ -9,29 +9,17 @@ from typing import Any
 
 import pandas as pd
 
+from nodulenet.cohort.manifest import count_scans, read_manifest
 from nodulenet.evaluation.bootstrap import bootstrap
 from nodulenet.evaluation.froc import Froc, score_events
 from nodulenet.evaluation.matching import Outcomes, match_marks
 from nodulenet.evaluation.nodules import false_positive_table, nodule_table, scan_table
 from nodulenet.evaluation.results import Summary, summarize
-from nodulenet.evaluation.segmentation import (
-    score_segmentation,
-    segmentation_tables,
-    summarize_segmentation,
-)
-from nodulenet.evaluation.tables import (
-    Origin,
-    Stamp,
-    given_origin,
-    stamp_of,
-    stamped,
-    within,
-    write_scores,
-)
+from nodulenet.evaluation.segmentation import score_segmentation, summarize_segmentation
+from nodulenet.evaluation.tables import Origin, Stamp, stamp_of, stamped, within, write_scores
 from nodulenet.evaluation.truth import (
     NODULENET,
     Truth,
-    count_left_out,
     read_cohort,
     read_findings,
     read_stage,
@@ -107,15 +95,15 @@ def evaluate_stage(
             log.warning("set %s, denominator %s: %s", one.name, one.truth.denominator, text)
     positive = [scan for scan in cohort if scan.nodules > 0]
     segmentation = score_segmentation(positive, findings, table, files.masks)
-    about = origin if protocol == NODULENET else given_origin(origin.config, protocol)
+    about = origin if protocol == NODULENET else Origin("given", None, origin.config, protocol)
     content = _froc_content(scored, about, settings) | counts | {"given_folds": dict(given_folds)}
-    content["scans_left_out"] = count_left_out(files.manifest)
-    content["segmentation"] = None if segmentation is None else summarize_segmentation(segmentation)
+    content["scans_left_out"] = count_scans(read_manifest(files.manifest))[1]
+    content["segmentation"] = summarize_segmentation(segmentation)
     write_scored(scored, about, output)
     write_json(output / "froc.json", content)
     stamp = stamp_of(origin, len(positive), sum(scan.nodules for scan in positive))
-    for name, scores in segmentation_tables(segmentation).items():
-        write_scores(stamped(scores, stamp), output / name)
+    write_scores(stamped(segmentation.nodules, stamp), output / "segmentation.csv")
+    write_scores(stamped(segmentation.readers, stamp), output / "readers.csv")
 
 
 def score(name: str, truth: Truth, marks: pd.DataFrame, settings: FrocSettings) -> Scored:
@@ -160,30 +148,26 @@ def write_scored(sets: Sequence[Scored], origin: Origin, output: Path) -> None:
 
 
 def _froc_table(scored: Scored) -> pd.DataFrame:
-    summary = scored.summary
-    table = pd.DataFrame(_froc_rows({"pooled": summary} | dict(summary.folds or {})))
-    table.insert(1, "readout", scored.froc.readout)
-    return table
-
-
-def _froc_rows(parts: Mapping[str, Summary]) -> list[dict[str, Any]]:
-    """Rows of froc.csv for one result set: `parts` maps `pooled` or a fold to its scores."""
+    """Rows of froc.csv: the operating points of all folds, `pooled`, and of each fold."""
     rows = []
-    for part, summary in parts.items():
-        low, high = summary.interval
-        whole: dict[str, Any] = {"cpm": summary.cpm, "cpm_low": low, "cpm_high": high}
-        whole["average_precision"] = summary.average_precision
-        whole |= {name: getattr(summary, name) for name in COUNTS}
+    for fold, summary in ({"pooled": scored.summary} | dict(scored.summary.folds or {})).items():
+        cpm_low, cpm_high = summary.interval
         points = zip(summary.rates, summary.sensitivity, summary.sensitivity_interval, strict=True)
         for rate, sensitivity, (low, high) in points:
-            point: dict[str, Any] = {
+            row = {
+                "fold": fold,
+                "readout": scored.froc.readout,
                 "rate": rate,
                 "sensitivity": sensitivity,
                 "low": low,
                 "high": high,
+                "cpm": summary.cpm,
+                "cpm_low": cpm_low,
+                "cpm_high": cpm_high,
+                "average_precision": summary.average_precision,
             }
-            rows.append({"fold": part, **point, **whole})
-    return rows
+            rows.append(row | {name: getattr(summary, name) for name in COUNTS})
+    return pd.DataFrame(rows)
 
 
 def _froc_content(

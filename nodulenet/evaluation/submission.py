@@ -1,7 +1,7 @@
 """FROC of files in LUNA16's own formats: what `nodulenet froc` does."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,8 @@ from nodulenet.cohort.folds import folds_of, read_fold_list
 from nodulenet.evaluation.bootstrap import paired_bootstrap
 from nodulenet.evaluation.results import FrocFile, read_froc, summarize_difference
 from nodulenet.evaluation.stage import Scored, score, write_scored
-from nodulenet.evaluation.tables import (
-    given_origin,
-    hash_files,
-    read_luna16,
-    scan_positions,
-    unmarked,
-)
-from nodulenet.evaluation.truth import ALL, LUNA16, Truth
+from nodulenet.evaluation.tables import Origin, hash_files, scan_positions, unmarked
+from nodulenet.evaluation.truth import ALL, LUNA16, read_luna16
 from nodulenet.files import InputError, examples, write_json
 from nodulenet.settings import FrocSettings
 
@@ -58,11 +52,10 @@ def score_submission(
     for listed scans without a mark.
     """
     settings = settings or FrocSettings()
-    official = read_luna16(files.annotations, files.excluded, files.scans)
-    fold_of = None
+    truth = read_luna16(files.annotations, files.excluded, files.scans)
     if files.folds:
-        fold_of = folds_of(read_fold_list(files.folds), official.scans, files.folds)
-    truth = Truth(ALL, official.scans, fold_of, official.nodules, official.excluded)
+        fold_of = folds_of(read_fold_list(files.folds), truth.scans, files.folds)
+        truth = replace(truth, folds=fold_of)
     paths = {SUBMISSION: files.predictions} | ({AGAINST: files.against} if files.against else {})
     marks = {name: read_marks(path, truth.scans, allow_missing) for name, path in paths.items()}
     scored = {name: score(name, truth, table, settings) for name, table in marks.items()}
@@ -70,7 +63,7 @@ def score_submission(
     inputs = [files.annotations, files.excluded, files.scans, *paths.values()]
     inputs += [files.folds] if files.folds else []
     digest = hash_files(inputs, options | {"folds": files.folds is not None})
-    origin = given_origin(digest, LUNA16)
+    origin = Origin("given", None, digest, LUNA16)
     content = {"protocol": LUNA16, "denominator": ALL} | options
     content |= {"stamp": asdict(scored[SUBMISSION].stamp(origin))}
     names = dict(zip(paths, distinct_names(list(paths.values())), strict=True))

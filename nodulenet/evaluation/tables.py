@@ -1,4 +1,4 @@
-"""Tables of the evaluation: LUNA16's files and lists of scans as read, and the stamp of a row."""
+"""Tables of the evaluation: lists of scans, tables of scores, and the stamp of their rows."""
 
 import hashlib
 import json
@@ -13,44 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nodulenet import __version__
-from nodulenet.annotations.challenge_csv import (
-    FINDING_COLUMNS,
-    check_nodules,
-    read_cells,
-    with_numbers,
-)
-from nodulenet.files import EXAMPLES, InputError, examples, replacing, sha256
+from nodulenet.files import EXAMPLES, InputError, examples, own_artefact, replacing, sha256
 from nodulenet.text_tables import read_lines
 
 HEADINGS = ("seriesuid", "seriesuids", "seriesinstanceuid", "series", "scan", "scans", "uid")
 HASH_LETTERS = 12
-
-
-@dataclass(frozen=True, eq=False)
-class Luna16:
-    """A list of scans with its nodules and the findings that count neither way."""
-
-    scans: tuple[str, ...]
-    nodules: pd.DataFrame
-    excluded: pd.DataFrame
-
-
-def read_luna16(annotations: Path, excluded: Path, scans: Path) -> Luna16:
-    """Read the challenge's three tables, each possibly compressed.
-
-    annotations, excluded: CSV with header seriesuid, coordX, coordY, coordZ, diameter_mm; scans:
-    one series per line without header. Raises `InputError` for another format, for a diameter of
-    0, for a nodule listed twice (the challenge lists some excluded findings twice, which changes
-    no score) and for series that the list of scans lacks.
-    """
-    listed = read_scan_list(scans)
-    tables = []
-    for path in (annotations, excluded):
-        table = with_numbers(read_cells(path, FINDING_COLUMNS), FINDING_COLUMNS[1:], path)
-        check_nodules(table, path, doubled=path == annotations)
-        scan_positions(table, listed, str(path))
-        tables.append(table.reset_index(drop=True))
-    return Luna16(tuple(listed), *tables)
 
 
 def read_scan_list(path: Path) -> list[str]:
@@ -122,11 +89,6 @@ class Origin:
     protocol: str = "nodulenet"
 
 
-def given_origin(config: str, protocol: str) -> Origin:
-    """The origin of scores against nodules that come from a file."""
-    return Origin("given", None, config, protocol)
-
-
 @dataclass(frozen=True)
 class Stamp:
     """Where a table's numbers come from, in every row of it: an `Origin`, how many scans and
@@ -175,8 +137,18 @@ def write_scores(table: pd.DataFrame, path: Path) -> None:
         table.to_csv(temporary, index=False, float_format="%.9g")
 
 
+def read_scores(path: Path, columns: Sequence[str], **types: str) -> pd.DataFrame:
+    """Read a CSV file of scores. types: of the columns whose type is not to be guessed.
+
+    Raises `CorruptArtefact` naming a file that is missing, damaged or lacks one of `columns`.
+    """
+    with own_artefact(path):
+        table = pd.read_csv(path, dtype=types)
+        if missing := [name for name in columns if name not in table]:
+            raise InputError(f"{path}: no column {', '.join(missing)}")
+        return table
+
+
 def json_values(values: NDArray[np.float64] | float) -> Any:
     """Nested lists of floats, None for NaN, which JSON lacks."""
-    if isinstance(values, np.ndarray) and values.ndim:
-        return [json_values(value) for value in values]
-    return None if np.isnan(values) else float(values)
+    return np.where(np.isnan(values), np.array(None), values).tolist()

@@ -7,20 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from nodulenet.annotations.challenge_csv import (
+    FINDING_COLUMNS,
     MARK_COLUMNS,
     POSITION,
+    check_nodules,
     check_numbers,
     parse_together,
+    read_cells,
     read_table,
+    with_numbers,
 )
 from nodulenet.cohort.folds import read_folds
 from nodulenet.cohort.manifest import read_manifest
-from nodulenet.evaluation.tables import Luna16, read_luna16, scan_positions, within
+from nodulenet.evaluation.tables import read_scan_list, scan_positions, within
 from nodulenet.files import InputError, examples, own_artefact
-from nodulenet.imaging.store import open_scan
 from nodulenet.inference.table import read_predictions
 
 LABELLED_COLUMNS = ("series_uid", "label", *POSITION, "diameter_mm")
@@ -56,9 +58,8 @@ def read_cohort(manifest: Path, folds: Path) -> list[ScoredScan]:
     rows = read_manifest(manifest)
     rows = rows[rows["status"] == "ok"].set_index("series_uid")
     fold_of = read_folds(folds).set_index("series_uid")["fold"]
-    for lacking, scans in ((manifest, fold_of.index), (folds, rows.index)):
-        other = rows.index if lacking == manifest else fold_of.index
-        unknown = scans.difference(other)
+    ok, split = rows.index, fold_of.index
+    for lacking, unknown in ((manifest, split.difference(ok)), (folds, ok.difference(split))):
         if len(unknown):
             raise InputError(f"{lacking}: lacks scan {unknown[0]}")
     columns = ("n_nodules", "findings", "volume", "record", "mask", "nodules")
@@ -67,16 +68,6 @@ def read_cohort(manifest: Path, folds: Path) -> list[ScoredScan]:
         ScoredScan(str(series), int(fold), count, *(manifest.parent / path for path in paths))
         for (series, fold), (count, *paths) in zip(fold_of.items(), values, strict=True)
     ]
-
-
-def count_left_out(manifest: Path) -> int:
-    """Number of bad scans of the manifest, which `on_bad_scan: skip` left out of every score."""
-    return int((read_manifest(manifest)["status"] != "ok").sum())
-
-
-def read_labels(scan: ScoredScan) -> NDArray:
-    """The scan's instance labels (z, y, x), memory-mapped. Raises `InputError`."""
-    return open_scan(scan.mask, scan.record)[0]
 
 
 def read_stage(path: Path, cohort: Sequence[ScoredScan]) -> pd.DataFrame:
@@ -191,6 +182,24 @@ def consensus_truths(
     return [whole.part(positive, WITH_NODULES), whole]
 
 
+def read_luna16(annotations: Path, excluded: Path, scans: Path) -> Truth:
+    """Read the challenge's three tables, each possibly compressed; there are no folds.
+
+    annotations, excluded: CSV with header seriesuid, coordX, coordY, coordZ, diameter_mm; scans:
+    one series per line without header. Raises `InputError` for another format, for a diameter of
+    0, for a nodule listed twice (the challenge lists some excluded findings twice, which changes
+    no score) and for series that the list of scans lacks.
+    """
+    listed = read_scan_list(scans)
+    tables = []
+    for path in (annotations, excluded):
+        table = with_numbers(read_cells(path, FINDING_COLUMNS), FINDING_COLUMNS[1:], path)
+        check_nodules(table, path, doubled=path == annotations)
+        scan_positions(table, listed, str(path))
+        tables.append(table.reset_index(drop=True))
+    return Truth(ALL, tuple(listed), None, *tables)
+
+
 def challenge_truth(
     cohort: Sequence[ScoredScan], challenge: Sequence[Path]
 ) -> tuple[Truth, dict[str, int]]:
@@ -200,7 +209,7 @@ def challenge_truth(
     challenge: annotations, excluded findings and list of scans of LUNA16. Raises `InputError` for
     a fault of the files, and with examples where the list and the cohort have no scan in common.
     """
-    official: Luna16 = read_luna16(*challenge)
+    official = read_luna16(*challenge)
     name = challenge[2]
     folds = {scan.series_uid: scan.fold for scan in cohort}
     scans = [scan for scan in folds if scan in set(official.scans)]
@@ -213,9 +222,8 @@ def challenge_truth(
     log.info("%s: %d of the %d listed scans are in the cohort and scored", name, scored, listed)
     if others:
         log.warning("%d scans of the cohort are not listed, not scored", others)
-    whole = Truth(ALL, official.scans, folds, official.nodules, official.excluded)
     counts = {"scans": scored, "listed": listed, "scans_not_listed": others}
-    return whole.part(scans, ALL), counts
+    return replace(official, folds=folds).part(scans, ALL), counts
 
 
 def read_truths(

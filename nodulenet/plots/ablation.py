@@ -1,6 +1,5 @@
 """CPM of the evaluated stages, and what each gains over the reference."""
 
-import textwrap
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -9,16 +8,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from nodulenet.files import InputError, own_artefact
-from nodulenet.plots.style import BLUE, GREY, drawing
+from nodulenet.evaluation.tables import read_scores
+from nodulenet.files import CorruptArtefact
+from nodulenet.plots.style import BLUE, GREY, caption, drawing
 
 COLUMNS = (
     *("stage", "cpm", "cpm_low", "cpm_high", "reference"),
     *("difference", "difference_low", "difference_high"),
     *("protocol", "denominator", "scans", "nodules", "dice_found", "dice_all"),
 )
-LETTERS_PER_INCH = 14
-WIDTH = 8.2
 
 
 def plot_ablation(table: Path, output: Path) -> None:
@@ -27,8 +25,8 @@ def plot_ablation(table: Path, output: Path) -> None:
     A single stage has no difference and so no second panel.
     Raises `InputError` naming a file that is no ablation.csv.
     """
-    rows = read_ablation(Path(table))
-    with drawing(Path(output), WIDTH, 1.5 + 0.45 * len(rows)) as figure:
+    rows = read_ablation(table)
+    with drawing(output, 8.2, 1.5 + 0.45 * len(rows)) as figure:
         panels = figure.subplots(1, min(2, len(rows)), sharey=True, squeeze=False)[0]
         left = panels[0]
         draw_scores(left, rows, "cpm")
@@ -39,18 +37,15 @@ def plot_ablation(table: Path, output: Path) -> None:
             draw_scores(right, rows, "difference")
             right.axvline(0, color=GREY, linewidth=1)
             right.set_xlabel(f"CPM less that of {rows['reference'].iloc[0]}")
-        lines = textwrap.wrap(ablation_caption(rows), int(LETTERS_PER_INCH * WIDTH))
-        figure.supxlabel("\n".join(lines), fontsize=8.5)
+        caption(figure, ablation_caption(rows))
 
 
 def read_ablation(path: Path) -> pd.DataFrame:
     """Read ablation.csv. Raises `CorruptArtefact` if it is missing or none."""
-    with own_artefact(path):
-        table = pd.read_csv(path)
-        missing = [column for column in COLUMNS if column not in table]
-        if missing or table.empty:
-            raise InputError(f"{path}: no {', '.join(missing) or 'row'}")
-        return table
+    table = read_scores(path, COLUMNS)
+    if table.empty:
+        raise CorruptArtefact(f"{path}: no row", path)
+    return table
 
 
 def draw_scores(axes: Axes, rows: pd.DataFrame, name: str) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nodulenet.evaluation.truth import ScoredScan, read_labels
+from nodulenet.evaluation.truth import ScoredScan
 from nodulenet.imaging.store import open_scan
 from nodulenet.imaging.volume import Volume
 from nodulenet.masks import CroppedMask
@@ -30,7 +30,8 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A cube around one nodule: grey values, truth and prediction (z, y, x), and what it shows.
+    """A cube around one nodule: grey values, truth and prediction (z, y, x), the mean side of a
+    voxel in mm, and what it shows.
 
     Axes run towards the patient's left, back and head, whatever the scan's own directions.
     """
@@ -38,7 +39,8 @@ class Case:
     image: NDArray[np.uint8]
     truth: NDArray[np.bool_]
     prediction: NDArray[np.bool_]
-    title: str
+    voxel_mm: float
+    title: str = ""
 
 
 def choose(scores: pd.DataFrame, count: int) -> dict[str, pd.DataFrame]:
@@ -60,18 +62,19 @@ def choose(scores: pd.DataFrame, count: int) -> dict[str, pd.DataFrame]:
 def cut_case(place: Place, title: str = "") -> Case:
     """Cut the cube around a place, of at least 18 voxels to each side; black beyond the volume."""
     array, affine, _ = open_scan(place.scan.volume, place.scan.record)
-    centre = np.round(Volume(array, affine).to_voxel(place.centre_mm)).astype(np.int64)
-    spacing = float(np.linalg.norm(affine[:3, :3], axis=0).mean())
-    half = max(LEAST_HALF_SIDE, math.ceil(place.half_mm / spacing))
+    grid = Volume(array, affine)
+    centre = np.round(grid.to_voxel(place.centre_mm)).astype(np.int64)
+    voxel_mm = float(grid.spacing.mean())
+    half = max(LEAST_HALF_SIDE, math.ceil(place.half_mm / voxel_mm))
     low, side = centre - half, 2 * half + 1
     found = np.zeros((side,) * 3, bool)
     if place.mask is not None:
         found = window(place.mask.mask, low - place.mask.offset, side)
     image = window(array, low, side)
-    labels = window(read_labels(place.scan), low, side)
+    labels = window(open_scan(place.scan.mask, place.scan.record)[0], low, side)
     truth = labels > 0 if place.label is None else labels == place.label
     image, truth, found = (towards_lps(part, affine) for part in (image, truth, found))
-    return Case(image, truth, found, title)
+    return Case(image, truth, found, voxel_mm, title)
 
 
 def window(array: NDArray, low: NDArray[np.int64], side: int) -> NDArray:
@@ -79,8 +82,8 @@ def window(array: NDArray, low: NDArray[np.int64], side: int) -> NDArray:
     out = np.zeros((side,) * 3, array.dtype)
     start, end = np.maximum(low, 0), np.minimum(low + side, array.shape)
     if (start < end).all():
-        inside = tuple(slice(a, b) for a, b in zip(start - low, end - low, strict=True))
-        out[inside] = array[tuple(slice(a, b) for a, b in zip(start, end, strict=True))]
+        inside = tuple(map(slice, start - low, end - low))
+        out[inside] = array[tuple(map(slice, start, end))]
     return out
 
 

@@ -1,19 +1,17 @@
 """FROC curves of several stages side by side."""
 
-import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import NullLocator
 
-from nodulenet.evaluation.results import FrocFile, cpm_text, read_froc
+from nodulenet.evaluation.froc import RATES
+from nodulenet.evaluation.results import FrocFile, cpm_text, rate_text, read_froc
 from nodulenet.files import InputError
-from nodulenet.plots.style import BLUE, GREEN, VERMILION, drawing
+from nodulenet.plots.style import BLUE, GREEN, VERMILION, caption, drawing
 
-RATES = (0.125, 0.25, 0.5, 1, 2, 4, 8)
-LETTERS_PER_INCH = 14
-RATE_LABELS = ("1/8", "1/4", "1/2", "1", "2", "4", "8")
 LOOKS = {
     "ensemble": (BLUE, "-"),
     "dfps": (VERMILION, "--"),
@@ -34,41 +32,44 @@ def plot_froc(froc_jsons: Mapping[str, Path], output: Path) -> None:
     each has its 95 % interval as a band; CPM and interval are in the legend, the protocol below.
     Raises `InputError` naming a file that is no froc.json, and for files of different protocols.
     """
-    frocs = {name: read_froc(Path(path)) for name, path in froc_jsons.items()}
+    frocs = {name: read_froc(path) for name, path in froc_jsons.items()}
     protocols = {froc.protocol for froc in frocs.values()}
     if len(protocols) != 1:
         names = ", ".join(map(str, froc_jsons.values()))
         raise InputError(f"{names}: protocols {sorted(protocols)} do not belong in one figure")
-    width = 1.0 + 3.3 * len(frocs)
-    with drawing(Path(output), width, 3.9) as figure:
+    with drawing(output, 1.0 + 3.3 * len(frocs), 3.9) as figure:
         panels = figure.subplots(1, len(frocs), sharey=True, squeeze=False)[0]
         for axes, (name, froc) in zip(panels, frocs.items(), strict=True):
             draw_stage(axes, name, froc)
         panels[0].set_ylabel("sensitivity")
         first = next(iter(frocs.values()))
-        lines = textwrap.wrap(froc_caption(first), int(LETTERS_PER_INCH * width))
-        figure.supxlabel("\n".join(["false positives per scan", *lines]), fontsize=8.5)
+        caption(figure, "false positives per scan", froc_caption(first))
 
 
 def draw_stage(axes: Axes, name: str, froc: FrocFile) -> None:
     """Draw one stage's curves, the band of its first result set and the operating points."""
     for i, (part, summary) in enumerate(froc.shown.items()):
         colour, line = LOOKS[part]
-        curve = {key: _floats(values) for key, values in summary.curve.items()}
+        curve = {key: np.array(values, float) for key, values in summary.curve.items()}
         label = f"{froc.files.get(part, part)}  {cpm_text(summary.cpm, summary.interval)}"
         axes.plot(curve["rate"], curve["sensitivity"], line, color=colour, label=label)
         if i == 0:
             band = (curve["rate"], curve["low"], curve["high"])
             axes.fill_between(*band, color=colour, alpha=0.15, linewidth=0)
-            axes.plot(RATES, _floats(summary.sensitivity), "o", color=colour, markersize=3.5)
+            points = np.array(summary.sensitivity, float)
+            axes.plot(RATES, points, "o", color=colour, markersize=3.5)
     axes.set_title(name)
-    axes.set_xscale("log", base=2)
+    scale_to_rates(axes)
     axes.set_xlim(0.118, 8.5)
-    axes.set_ylim(0, 1.02)
-    axes.xaxis.set_major_locator(FixedLocator(RATES))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(RATES, RATE_LABELS)
     axes.legend(loc="best", title="CPM [95 % interval]", title_fontsize=8)
+
+
+def scale_to_rates(axes: Axes) -> None:
+    """Scale axes to false positives per scan and sensitivity, with a tick at each rate."""
+    axes.set_xscale("log", base=2)
+    axes.set_ylim(0, 1.02)
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(RATES, [rate_text(rate) for rate in RATES])
 
 
 def froc_caption(froc: FrocFile) -> str:
@@ -77,12 +78,8 @@ def froc_caption(froc: FrocFile) -> str:
     listed = "" if froc.listed is None else f" of {froc.listed} listed"
     text = f"{PROTOCOLS[froc.protocol]}: {summary.scans}{listed} scans"
     text += f", {summary.nodules} nodules"
-    if froc.left_out:
-        text += f"; {froc.left_out} bad scans left out"
+    if froc.scans_left_out:
+        text += f"; {froc.scans_left_out} bad scans left out"
     if froc.difference:
         text += f"; difference of the CPMs {cpm_text(*froc.difference)}"
     return f"{text}; band: 95 % bootstrap interval over scans" if froc.bootstrap else text
-
-
-def _floats(values: Sequence[float | None]) -> list[float]:
-    return [float("nan") if value is None else value for value in values]

@@ -38,7 +38,7 @@ def plot_gallery(files: StageFiles, segmentation: Path, output: Path, count: int
     groups = read_cases(files, segmentation, count)
     shown = {name: cases for name, cases in groups.items() if cases}
     rows = max((len(cases) for cases in shown.values()), default=1)
-    with drawing(Path(output), 5.2 * max(len(shown), 1), 0.9 + 2.15 * rows) as figure:
+    with drawing(output, 5.2 * max(len(shown), 1), 0.9 + 2.15 * rows) as figure:
         if not shown:
             note(figure.subplots(), "this stage has no masks, or there is no nodule to show")
             return

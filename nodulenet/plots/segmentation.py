@@ -1,6 +1,5 @@
 """How the Dice of the nodules is spread."""
 
-import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,10 +10,9 @@ from matplotlib.ticker import MaxNLocator
 
 from nodulenet.evaluation.comparison import between_readers
 from nodulenet.evaluation.segmentation import read_segmentation
-from nodulenet.plots.style import BLACK, BLUE, GREY, VERMILION, drawing, note
+from nodulenet.plots.style import BLACK, BLUE, GREY, VERMILION, caption, drawing, note
 
 MISSED_AT = -0.18
-LETTERS_PER_INCH = 14
 BINS = np.linspace(0, 1, 21).tolist()
 
 
@@ -25,24 +23,21 @@ def plot_segmentation(csvs: Mapping[str, Path], readers: Path, output: Path) -> 
     named in the figure. readers: reader_pairs.json, whose mean Dice of one reader against another
     is the bar. Raises `InputError` naming a file that is none of these.
     """
-    tables = {name: read_segmentation(Path(path)) for name, path in csvs.items()}
-    bar, _ = between_readers(Path(readers))
+    tables = {name: read_segmentation(path) for name, path in csvs.items()}
+    bar, _ = between_readers(readers)
     shown = {name: table for name, table in tables.items() if len(table)}
     without = [name for name in tables if name not in shown]
-    width = 1 + 3.3 * max(len(shown), 1)
-    with drawing(Path(output), width, 3.4) as figure:
-        panels = figure.subplots(1, max(len(shown), 1), sharey=True, squeeze=False)[0]
+    count = max(len(shown), 1)
+    with drawing(output, 1 + 3.3 * count, 3.4) as figure:
+        panels = figure.subplots(1, count, sharey=True, squeeze=False)[0]
         for axes, (name, table) in zip(panels, shown.items(), strict=False):
             draw_histogram(axes, name, table, bar)
         if shown:
             panels[0].set_ylabel("nodules")
         else:
             note(panels[0], "no stage has masks")
-        text = "Dice in the grid of the preprocessed volume" + (
-            f"; without masks: {', '.join(without)}" if without else ""
-        )
-        lines = textwrap.wrap(text, int(LETTERS_PER_INCH * width))
-        figure.supxlabel("\n".join(lines), fontsize=8.5)
+        text = "Dice in the grid of the preprocessed volume"
+        caption(figure, f"{text}; without masks: {', '.join(without)}" if without else text)
 
 
 def draw_histogram(axes: Axes, name: str, table: pd.DataFrame, bar: float | None) -> None:

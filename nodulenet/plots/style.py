@@ -4,6 +4,7 @@ Figures are made without pyplot: no window, no state between them. Colours are t
 Ito (Color universal design, 2008), distinguishable with any colour vision.
 """
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY, GREY, BLACK = "#CC79A7", "#56B4E9", "#8A8A8A", "#000000"
 CYCLE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 DOTS_PER_INCH = 200
+LETTERS_PER_INCH = 14
 STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -46,6 +48,13 @@ def drawing(output: Path, width: float, height: float) -> Iterator[Figure]:
         metadata: dict[str, Any] = {"Date": None} if output.suffix == ".svg" else {}
         with replacing(output) as temporary:
             figure.savefig(temporary, dpi=DOTS_PER_INCH, metadata=metadata)
+
+
+def caption(figure: Figure, *texts: str) -> None:
+    """Write texts below a figure, each on lines of its own that the figure's width holds."""
+    letters = int(LETTERS_PER_INCH * figure.get_figwidth())
+    lines = [line for text in texts for line in textwrap.wrap(text, letters)]
+    figure.supxlabel("\n".join(lines), fontsize=8.5)
 
 
 def note(axes: Axes, text: str) -> None:

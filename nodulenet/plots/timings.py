@@ -17,10 +17,10 @@ def plot_timings(timings: Path, output: Path) -> None:
 
     timings: timings.tsv. Raises `InputError` naming it when it is none.
     """
-    table = read_timings(Path(timings))
+    table = read_timings(timings)
     table = table[table["seconds"].notna()]
     of_scans = table[table["series_uid"] != ""]
-    with drawing(Path(output), 10, 2.6 + 2.6 + 0.15 * table["rule"].nunique()) as figure:
+    with drawing(output, 10, 2.6 + 2.6 + 0.15 * table["rule"].nunique()) as figure:
         (time, memory), (scan_time, scan_memory) = figure.subplots(2, 2)
         if table.empty:
             for axes in (time, memory, scan_time, scan_memory):

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from nodulenet.files import InputError, own_artefact
+from nodulenet.evaluation.tables import read_scores
 from nodulenet.plots.style import CYCLE, drawing
 
 TITLES = {
@@ -37,10 +37,11 @@ def plot_training(histories: Mapping[str, Path], output: Path) -> None:
     stage -> its history.csv, in which epochs count from the first ancestor. Raises `InputError`
     naming a file that is no history.
     """
-    tables = {name: read_history(Path(path)) for name, path in histories.items()}
+    needed = ("epoch", *TITLES)
+    tables = {name: read_scores(path, needed) for name, path in histories.items()}
     shown = [column for column in TITLES if any(t[column].notna().any() for t in tables.values())]
     rows = -(-len(shown) // COLUMNS_OF_PANELS)
-    with drawing(Path(output), 10, 2.5 * rows) as figure:
+    with drawing(output, 10, 2.5 * rows) as figure:
         panels = figure.subplots(rows, COLUMNS_OF_PANELS, sharex=True, squeeze=False).ravel()
         for axes, column in zip(panels, shown, strict=False):
             draw_column(axes, column, tables)
@@ -52,16 +53,6 @@ def plot_training(histories: Mapping[str, Path], output: Path) -> None:
             labels = [*labels, "patients held out"]
         figure.legend(handles, labels, loc="outside right center", title="stage", fontsize=8)
         figure.supxlabel("epoch, counted from the first stage", fontsize=9)
-
-
-def read_history(path: Path) -> pd.DataFrame:
-    """Read history.csv. Raises `CorruptArtefact` if it is missing or none."""
-    with own_artefact(path):
-        table = pd.read_csv(path)
-        missing = [column for column in ("epoch", *TITLES) if column not in table]
-        if missing:
-            raise InputError(f"{path}: no column {', '.join(missing)}")
-        return table
 
 
 def held_out(table: pd.DataFrame, column: str) -> bool:

@@ -11,7 +11,6 @@ import pandas as pd
 from nodulenet.annotations.challenge_csv import POSITION
 from nodulenet.evaluation.results import FrocFile
 from nodulenet.evaluation.truth import ALL, ScoredScan
-from nodulenet.imaging.store import open_scan
 from nodulenet.masks import CroppedMask, read_masks
 from nodulenet.plots.cases import Place, cut_case
 from nodulenet.report.pictures import Picture, picture
@@ -84,78 +83,54 @@ def false_cards(sources: Sources, froc: FrocFile, gallery: Gallery) -> tuple[lis
     """The MOST_FALSE most probable false positives over all scans, and how many are listed."""
     whole = ALL if froc.all_scans else froc.denominator
     table = read_set(sources.false_positives, whole, FALSE_POSITIVES)
-    rows = table.head(MOST_FALSE).itertuples()
-    return [false_card(row, place, gallery) for place, row in enumerate(rows, 1)], len(table)
+    diameters = gallery.predictions["diameter_mm"].to_numpy()
+    shown = table.head(MOST_FALSE).assign(diameter_mm=lambda rows: diameters[rows["mark"] - 1])
+    cards = [false_card(row, place, gallery) for place, row in enumerate(shown.itertuples(), 1)]
+    return cards, len(table)
 
 
 def nodule_card(row: Any, gallery: Gallery) -> Card:
     """The card of a row of nodules.csv."""
-    label = int(row.nodule) if gallery.labelled else None
-    level = level_of(row.seriesuid, label, gallery)
-    notes = [] if level is None else [f"consensus level {level}"]
-    mask = None
-    if row.found:
-        price = decimals(row.false_positives_per_scan, 2)
-        notes.append(f"found only at {price} false positives per scan")
-        mask = mask_of(int(row.mark), row.seriesuid, gallery)
-    elif pd.isna(row.nearest_mark_mm):
-        notes.append("no mark in the scan")
-    else:
-        away = decimals(row.nearest_mark_mm, 1)
-        notes.append(f"no mark hits it; the nearest is {away} mm away")
     kind, what = (BELOW, "found late") if row.found else (UNMARKED, "no mark")
-    diameter = known_diameter(row.diameter_mm)
-    place = place_of(row, gallery, diameter, label, mask)
-    return Card(
-        kind=kind,
-        title=f"Nodule {int(row.nodule)}: {what}",
-        scan=place.scan,
-        patient_id=gallery.patients[row.seriesuid],
-        position=place.centre_mm.tolist(),
-        diameter_mm=diameter,
-        level=level,
-        probability=None if pd.isna(row.probability) else float(row.probability),
-        notes=notes,
-        picture=draw_place(place, kind, diameter),
-    )
+    if row.found:
+        note = f"found only at {decimals(row.false_positives_per_scan, 2)} false positives per scan"
+    elif pd.isna(row.nearest_mark_mm):
+        note = "no mark in the scan"
+    else:
+        note = f"no mark hits it; the nearest is {decimals(row.nearest_mark_mm, 1)} mm away"
+    return draw_card(row, gallery, kind, f"Nodule {int(row.nodule)}: {what}", [note])
 
 
 def false_card(row: Any, rank: int, gallery: Gallery) -> Card:
-    """The card of a row of false_positives.csv, the `rank`-th."""
+    """The card of a row of false_positives.csv, the `rank`-th, with the mark's diameter."""
     notes = [f"{decimals(row.false_positives_per_scan, 2)} false positives per scan down to here"]
     if pd.isna(row.nearest_nodule_mm):
         notes.append("no nodule in the scan")
     else:
         notes.append(f"the nearest nodule is {decimals(row.nearest_nodule_mm, 1)} mm away")
-    diameter = known_diameter(gallery.predictions["diameter_mm"].iloc[int(row.mark) - 1])
-    mask = mask_of(int(row.mark), row.seriesuid, gallery)
-    place = place_of(row, gallery, diameter, None, mask)
-    return Card(
-        kind=FALSE,
-        title=f"False positive {rank}",
-        scan=place.scan,
-        patient_id=gallery.patients[row.seriesuid],
-        position=place.centre_mm.tolist(),
-        diameter_mm=diameter,
-        level=None,
-        probability=float(row.probability),
-        notes=notes,
-        picture=draw_place(place, FALSE, diameter),
-    )
+    return draw_card(row, gallery, FALSE, f"False positive {rank}", notes)
 
 
-def known_diameter(value: float) -> float | None:
-    """A diameter in mm; None where it is unknown."""
-    return float(value) if value > 0 else None
-
-
-def place_of(
-    row: Any, gallery: Gallery, diameter: float | None, label: int | None, mask: CroppedMask | None
-) -> Place:
-    """Where a row of nodules.csv or false_positives.csv is, with all that is drawn of it."""
+def draw_card(row: Any, gallery: Gallery, kind: str, title: str, notes: list[str]) -> Card:
+    """The card of a row of nodules.csv or false_positives.csv."""
+    label = int(row.nodule) if gallery.labelled and kind != FALSE else None
+    level = level_of(row.seriesuid, label, gallery)
+    diameter = float(row.diameter_mm) if row.diameter_mm > 0 else None  # negative: unknown
     centre = np.array([getattr(row, axis) for axis in POSITION], float)
     half = min(max(LEAST_HALF_MM, 0.9 * (diameter or 0)), MOST_HALF_MM)
-    return Place(gallery.scans[row.seriesuid], centre, half, label, mask)
+    scan = gallery.scans[row.seriesuid]
+    return Card(
+        kind=kind,
+        title=title,
+        scan=scan,
+        patient_id=gallery.patients[row.seriesuid],
+        position=centre.tolist(),
+        diameter_mm=diameter,
+        level=level,
+        probability=None if pd.isna(row.probability) else float(row.probability),
+        notes=notes if level is None else [f"consensus level {level}", *notes],
+        picture=draw_place(Place(scan, centre, half, label, mask_of(row, gallery)), kind, diameter),
+    )
 
 
 def draw_place(place: Place, kind: str, diameter: float | None) -> Picture:
@@ -166,10 +141,7 @@ def draw_place(place: Place, kind: str, diameter: float | None) -> Picture:
     shown = case.prediction if kind == FALSE else case.truth
     if place.label is None and kind != FALSE:
         shown = np.zeros_like(case.truth)
-    ball = None if shown.any() else diameter
-    affine = open_scan(place.scan.volume, place.scan.record)[1]
-    voxel_mm = float(np.linalg.norm(affine[:3, :3], axis=0).mean())
-    return picture(case, shown, voxel_mm, ball)
+    return picture(case, shown, None if shown.any() else diameter)
 
 
 def level_of(series_uid: str, label: int | None, gallery: Gallery) -> int | None:
@@ -183,9 +155,10 @@ def level_of(series_uid: str, label: int | None, gallery: Gallery) -> int | None
     return int(here["level"].iloc[0])
 
 
-def mask_of(mark: int, series_uid: str, gallery: Gallery) -> CroppedMask | None:
-    """The mask of a row (from 1) of predictions.csv; None where that row has none."""
-    if not gallery.masks:
+def mask_of(row: Any, gallery: Gallery) -> CroppedMask | None:
+    """The mask of a row's mark; None where there is no mark, or no mask of it."""
+    if pd.isna(row.mark) or not gallery.masks:
         return None
-    row = gallery.predictions.iloc[mark - 1]
-    return read_masks(gallery.masks[int(row["fold"])] / f"{series_uid}.npz").get(int(row["row"]))
+    mark = gallery.predictions.iloc[int(row.mark) - 1]
+    masks = read_masks(gallery.masks[int(mark["fold"])] / f"{row.seriesuid}.npz")
+    return masks.get(int(mark["row"]))

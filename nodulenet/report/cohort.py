@@ -18,6 +18,13 @@ EDGES_MM = (0.0, 6.0, 10.0, 20.0, 30.0, np.inf)
 SIZES = ("under 6 mm", "6 to 10 mm", "10 to 20 mm", "20 to 30 mm", "30 mm or more")
 UNKNOWN = "size not given"
 LEVELS = (1, 2, 3, 4)
+LOST = "Nodules cut by the preparation: they count in the scores and cannot be learned whole"
+LEDGER = (
+    ("status", "ok", "reason", "Scans left out of everything"),
+    ("lost", "", "what happened to it", LOST),
+    ("warnings", "", "warning", "Scans that were used and should be looked at"),
+)
+"""Column of the manifest, its value where there is nothing to tell, head and caption."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,6 @@ class ScanFacts:
     of slices, spacing (z, y, x) in mm.
     """
 
-    series_uid: str
     scanner: str
     thickness_mm: float | None
     slices: int | None
@@ -43,7 +49,6 @@ def read_facts(scan: ScoredScan) -> ScanFacts:
         scanner = record.get("scanner") or {}
         shape = record.get("source_shape")
         return ScanFacts(
-            series_uid=scan.series_uid,
             scanner=scanner_text(scanner),
             thickness_mm=scanner.get("slice_thickness_mm"),
             slices=int(shape[0]) if shape else None,
@@ -126,33 +131,18 @@ def used_table(
     return TextTable("Every scan that was used", heads, rows, labels=3)
 
 
-def left_out_table(manifest: pd.DataFrame) -> TextTable | None:
-    """The scans that could not be used, in the manifest's order; None where there is none."""
-    bad = manifest[manifest["status"] != "ok"]
-    rows = [(row["series_uid"], row["patient_id"], row["status"]) for row in bad.to_dict("records")]
-    heads = ("series", "patient", "reason")
-    return TextTable("Scans left out of everything", heads, rows, labels=3) if rows else None
-
-
-def lost_table(manifest: pd.DataFrame) -> TextTable | None:
-    """The nodules that are not, or not whole, in the prepared volume; None where there is none."""
-    lost = manifest[manifest["lost"] != ""]
-    rows = [(row["series_uid"], row["patient_id"], row["lost"]) for row in lost.to_dict("records")]
-    heads = ("series", "patient", "what happened to it")
-    text = "Nodules cut by the preparation: they count in the scores and cannot be learned whole"
-    return TextTable(text, heads, rows, labels=3) if rows else None
-
-
-def warnings_table(manifest: pd.DataFrame) -> TextTable | None:
-    """What is doubtful about scans that were used all the same; None where nothing is."""
-    doubtful = manifest[manifest["warnings"] != ""].to_dict("records")
-    rows = [(row["series_uid"], row["patient_id"], row["warnings"]) for row in doubtful]
-    heads = ("series", "patient", "warning")
-    return (
-        TextTable("Scans that were used and should be looked at", heads, rows, labels=3)
-        if rows
-        else None
-    )
+def ledger(manifest: pd.DataFrame) -> list[TextTable]:
+    """Scans that could not be used, nodules that are not whole in the prepared volume, and scans in
+    doubt: a table each, in the manifest's order, where there are any.
+    """
+    tables = []
+    for column, none, head, caption in LEDGER:
+        rows = manifest.loc[manifest[column] != none, ["series_uid", "patient_id", column]]
+        if len(rows):
+            heads = ("series", "patient", head)
+            told = list(rows.itertuples(index=False, name=None))
+            tables.append(TextTable(caption, heads, told, labels=3))
+    return tables
 
 
 def count_lines(manifest: pd.DataFrame, froc: FrocFile) -> list[str]:
@@ -166,15 +156,16 @@ def count_lines(manifest: pd.DataFrame, froc: FrocFile) -> list[str]:
     ]
     if froc.protocol == LUNA16:
         missing = (froc.listed or 0) - froc.headline.scans
+        unlisted = with_noun(froc.scans_not_listed or 0, "used scan")
         lines += [
-            f"{with_noun(froc.not_listed or 0, 'used scan')} not on the challenge's list: predicted"
-            " and not scored.",
+            f"{unlisted} not on the challenge's list: predicted and not scored.",
             f"{with_noun(missing, 'scan')} of the challenge's list not among the used scans.",
         ]
     else:
+        bare = with_noun(froc.scans_without_nodules or 0, "used scan")
         lines.append(
-            f"{with_noun(froc.without_nodules or 0, 'used scan')} without a nodule: not in the"
-            " headline, whose scans all have one; in the CPM over all scans."
+            f"{bare} without a nodule: not in the headline, whose scans all have one; in the CPM"
+            " over all scans."
         )
     scored = froc.headline
     lines.append(

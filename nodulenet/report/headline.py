@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from nodulenet.evaluation.results import ENSEMBLE, FrocFile
+from nodulenet.evaluation.results import ENSEMBLE, FrocFile, rate_text
 from nodulenet.evaluation.truth import LUNA16
 from nodulenet.report.sources import About
-from nodulenet.report.tables import TextTable, decimals, rate_text, with_interval, with_noun
+from nodulenet.report.tables import TextTable, decimals, with_interval, with_noun
 
 PAPER = "NoduleNet (Tang, Zhang and Xie, MICCAI 2019), LIDC-IDRI in 6 folds"
 # Figures that were published, for orientation: CPM under the challenge's protocol.

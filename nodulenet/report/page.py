@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from nodulenet import __version__
 from nodulenet.cohort.manifest import read_manifest
 from nodulenet.cohort.timings import read_timings
@@ -15,28 +13,20 @@ from nodulenet.evaluation.truth import LUNA16, read_cohort, read_findings, read_
 from nodulenet.files import own_artefact, read_json, replacing
 from nodulenet.pages import data_uri, render
 from nodulenet.plots.ablation import read_ablation
-from nodulenet.report.cards import (
-    RATE,
-    Card,
-    Gallery,
-    false_cards,
-    missed_cards,
-)
+from nodulenet.report.cards import RATE, Card, Gallery, false_cards, missed_cards
 from nodulenet.report.cohort import (
     count_lines,
-    left_out_table,
-    lost_table,
+    ledger,
     read_facts,
     scanner_table,
     size_table,
     spacing_table,
     used_table,
-    warnings_table,
 )
 from nodulenet.report.headline import headline, sensitivity_table
 from nodulenet.report.scores import ablation_table, fold_table, segmentation_table, timing_table
 from nodulenet.report.sources import About, Sources
-from nodulenet.report.tables import TextTable, with_noun
+from nodulenet.report.tables import with_noun
 
 FIGURES = {
     "froc": "FROC curves: sensitivity against false positives per scan, one panel per stage",
@@ -61,7 +51,6 @@ def write_report(sources: Sources, about: About, output: Path) -> None:
     Raises `InputError` naming file and fault.
     """
     frocs = {stage: read_froc(path) for stage, path in sources.froc.items()}
-    manifest = read_manifest(sources.manifest)
     ablation = read_ablation(sources.ablation)
     readers = read_json(sources.readers)
     figures = {name: read_drawing(name, path) for name, path in sources.figures.items()}
@@ -71,7 +60,6 @@ def write_report(sources: Sources, about: About, output: Path) -> None:
         "nodulenet.report",
         "report",
         about=about,
-        scans=len(manifest),
         headline=headline(about, frocs, ablation),
         stamp=replace(next(iter(frocs.values())).stamp, version=__version__),
         sensitivity=sensitivity_table(frocs),
@@ -118,6 +106,7 @@ def about_scans(sources: Sources, about: About, frocs: Mapping[str, FrocFile]) -
     nodules = missed_cards(sources, froc, gallery)
     false, listed = false_cards(sources, froc, gallery)
     return {
+        "scans": len(manifest),
         "cards": [*nodules, *false],
         "levels": sorted({card.level for card in nodules if card.level is not None}),
         "gallery_lines": gallery_lines(nodules, false, listed, froc),
@@ -130,12 +119,6 @@ def about_scans(sources: Sources, about: About, frocs: Mapping[str, FrocFile]) -
         "ledger_lines": count_lines(manifest, froc),
         "ledger": ledger(manifest),
     }
-
-
-def ledger(manifest: pd.DataFrame) -> list[TextTable]:
-    """The tables of scans left out, nodules lost and scans in doubt, where there are any."""
-    tables = (left_out_table(manifest), lost_table(manifest), warnings_table(manifest))
-    return [table for table in tables if table]
 
 
 def gallery_lines(nodules: list[Card], false: list[Card], listed: int, froc: FrocFile) -> list[str]:

@@ -28,9 +28,7 @@ class Picture:
     bar: float
 
 
-def picture(
-    case: Case, through: NDArray[np.bool_], voxel_mm: float, ball_mm: float | None = None
-) -> Picture:
+def picture(case: Case, through: NDArray[np.bool_], ball_mm: float | None = None) -> Picture:
     """Draw a case in axial, coronal and sagittal cuts, each where `through` is largest.
 
     The patient's right is at the left of the first two, the front of the third; front and head
@@ -47,10 +45,10 @@ def picture(
         strip[:, left : left + side] = image[turn]
         paths["truth"] += outline(truth[turn], left)
         paths["prediction"] += outline(prediction[turn], left)
-    radius = 0.0 if ball_mm is None else ball_mm / voxel_mm / 2
+    radius = 0.0 if ball_mm is None else ball_mm / case.voxel_mm / 2
     lefts = [place * (side + GAP) for place in range(3)]
     circles = [(left + side / 2, side / 2, round(radius, 2)) for left in lefts if radius > 0]
-    return Picture(png(strip), width, side, **paths, circles=circles, bar=10 / voxel_mm)
+    return Picture(png(strip), width, side, **paths, circles=circles, bar=10 / case.voxel_mm)
 
 
 def outline(mask: NDArray[np.bool_], left: int = 0) -> str:

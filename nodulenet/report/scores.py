@@ -67,20 +67,15 @@ def segmentation_table(
 def fold_table(frocs: Mapping[str, FrocFile]) -> TextTable:
     """The CPM of every stage on each fold by itself, and the Dice of the stages with masks."""
     parts = {stage: froc.headline.folds or {} for stage, froc in frocs.items()}
-    masks = {stage: froc.segmentation["folds"] for stage, froc in frocs.items()
-             if froc.segmentation}  # fmt: skip
+    scored = {stage: froc.segmentation for stage, froc in frocs.items() if froc.segmentation}
     rows = []
     for fold, first in next(iter(parts.values())).items():
         scores = (with_interval(part[fold].cpm, *part[fold].interval) for part in parts.values())
-        dice = (decimals(held.get(fold, {}).get("dice_found")) for held in masks.values())
+        masks = (held["folds"].get(fold, {}) for held in scored.values())
+        dice = (decimals(means.get("dice_found")) for means in masks)
         rows.append((fold, str(first.scans), str(first.nodules), *scores, *dice))
-    heads = (
-        "fold",
-        "scans",
-        "nodules",
-        *(f"CPM {s}" for s in parts),
-        *(f"Dice {s}" for s in masks),
-    )
+    stages = [*(f"CPM {stage}" for stage in parts), *(f"Dice {stage}" for stage in scored)]
+    heads = ("fold", "scans", "nodules", *stages)
     return TextTable("Each fold's scans by themselves; Dice of the nodules found", heads, rows)
 
 
@@ -93,13 +88,11 @@ def timing_table(timings: pd.DataFrame) -> TextTable:
         peak=("peak_mb", "max"),
     )
     sums = sums.sort_values("seconds", ascending=False)
+    times = timings[["seconds", "cpu_seconds"]].sum()
+    whole = ("all", len(timings), *times, timings["peak_mb"].max())
     rows = [
-        (str(rule), str(row["jobs"]), *(decimals(row[k], 1) for k in ("seconds", "cpu")),
-         decimals(row["peak"], 0))
-        for rule, row in zip(sums.index, sums.to_dict("records"), strict=True)
-    ]  # fmt: skip
-    whole = timings[["seconds", "cpu_seconds"]].sum()
-    ends = (decimals(whole["seconds"], 1), decimals(whole["cpu_seconds"], 1))
-    rows.append(("all", str(len(timings)), *ends, decimals(timings["peak_mb"].max(), 0)))
+        (str(rule), str(jobs), decimals(seconds, 1), decimals(cpu, 1), decimals(peak, 0))
+        for rule, jobs, seconds, cpu, peak in [*sums.itertuples(name=None), whole]
+    ]
     heads = ("rule", "jobs", "wall, s", "CPU, s", "peak of a job, MiB")
     return TextTable("Sums over the jobs of a rule, each job's last run", heads, rows)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from nodulenet.evaluation.results import ENSEMBLE
-from nodulenet.files import InputError, own_artefact
+from nodulenet.evaluation.tables import read_scores
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,6 @@ def read_set(path: Path, denominator: str, columns: Sequence[str]) -> pd.DataFra
 
     Raises `CorruptArtefact` naming the file that is missing, damaged or lacks a column.
     """
-    with own_artefact(path):
-        table = pd.read_csv(path, dtype={"seriesuid": str})
-        missing = [name for name in ("set", "denominator", *columns) if name not in table]
-        if missing:
-            raise InputError(f"{path}: no column {', '.join(missing)}")
-        chosen = (table["set"] == ENSEMBLE) & (table["denominator"] == denominator)
-        return table[chosen].reset_index(drop=True)
+    table = read_scores(path, ("set", "denominator", *columns), seriesuid="str")
+    chosen = (table["set"] == ENSEMBLE) & (table["denominator"] == denominator)
+    return table[chosen].reset_index(drop=True)

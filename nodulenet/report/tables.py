@@ -21,34 +21,24 @@ class TextTable:
 
 def decimals(value: Any, digits: int = 3, sign: bool = False) -> str:
     """A number with so many decimals, a dash where there is none."""
-    if value is None or pd.isna(value):
+    if pd.isna(value):
         return NONE
     return f"{value:{'+' if sign else ''}.{digits}f}"
 
 
-def with_interval(value: Any, low: Any, high: Any, digits: int = 3, sign: bool = False) -> str:
+def with_interval(value: Any, low: Any, high: Any, sign: bool = False) -> str:
     """A number and, where it is known, its 95 % interval."""
-    if low is None or pd.isna(low):
-        return decimals(value, digits, sign)
-    ends = f"[{decimals(low, digits, sign)}, {decimals(high, digits, sign)}]"
-    return f"{decimals(value, digits, sign)} {ends}"
+    text, start, end = (decimals(number, sign=sign) for number in (value, low, high))
+    return text if start == NONE else f"{text} [{start}, {end}]"
 
 
-def with_noun(number_of: int, one: str, many: str = "") -> str:
+def with_noun(number_of: int, noun: str) -> str:
     """A number with its noun: `1 scan`, `2 scans`."""
-    return f"{number_of} {one if number_of == 1 else many or one + 's'}"
-
-
-def rate_text(rate: float) -> str:
-    """1/8, 1/4, 1/2, 1, ...: false positives per scan as the field writes them."""
-    return f"1/{round(1 / rate)}" if rate < 1 else f"{rate:g}"
+    return f"{number_of} {noun}{'s' * (number_of != 1)}"
 
 
 def spread(values: Sequence[float], digits: int) -> tuple[str, str, str]:
     """Least, median and greatest of some numbers; dashes where there is none."""
-    series = pd.Series(values, dtype=float).dropna()
-    return (
-        decimals(series.min(), digits),
-        decimals(series.median(), digits),
-        decimals(series.max(), digits),
-    )
+    series = pd.Series(values, dtype=float)
+    least, median, greatest = series.min(), series.median(), series.max()
+    return decimals(least, digits), decimals(median, digits), decimals(greatest, digits)

@@ -22,7 +22,7 @@ from nodulenet.settings.network import (
     SrSettings,
     TargetSettings,
 )
-from nodulenet.settings.reading import check_settings, overlay, read_config, read_settings
+from nodulenet.settings.reading import check_settings, read_config, read_settings
 from nodulenet.settings.scoring import FrocSettings, InferenceSettings
 from nodulenet.settings.training import AugmentSettings, Branch, StageSettings, TrainSettings
 from nodulenet.settings.whole import OnBadScan, Settings, Source, TrainingSettings
@@ -52,7 +52,6 @@ __all__ = [
     "TrainingSettings",
     "ZRule",
     "check_settings",
-    "overlay",
     "read_config",
     "read_settings",
 ]

@@ -14,7 +14,7 @@ from nodulenet.settings.base import Section
 from nodulenet.settings.whole import Settings
 
 PLAIN = {"int": re.compile(r"[+-]?(?:0|[1-9][0-9]*)"), "float": NUMBER}
-
+"""YAML's name of a kind of number -> its plain notation."""
 
 UNKNOWN = ("extra_forbidden", "invalid_key")
 """Pydantic's error types for unknown keys."""

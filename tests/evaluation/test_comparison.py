@@ -171,7 +171,7 @@ def test_files_that_are_something_else_are_named(compared, tmp_path):
     content = json.loads((folder / "full/froc.json").read_text())
     del content["segmentation"]
     (folder / "odd.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match=r"odd\.json: damaged or cut short: 'segmentation'"):
+    with pytest.raises(InputError, match=r"odd\.json: no froc\.json: segmentation"):
         compare(folder, ("odd.json", "odd.json"))
     (folder / "reader_pairs.json").write_text("{}")
     with pytest.raises(InputError, match=r"reader_pairs\.json: damaged or cut short"):

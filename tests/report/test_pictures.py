@@ -44,7 +44,7 @@ def test_the_cuts_go_through_what_is_shown(z, y, x):
     image = np.zeros((side,) * 3, np.uint8)
     truth, found = np.zeros_like(image, bool), np.zeros_like(image, bool)
     image[z, y, x], truth[z, y, x] = 200, True
-    drawn = picture(Case(image, truth, found, ""), truth, 0.5)
+    drawn = picture(Case(image, truth, found, 0.5), truth)
     strip = decoded(drawn.source)
     assert strip.shape == (side, 3 * side + 2 * GAP) == (drawn.height, drawn.width)
     left = [place * (side + GAP) for place in range(3)]
@@ -60,7 +60,7 @@ def test_the_cuts_go_through_what_is_shown(z, y, x):
 
 def test_a_ball_is_a_circle_in_the_middle_of_each_cut():
     empty = np.zeros((5,) * 3, bool)
-    drawn = picture(Case(empty.astype(np.uint8), empty, empty, ""), empty, 2.0, ball_mm=6)
+    drawn = picture(Case(empty.astype(np.uint8), empty, empty, 2.0), empty, ball_mm=6)
     assert drawn.circles == [(2.5, 2.5, 1.5), (9.5, 2.5, 1.5), (16.5, 2.5, 1.5)]
     assert drawn.truth == drawn.prediction == ""
 

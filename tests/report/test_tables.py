@@ -10,22 +10,20 @@ import small_report
 from small_report import ABOUT
 
 from nodulenet.cohort.manifest import read_manifest
-from nodulenet.evaluation.results import read_froc
+from nodulenet.evaluation.results import rate_text, read_froc
 from nodulenet.plots.ablation import read_ablation
 from nodulenet.report.cohort import (
     ScanFacts,
     count_lines,
-    left_out_table,
-    lost_table,
+    ledger,
     scanner_table,
     scanner_text,
     size_table,
     spacing_table,
-    warnings_table,
 )
 from nodulenet.report.headline import caveats, headline, protocol_text, sensitivity_table
 from nodulenet.report.scores import ablation_table, fold_table, segmentation_table, timing_table
-from nodulenet.report.tables import decimals, rate_text, spread, with_interval, with_noun
+from nodulenet.report.tables import decimals, spread, with_interval, with_noun
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +45,7 @@ def test_numbers_as_text():
     assert decimals(0.12345) == "0.123"
     assert decimals(0.5, 2, sign=True) == "+0.50"
     assert decimals(None) == decimals(float("nan")) == "-"
-    assert with_interval(0.5, 0.25, 1, 2) == "0.50 [0.25, 1.00]"
+    assert with_interval(0.5, 0.25, 1) == "0.500 [0.250, 1.000]"
     assert with_interval(0.5, None, None) == with_interval(0.5, np.nan, np.nan) == "0.500"
     assert with_interval(None, None, None) == "-"
     assert [with_noun(n, "scan") for n in (0, 1, 2)] == ["0 scans", "1 scan", "2 scans"]
@@ -161,9 +159,7 @@ def test_timings_by_rule():
 
 def test_scans_left_out_and_lost_nodules(sources, frocs, tmp_path):
     manifest = read_manifest(sources.manifest)
-    assert left_out_table(manifest) is None
-    assert lost_table(manifest) is None
-    assert warnings_table(manifest) is None
+    assert ledger(manifest) == []
     lines = count_lines(manifest, frocs["full"])
     assert lines[0] == "The scan table has 3 scans of 3 patients: 3 used, 0 left out."
     assert lines[1].startswith("1 used scan without a nodule")
@@ -174,9 +170,13 @@ def test_scans_left_out_and_lost_nodules(sources, frocs, tmp_path):
     manifest = read_manifest(copy.manifest)
     manifest.loc[0, "lost"] = "nodule 1 outside"
     manifest.loc[1, "warnings"] = "its voxels may not be HU"
-    assert left_out_table(manifest).rows == [("s3", "ps3", "a slice is missing")]
-    assert lost_table(manifest).rows == [("s0", "ps0", "nodule 1 outside")]
-    assert warnings_table(manifest).rows == [("s1", "ps1", "its voxels may not be HU")]
+    left_out, lost, doubtful = ledger(manifest)
+    assert left_out.rows == [("s3", "ps3", "a slice is missing")]
+    assert lost.rows == [("s0", "ps0", "nodule 1 outside")]
+    assert doubtful.rows == [("s1", "ps1", "its voxels may not be HU")]
+    assert [table.heads[2] for table in (left_out, lost, doubtful)] == [
+        "reason", "what happened to it", "warning"
+    ]  # fmt: skip
     assert "4 scans of 4 patients: 3 used, 1 left out" in count_lines(manifest, frocs["full"])[0]
 
 
@@ -216,9 +216,9 @@ def test_scanners_and_spacing():
     assert scanner_text({"manufacturer": "GE", "model": "LightSpeed"}) == "GE LightSpeed"
     assert scanner_text({"manufacturer": None, "model": None}) == "not in the file"
     facts = [
-        ScanFacts("a", "GE", 2.5, 100, (2.5, 0.7, 0.7)),
-        ScanFacts("b", "not in the file", None, 300, (1.0, 0.8, 0.8)),
-        ScanFacts("c", "GE", 1.25, 200, (1.25, 0.5, 0.5)),
+        ScanFacts("GE", 2.5, 100, (2.5, 0.7, 0.7)),
+        ScanFacts("not in the file", None, 300, (1.0, 0.8, 0.8)),
+        ScanFacts("GE", 1.25, 200, (1.25, 0.5, 0.5)),
     ]
     assert scanner_table(facts).rows == [("GE", "2"), ("not in the file", "1")]
     assert rows(spacing_table(facts)) == {

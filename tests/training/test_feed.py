@@ -16,6 +16,7 @@ from nodulenet.files import InputError
 from nodulenet.model.targets import truth_boxes
 from nodulenet.settings import TrainingSettings
 from nodulenet.training import feed as feed_module
+from nodulenet.training import train_stage
 from nodulenet.training.dataset import Crop, load_training_scans
 from nodulenet.training.distributed import Rank
 from nodulenet.training.feed import (
@@ -102,6 +103,21 @@ def test_crops_are_cut_two_steps_ahead_and_in_order(
         truth = part.truth[number % 2]
         assert np.array_equal(truth[truth[:, 3] > 0], truth_boxes(labels, 8))
         assert int(part.seeds[number % 2]) == target_seed([0, 1, 2], number)
+
+
+def test_cubes_are_detected_and_not_segmented(tmp_path: Path) -> None:
+    """Positions alone give boxes; no mask is learned from them."""
+    settings = TrainingSettings.model_validate(small_training.SETTINGS)
+    cohort = small_training.write_cohort(tmp_path, outlined=False)
+    scans = load_training_scans(*cohort, 1)
+    parts = [
+        p for step in epoch_feed(scans, settings, [0], Rank(), torch.device("cpu")) for p in step
+    ]
+    assert any((part.crops.truth[..., 3] > 0).any() for part in parts)
+    assert not any(part.crops.nodules.any() or part.crops.masks.any() for part in parts)
+    job = small_training.job(cohort, "full", tmp_path / "full")
+    with pytest.raises(InputError, match="sr learns from outlines or masks, and no scan has any"):
+        train_stage(job, threads=1)
 
 
 def test_a_fault_of_a_thread_that_cuts_is_raised(
