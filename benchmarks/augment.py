@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from benchmarks.scene import draw_scans, draw_volume
 from benchmarks.timing import print_machine, print_table, time_in_turn
-from nodulenet.settings import TrainingSettings
+from nodulenet.settings import Recipe
 from nodulenet.training.crops import CropPlan, cut_crop
 from nodulenet.training.distributed import Rank
 from nodulenet.training.feed import epoch_feed
@@ -47,7 +47,7 @@ def print_feed(size: int, most: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         scans = draw_scans(Path(folder), 4, size + 80)
         for number in workers:
-            settings = TrainingSettings.model_validate(
+            settings = Recipe.model_validate(
                 {"train": {"crop": size, "workers": number}, "augment": {"random_crops": 23}}
             )
             begin = time.perf_counter()

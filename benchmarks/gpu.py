@@ -39,7 +39,7 @@ from nodulenet.settings import (
     AugmentSettings,
     Branch,
     InferenceSettings,
-    TrainingSettings,
+    Recipe,
     read_settings,
 )
 from nodulenet.training.distributed import Rank
@@ -300,9 +300,7 @@ def learner_of(bench: Bench, branches: tuple[Branch, ...]) -> Learner:
         "compile": options.compile,
     }
     extra = options.steps * options.batch / nodules - 1
-    settings = TrainingSettings.model_validate(
-        {"train": train, "augment": {"random_crops": max(extra, 0.0)}}
-    )
+    settings = Recipe.model_validate({"train": train, "augment": {"random_crops": max(extra, 0.0)}})
     torch.manual_seed(0)
     net = NoduleNet(options.width)
     to_device(net, bench.device)
@@ -323,7 +321,7 @@ def time_prediction(bench: Bench) -> Iterator[str]:
     if bench.net is None:
         yield "Not measured: no network was trained."
         return
-    provenance = Provenance(TrainingSettings(), STAGES["full"], "full", None, 0)
+    provenance = Provenance(Recipe(), STAGES["full"], "full", None, 0)
     side = bench.options.scan
     volume = draw_volume((side,) * 3, 8)[0]
     predictor = Predictor([Member(bench.net.eval(), provenance)], InferenceSettings())

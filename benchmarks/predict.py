@@ -26,7 +26,7 @@ from nodulenet.model import NoduleNet
 from nodulenet.model.device import to_device
 from nodulenet.model.objective import Objective
 from nodulenet.model.weights import Provenance, load_weights
-from nodulenet.settings import InferenceSettings, TrainingSettings
+from nodulenet.settings import InferenceSettings, Recipe
 from nodulenet.training.engine import Learner, train_one_epoch
 from nodulenet.training.feed import Part
 
@@ -103,7 +103,7 @@ def main() -> None:
         ncs_threshold=options.threshold, tile=options.tile, halo=options.halo
     )
 
-    provenance = Provenance(TrainingSettings(), BRANCHES, "", None, 0)
+    provenance = Provenance(Recipe(), BRANCHES, "", None, 0)
     mixed = Predictor([Member(ours, provenance)], settings)
     at_once = settings.model_copy(update={"tile": None})
     full = Predictor([Member(plain, provenance)], at_once, amp=False)

@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks.timing import print_machine
 from nodulenet.imaging import Volume, write_scan
-from nodulenet.settings import TrainingSettings
+from nodulenet.settings import Recipe
 from nodulenet.training.dataset import Sample, TrainingScan, cut_sample, load_scan
 
 NODULE = 12
@@ -134,7 +134,7 @@ def timed_cut(scans: list[TrainingScan]) -> float:
     """Cut the augmented crop of every scan's nodule, the same ones at every call."""
     rng = np.random.default_rng(0)
     samples = [Sample(number, 0) for number in range(len(scans))]
-    cuts = [partial(cut_sample, scans, k, TrainingSettings(), rng) for k in samples]
+    cuts = [partial(cut_sample, scans, k, Recipe(), rng) for k in samples]
     return in_turn(cuts)[0]
 
 

@@ -24,7 +24,7 @@ from nodulenet.model import NoduleNet
 from nodulenet.model.device import to_device
 from nodulenet.model.objective import Crops, Objective
 from nodulenet.model.targets import anchor_targets, sample_boxes
-from nodulenet.settings import DfpsSettings, NcsSettings, TrainingSettings, TrainSettings
+from nodulenet.settings import DfpsSettings, NcsSettings, Recipe, TrainSettings
 from nodulenet.training.engine import Learner, train_step
 from nodulenet.training.feed import Part
 
@@ -44,7 +44,7 @@ def make_step(
 ) -> Step:
     """A function that trains the network on the batch once and returns the loss."""
     optimiser = torch.optim.SGD(net.parameters(), lr, momentum=0.9)
-    objective = Objective(branches, TrainingSettings(train=TrainSettings(amp=amp)))
+    objective = Objective(branches, Recipe(train=TrainSettings(amp=amp)))
     learner, part = Learner(net, optimiser, objective), Part(crops, 1.0)
     return lambda: train_step(learner, [part]).sum().item()
 

@@ -16,10 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 from torch import Tensor, nn
 
-from nodulenet.boxes.anchors import ANCHOR_SIDES
+from nodulenet.boxes.anchors import ANCHOR_SIDES, STRIDE
 from nodulenet.boxes.roi import ROI_SIDE
 from nodulenet.model import NoduleNet
-from nodulenet.model.corners import IMAGE_PER_FEATURE
 from nodulenet.model.roi_pool import Group
 from nodulenet.plots.style import BLUE, GREEN, GREY, PURPLE, VERMILION, drawing
 from nodulenet.settings import TrainSettings
@@ -84,7 +83,7 @@ def trace() -> dict[str, Tensor]:
         part.register_forward_hook(lambda _, __, out, name=name: seen.update({name: out}))
     features, seen["logits"], seen["deltas"] = net(image)
     seen["class"], _ = net.dfps(pooled)
-    within = slice(CROP // IMAGE_PER_FEATURE)
+    within = slice(CROP // STRIDE)
     seen["SR 1/4"] = features.dec2[:, :, within, within, within]
     (seen["mask"],) = net.sr(features, [Group((CROP,) * 3, np.zeros((1, 4), np.int64))])
     return seen

@@ -46,7 +46,7 @@ DEVICE = SETTINGS.train.device
 GPU = int(DEVICE == "cuda" or (DEVICE == "auto" and shutil.which("nvidia-smi") is not None))
 PROCESSES, CORES = SETTINGS.train.gpus, workflow.resource_settings.cores or 8
 # Of train and predict. On GPUs they cut crops, eight per device; else the folds share the cores.
-TRAIN_THREADS = min(8 * PROCESSES, CORES) if GPU else max(PROCESSES, CORES // len(FOLDS))
+NETWORK_THREADS = min(8 * PROCESSES, CORES) if GPU else max(PROCESSES, CORES // len(FOLDS))
 
 
 def files(column):

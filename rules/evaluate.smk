@@ -13,7 +13,7 @@ rule predict:
         "<benchmarks>/predict/fold{fold}_{stage}.tsv"
     conda:
         "../envs/gpu.yaml"
-    threads: TRAIN_THREADS
+    threads: NETWORK_THREADS
     resources:
         gpu=GPU,
         device=DEVICE,

@@ -44,7 +44,7 @@ rule train:
         "<benchmarks>/train/fold{fold}_{stage}.tsv"
     conda:
         "../envs/gpu.yaml"
-    threads: TRAIN_THREADS
+    threads: NETWORK_THREADS
     resources:
         gpu=GPU * PROCESSES,
         # No params: on another device, or on more of them, nothing is trained again.

@@ -15,7 +15,7 @@ import torch
 from nodulenet.evaluation.held_out import gathered
 from nodulenet.files import InputError
 from nodulenet.model import NoduleNet
-from nodulenet.settings import Branch, TrainingSettings
+from nodulenet.settings import Branch, Recipe
 from nodulenet.training import train as train_module
 from nodulenet.training.distributed import Rank
 from nodulenet.training.job import HeldOut
@@ -48,7 +48,7 @@ def die_in_third_epoch(job: dict[str, Any]) -> None:
 
 
 def count_gathered(
-    _: NoduleNet, held: HeldOut, __: Sequence[Branch], ___: TrainingSettings, rank: Rank
+    _: NoduleNet, held: HeldOut, __: Sequence[Branch], ___: Recipe, rank: Rank
 ) -> float:
     """In the place of a CPM: how many scans come together where each process has its share."""
     own = [

@@ -11,7 +11,7 @@ import torch
 from nodulenet.cohort.folds import write_folds
 from nodulenet.cohort.manifest import COLUMNS, COUNTS, SHAPE, write_manifest
 from nodulenet.imaging import Volume, write_scan
-from nodulenet.settings import PreprocessSettings, TrainingSettings
+from nodulenet.settings import PreprocessSettings, Recipe
 from nodulenet.training import TrainingJob
 from nodulenet.training import train as train_module
 
@@ -79,9 +79,7 @@ def job(
 ) -> TrainingJob:
     """The training of a stage without fold 1; parent: the folder of the stage before."""
     files = {name: parent / f"{name}.pt" for name in ("weights", "momentum")} if parent else {}
-    return TrainingJob(
-        *cohort, 1, stage, TrainingSettings.model_validate(settings), output, **files
-    )
+    return TrainingJob(*cohort, 1, stage, Recipe.model_validate(settings), output, **files)
 
 
 def tensors(path: Path) -> dict[str, torch.Tensor]:

@@ -12,7 +12,7 @@ from nodulenet import cli
 from nodulenet.imaging import Volume, write_volume
 from nodulenet.model import NoduleNet
 from nodulenet.model.weights import Provenance, save_weights
-from nodulenet.settings import ModelSettings, TrainingSettings
+from nodulenet.settings import ModelSettings, Recipe
 
 AXIAL = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]], float)
 
@@ -22,7 +22,7 @@ def write_weights(path: Path, seed: int = 1) -> Path:
     torch.manual_seed(seed)
     net = NoduleNet(width=0.1)
     torch.nn.init.normal_(net.ncs.logits.weight, std=3)
-    trained = TrainingSettings(model=ModelSettings(width=0.1))
+    trained = Recipe(model=ModelSettings(width=0.1))
     save_weights(net, Provenance(trained, ("ncs", "dfps", "sr"), "full", 0, 1), path)
     return path
 

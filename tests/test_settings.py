@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from nodulenet.files import InputError
 from nodulenet.settings import (
     FoldsSettings,
+    Recipe,
     Settings,
-    TrainingSettings,
     TrainSettings,
     check_settings,
     read_config,
@@ -159,8 +159,8 @@ def test_a_missing_key_is_named() -> None:
 
 
 def test_what_is_written_is_read_again_and_cannot_be_changed() -> None:
-    settings = TrainingSettings(train=TrainSettings(lr=0.5))
-    assert TrainingSettings.model_validate(settings.plain()) == settings
+    settings = Recipe(train=TrainSettings(lr=0.5))
+    assert Recipe.model_validate(settings.plain()) == settings
     with pytest.raises(ValidationError):
         settings.train.lr = 1.0
 
@@ -210,10 +210,10 @@ def test_a_stage_is_trained_up_to_the_nearest_given_weights() -> None:
 
 
 def test_only_what_scores_the_patients_held_out_counts_for_a_training() -> None:
-    assert TrainingSettings().watching() == {}
+    assert Recipe().watching() == {}
     folds = FoldsSettings(validation=0.1, seed=4)
-    assert TrainingSettings(folds=folds).watching() == {
+    assert Recipe(folds=folds).watching() == {
         "folds": {"seed": 4, "validation": 0.1},
-        "inference": TrainingSettings().inference.plain(),
+        "inference": Recipe().inference.plain(),
         "froc": {"readout": "challenge"},
     }

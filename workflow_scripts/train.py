@@ -8,7 +8,7 @@ from job_log import logged
 if __name__ == "__main__":
     with logged(snakemake):
         from nodulenet.evaluation.held_out import score_validation
-        from nodulenet.settings import TrainingSettings
+        from nodulenet.settings import Recipe
         from nodulenet.training import TrainingJob, train_stage
 
         files = {name: snakemake.input.get(name) for name in ("weights", "momentum")}
@@ -19,9 +19,7 @@ if __name__ == "__main__":
             folds=Path(snakemake.input.folds),
             fold=snakemake.params.fold,
             stage=snakemake.params.stage,
-            settings=TrainingSettings.model_validate(
-                {**settings, "train": {**settings["train"], **machine}}
-            ),
+            settings=Recipe.model_validate({**settings, "train": {**settings["train"], **machine}}),
             output=Path(snakemake.output.weights).parent,
             **{name: Path(path) for name, path in files.items() if path},
         )

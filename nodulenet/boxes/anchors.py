@@ -13,6 +13,7 @@ ANCHOR_SIDES = (5.0, 10.0, 20.0, 30.0, 50.0)
 """Sides in voxels, in the order of the head's channels."""
 
 STRIDE = 4
+"""Voxels of the image along one side of a voxel of enc2 and dec2, where the anchors are."""
 
 
 @lru_cache(maxsize=32)

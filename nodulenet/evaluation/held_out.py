@@ -14,7 +14,7 @@ from nodulenet.inference.table import prediction_table
 from nodulenet.inference.tiles import predict_volume
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.weights import Provenance
-from nodulenet.settings import Branch, TrainingSettings
+from nodulenet.settings import Branch, Recipe
 from nodulenet.training.distributed import Rank
 from nodulenet.training.job import HeldOut
 
@@ -23,7 +23,7 @@ def score_validation(
     net: NoduleNet,
     held: HeldOut,
     branches: Sequence[Branch],
-    settings: TrainingSettings,
+    settings: Recipe,
     rank: Rank,
 ) -> float:
     """CPM of the ensemble set over the held-out scans with a consensus nodule.

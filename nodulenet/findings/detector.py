@@ -16,20 +16,20 @@ from nodulenet.settings import InferenceSettings, PreprocessSettings
 if TYPE_CHECKING:
     from nodulenet.inference.predictor import Member, ScanPrediction
 
-    Step = Callable[[], object]
+    Advance = Callable[[], object]
 
 
 @dataclass(frozen=True, eq=False)
 class Detector:
     """A network, or an ensemble.
 
-    predict: (uint8 volume (z, y, x), step to call after each pass) -> candidates. preprocess: the
+    predict: (uint8 volume (z, y, x), what to call after each pass) -> candidates. preprocess: the
     preprocessing of its images; margin_total: voxels by which its boxes are larger than the
     nodules; weights, settings: where each network comes from and how it predicts, in plain types;
-    steps: maximum number of calls of `step` for a volume predicted at once.
+    steps: maximum number of its calls for a volume predicted at once.
     """
 
-    predict: Callable[[NDArray[np.uint8], Step], ScanPrediction]
+    predict: Callable[[NDArray[np.uint8], Advance], ScanPrediction]
     preprocess: PreprocessSettings
     margin_total: float
     weights: Sequence[dict[str, Any]]
@@ -58,9 +58,9 @@ def load_detector(
     mirrors = MIRRORS if tta else UNMIRRORED
     predictor = Predictor(members, settings, mirrors=mirrors, least=least)
 
-    def predict(volume: NDArray[np.uint8], step: Step) -> ScanPrediction:
+    def predict(volume: NDArray[np.uint8], advance: Advance) -> ScanPrediction:
         try:
-            return predict_volume(predictor, volume, step)
+            return predict_volume(predictor, volume, advance)
         except Diverged as error:
             raise InputError(f"{weights[0]}: {error}") from error
 

@@ -28,7 +28,7 @@ from nodulenet.model.objective import Diverged
 from nodulenet.model.roi_pool import Group
 from nodulenet.settings import InferenceSettings
 
-Step = Callable[[], object]
+Advance = Callable[[], object]
 """Called after each pass through a backbone."""
 
 SIZE_MULTIPLE = 16
@@ -42,7 +42,7 @@ SMALLEST = 1e-6
 
 @torch.inference_mode()
 def predict_window(
-    predictor: Predictor, volume: NDArray[np.uint8], step: Step = lambda: None
+    predictor: Predictor, volume: NDArray[np.uint8], advance: Advance = lambda: None
 ) -> ScanPrediction:
     """Predict a preprocessed volume, or a window of one, (z, y, x), at once.
 
@@ -53,7 +53,7 @@ def predict_window(
     device = next(predictor.members[0].net.parameters()).device
     image = torch.from_numpy(padded(volume, settings.pad_value))[None, None].to(device)
     with mixed_precision(device, predictor.amp):
-        probability, deltas, features = _screen(passes, image, step)
+        probability, deltas, features = _screen(passes, image, advance)
         boxes, first = _candidates(probability, deltas, image, volume.shape, settings)
         if "dfps" not in branches:
             every = np.ones(len(boxes), bool)
@@ -64,7 +64,7 @@ def predict_window(
         masks: dict[int, CroppedMask] = {}
         if "sr" in branches and len(rows):
             if len(passes) > 1:
-                features = (_features_again(one, image, step) for one in passes)
+                features = (_features_again(one, image, advance) for one in passes)
             found = _segment(passes, features, refined[rows], image.shape[2:], volume.shape)
             masks = suppress_masks(dict(zip(rows.tolist(), found, strict=True)), settings.mask_iou)
     kept = np.zeros(len(boxes), bool)
@@ -84,7 +84,7 @@ def padded(volume: NDArray[np.uint8], value: int) -> NDArray[np.uint8]:
 
 
 def _screen(
-    passes: Sequence[Pass], image: Tensor, step: Step
+    passes: Sequence[Pass], image: Tensor, advance: Advance
 ) -> tuple[Tensor, Tensor, Iterable[Features]]:
     """The mean probability (N,) and deltas (N, 6) of the passes for every anchor, and of each pass
     the features that DFPS looks at."""
@@ -97,7 +97,7 @@ def _screen(
         deltas[..., list(one.mirror)] *= -1
         mean.add(probability, deltas)
         features.append(seen if len(passes) == 1 else _for_score(seen, one.member.net))
-        step()
+        advance()
     probability, deltas = mean.result()
     return probability.flatten(), deltas.view(-1, 6), features
 
@@ -132,10 +132,10 @@ def _for_score(features: Features, net: NoduleNet) -> Features:
     return features._replace(**dict.fromkeys(others, nothing))
 
 
-def _features_again(one: Pass, image: Tensor, step: Step) -> Features:
+def _features_again(one: Pass, image: Tensor, advance: Advance) -> Features:
     """All features of one pass, computed a second time."""
     features = one.member.net.backbone(normalise(one.mirrored(image)))
-    step()
+    advance()
     return features
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from nodulenet.boxes import nms
 from nodulenet.inference.predictor import Predictor, ScanPrediction
-from nodulenet.inference.scan import Step, predict_window
+from nodulenet.inference.scan import Advance, predict_window
 from nodulenet.masks import CroppedMask, suppress_masks
 from nodulenet.settings import InferenceSettings
 
@@ -16,17 +16,17 @@ Box = tuple[slice, slice, slice]
 
 
 def predict_volume(
-    predictor: Predictor, volume: NDArray[np.uint8], step: Step = lambda: None
+    predictor: Predictor, volume: NDArray[np.uint8], advance: Advance = lambda: None
 ) -> ScanPrediction:
     """Predict a preprocessed volume (z, y, x) as the predictor's settings say, by tiles or not.
 
-    step: called after each pass through a backbone. Raises `Diverged` where a network's boxes are
-    not finite.
+    advance: called after each pass through a backbone. Raises `Diverged` where a network's boxes
+    are not finite.
     """
     if predictor.settings.tile is None:
-        return predict_window(predictor, volume, step)
+        return predict_window(predictor, volume, advance)
     return predict_tiled(
-        lambda window: predict_window(predictor, window, step), volume, predictor.settings
+        lambda window: predict_window(predictor, window, advance), volume, predictor.settings
     )
 
 

@@ -5,10 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nodulenet.boxes.anchors import constant
-
-IMAGE_PER_FEATURE = 4
-"""Voxels of the image along one side of a voxel of enc2 and dec2."""
+from nodulenet.boxes.anchors import STRIDE, constant
 
 
 def low_and_high(boxes: Tensor) -> tuple[Tensor, Tensor]:
@@ -19,7 +16,7 @@ def low_and_high(boxes: Tensor) -> tuple[Tensor, Tensor]:
 
 def roi_corners(boxes: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """Boxes (..., 6) in image voxels -> half-open RoIs (..., 3) in a feature map of `shape`."""
-    lower, upper = (corner / IMAGE_PER_FEATURE for corner in low_and_high(boxes))
+    lower, upper = (corner / STRIDE for corner in low_and_high(boxes))
     return clipped(lower.floor(), upper.ceil(), shape, 1)
 
 
@@ -31,11 +28,12 @@ def sr_corners(
     outward: floor and ceil to multiples of 4; truncate: corners become integers first. A crop
     that clipping empties is widened to 4 voxels.
     """
-    step = IMAGE_PER_FEATURE
     lower, upper = low_and_high(boxes)
     if snap == "truncate":
         lower, upper = lower.trunc(), upper.trunc()
-    return clipped((lower / step).floor() * step, (upper / step).ceil() * step, shape, step)
+    return clipped(
+        (lower / STRIDE).floor() * STRIDE, (upper / STRIDE).ceil() * STRIDE, shape, STRIDE
+    )
 
 
 def clipped(

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv3d, interpolate
 
-from nodulenet.boxes.anchors import ANCHOR_SIDES
+from nodulenet.boxes.anchors import ANCHOR_SIDES, STRIDE
 from nodulenet.boxes.roi import ROI_SIDE
 from nodulenet.model.backbone import Features, scaled
-from nodulenet.model.corners import IMAGE_PER_FEATURE
 from nodulenet.model.device import convolved
 from nodulenet.model.roi_pool import Group, cut
 
@@ -125,7 +124,7 @@ class SrHead(nn.Module):
     def forward(self, features: Features, groups: Sequence[Group]) -> list[Tensor]:
         """Logits (n, z, y, x) of the crops of every group; sides and corners are multiples of 4."""
         maps = (features.dec2, features.enc1, features.image)
-        steps = (IMAGE_PER_FEATURE, 2, 1)
+        steps = (STRIDE, 2, 1)
         crops = (cut(x, groups, step) for x, step in zip(maps, steps, strict=True))
         return [self.refine(*parts) for parts in zip(*crops, strict=True)]
 

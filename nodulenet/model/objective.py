@@ -17,7 +17,7 @@ from nodulenet.boxes import batched_nms, decode
 from nodulenet.boxes.anchors import STRIDE, anchor_grid
 from nodulenet.model.backbone import Features
 from nodulenet.model.corners import sr_corners
-from nodulenet.model.losses import mask_losses, regression_loss, screening_loss, suppression_loss
+from nodulenet.model.losses import classification_loss, mask_losses, regression_loss, screening_loss
 from nodulenet.model.network import NoduleNet, normalise
 from nodulenet.model.roi_pool import Group, cut
 from nodulenet.model.targets import (
@@ -28,7 +28,7 @@ from nodulenet.model.targets import (
     coded_truth,
     sample_boxes,
 )
-from nodulenet.settings import Branch, DfpsSettings, NcsSettings, SrSettings, TrainingSettings
+from nodulenet.settings import Branch, DfpsSettings, NcsSettings, Recipe, SrSettings
 
 TERMS = ("ncs_class", "ncs_box", "dfps_class", "dfps_box", "sr")
 """The loss terms of all branches."""
@@ -43,7 +43,7 @@ class Objective:
     """What a stage optimises: its branches and their settings."""
 
     branches: Sequence[Branch]
-    settings: TrainingSettings = field(default_factory=TrainingSettings)
+    settings: Recipe = field(default_factory=Recipe)
 
     @property
     def terms(self) -> list[str]:
@@ -142,7 +142,7 @@ def dfps_terms(
 ) -> dict[str, Tensor]:
     """Class and box loss of false positive reduction over the batch."""
     positive = sample.valid & (sample.truths >= 0)
-    classed = suppression_loss(logits, positive.flatten(), sample.valid.flatten())
+    classed = classification_loss(logits, positive.flatten(), sample.valid.flatten())
     terms = {"dfps_class": classed * settings.weight}
     if settings.regression:
         coded = coded_truth(truth, sample.truths, sample.boxes)

@@ -14,7 +14,7 @@ from torch import Tensor
 from nodulenet.files import InputError, sha256, workflow_folder
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.weights import Provenance, SourceCheckpoint, load_tensors, save_weights
-from nodulenet.settings import TrainingSettings, read_config
+from nodulenet.settings import Recipe, read_config
 
 log = logging.getLogger(__name__)
 
@@ -83,18 +83,18 @@ def import_weights(checkpoint: Path, output: Path) -> Provenance:
     return provenance
 
 
-def released_settings() -> TrainingSettings:
+def released_settings() -> Recipe:
     """The settings of the published weights: released.yaml over the published values.
 
     Device, precision and seed of that training are not known.
     """
     config = read_config([workflow_folder() / "released.yaml"])
-    known = {name: part for name, part in config.items() if name in TrainingSettings.model_fields}
-    settings = TrainingSettings.model_validate(known)
+    known = {name: part for name, part in config.items() if name in Recipe.model_fields}
+    settings = Recipe.model_validate(known)
     return settings.model_copy(update={"train": settings.train.part("full")})
 
 
-def check_frame(content: Mapping[str, Any], path: Path, settings: TrainingSettings) -> None:
+def check_frame(content: Mapping[str, Any], path: Path, settings: Recipe) -> None:
     """Raise `InputError` unless the file is laid out as a published checkpoint.
 
     The log warns of a checkpoint from before the segmentation head was trained.

@@ -14,9 +14,9 @@ from nodulenet.boxes.matching import IGNORED, NEGATIVE
 from nodulenet.model.draws import draw, draw_keys
 from nodulenet.settings import DfpsSettings, NcsSettings, TargetSettings
 
-ANCHORS, ONE, POSITIVES, NEGATIVES, AGAIN = range(1, 6)
-"""Purposes of draws: negative anchors, one positive anchor; positive boxes, negative boxes, and
-negative boxes where there are too few."""
+NEGATIVE_ANCHORS, POSITIVE_ANCHOR = 1, 2
+POSITIVE_BOXES, NEGATIVE_BOXES = 3, 4
+REPEATED_BOXES = 5  # negative ones, where there are too few
 
 
 def truth_boxes(
@@ -65,9 +65,9 @@ def anchor_targets(
     """
     thresholds = settings.positive_iou, settings.negative_iou
     labels = match(anchors[None], truth, *thresholds, best=True)
-    negatives, drawn = draw(labels == NEGATIVE, settings.negatives, seeds, ANCHORS)
+    negatives, drawn = draw(labels == NEGATIVE, settings.negatives, seeds, NEGATIVE_ANCHORS)
     if settings.positives == "one_per_crop":
-        one, _ = draw(labels >= 0, 1, seeds, ONE)
+        one, _ = draw(labels >= 0, 1, seeds, POSITIVE_ANCHOR)
         others = (labels >= 0).scatter(1, one, False)
         labels = labels.masked_fill(others, IGNORED)
     return AnchorTargets(labels, coded_truth(truth, labels, anchors), negatives, drawn)
@@ -106,13 +106,13 @@ def sample_boxes(
     real = truth[..., 3] > 0
     labels = match(boxes, truth, settings.positive_iou, settings.negative_iou)
     labels = labels.masked_fill(~torch.cat([valid, real], 1), IGNORED)
-    positives, good = draw(labels >= 0, settings.positives, seeds, POSITIVES)
-    negatives, bad = draw(labels == NEGATIVE, settings.samples, seeds, NEGATIVES)
+    positives, good = draw(labels >= 0, settings.positives, seeds, POSITIVE_BOXES)
+    negatives, bad = draw(labels == NEGATIVE, settings.samples, seeds, NEGATIVE_BOXES)
 
     n_positive, n_negative = good.sum(1, keepdim=True), bad.sum(1, keepdim=True)
     slot = torch.arange(settings.samples, device=boxes.device)
     place = (slot - n_positive).clamp(min=0)  # among the negatives
-    again = draw_keys(seeds, AGAIN, settings.samples) % n_negative.clamp(min=1)
+    again = draw_keys(seeds, REPEATED_BOXES, settings.samples) % n_negative.clamp(min=1)
     too_few = n_negative < settings.samples - n_positive
     place = torch.where(too_few & real.any(1, keepdim=True), again, place)
     chosen = torch.where(

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from nodulenet import __version__
 from nodulenet.files import CorruptArtefact, InputError, own_artefact, replacing
 from nodulenet.model.network import NoduleNet
-from nodulenet.settings import ModelSettings, PreprocessSettings, TrainingSettings
+from nodulenet.settings import ModelSettings, PreprocessSettings, Recipe
 from nodulenet.settings.reading import explain
 
 FORMAT = 1
@@ -38,7 +38,7 @@ class Provenance:
     imported_from: None for a network that was trained by this package.
     """
 
-    settings: TrainingSettings
+    settings: Recipe
     branches: tuple[str, ...]
     stage: str
     fold: int | None
@@ -173,11 +173,11 @@ def _sections(content: Mapping[str, Any]) -> dict[str, Any]:
     return sections
 
 
-def _read_settings(sections: Mapping[str, Any], version: Any, path: Path) -> TrainingSettings:
+def _read_settings(sections: Mapping[str, Any], version: Any, path: Path) -> Recipe:
     try:
-        return TrainingSettings.model_validate(sections)
+        return Recipe.model_validate(sections)
     except ValidationError as error:
-        fault = explain(error, TrainingSettings)
+        fault = explain(error, Recipe)
         message = f"{path}: settings: {fault} (written by nodulenet {version})"
         if version == __version__:  # which does not write what it cannot read
             raise CorruptArtefact(message, path) from None

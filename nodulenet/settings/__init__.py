@@ -25,7 +25,7 @@ from nodulenet.settings.network import (
 from nodulenet.settings.reading import check_settings, read_config, read_settings
 from nodulenet.settings.scoring import FrocSettings, InferenceSettings
 from nodulenet.settings.training import AugmentSettings, Branch, StageSettings, TrainSettings
-from nodulenet.settings.whole import OnBadScan, Settings, Source, TrainingSettings
+from nodulenet.settings.whole import OnBadScan, Recipe, Settings, Source
 
 __all__ = [
     "AugmentSettings",
@@ -42,6 +42,7 @@ __all__ = [
     "OnBadScan",
     "PreprocessSettings",
     "Protocol",
+    "Recipe",
     "Section",
     "Settings",
     "Source",
@@ -49,7 +50,6 @@ __all__ = [
     "StageSettings",
     "TargetSettings",
     "TrainSettings",
-    "TrainingSettings",
     "ZRule",
     "check_settings",
     "read_config",

@@ -22,7 +22,7 @@ SCORING = ("folds", "inference", "froc")
 """Sections that only affect how held-out patients are scored during training."""
 
 
-class TrainingSettings(Section):
+class Recipe(Section):
     """The sections that training depends on; a weights file contains them.
 
     folds, inference and froc are used if patients are held out (`folds.validation`).
@@ -50,20 +50,20 @@ class TrainingSettings(Section):
             "froc": self.froc.plain("readout"),
         }
 
-    def deciding(self, stage: str) -> "TrainingSettings":
+    def deciding(self, stage: str) -> "Recipe":
         """The settings that the training of a stage depends on; the others as published.
 
         Those that score held-out patients are among them only if there are any.
         """
         watching = self.watching()
-        own = self.plain(*(n for n in TrainingSettings.model_fields if n not in SCORING))
+        own = self.plain(*(n for n in Recipe.model_fields if n not in SCORING))
         own["train"] = self.train.part(stage).plain()
         if not watching:
             del own["train"]["validate_every"]
-        return TrainingSettings.model_validate(own | watching)
+        return Recipe.model_validate(own | watching)
 
 
-class Settings(TrainingSettings):
+class Settings(Recipe):
     """The whole configuration of a run."""
 
     cohort: Annotated[str, Field(pattern="^[A-Za-z0-9_-]+$")]

@@ -119,7 +119,7 @@ def sum_gradients(parameters: Sequence[Tensor], sums: Sums, used: Sequence[bool]
     ]
 
 
-def summed(values: Sequence[float], rank: Rank, device: torch.device) -> list[float]:
+def totals(values: Sequence[float], rank: Rank, device: torch.device) -> list[float]:
     """The sums of some values over all processes."""
     if rank.size == 1:
         return list(values)

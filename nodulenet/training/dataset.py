@@ -11,7 +11,7 @@ from scipy.ndimage import find_objects
 
 from nodulenet.cohort import read_folds, read_manifest
 from nodulenet.imaging.store import map_array, open_scan
-from nodulenet.settings import TrainingSettings
+from nodulenet.settings import Recipe
 from nodulenet.training.crops import cut_crop, plan_crop
 
 Crop = tuple[NDArray[np.uint8], NDArray[np.integer]]
@@ -85,7 +85,7 @@ def label_boxes(mask: Path, record: Path) -> list[tuple[slice, ...]]:
 def cut_sample(
     scans: Sequence[TrainingScan],
     sample: Sample,
-    settings: TrainingSettings,
+    settings: Recipe,
     rng: np.random.Generator,
 ) -> Crop:
     """Cut one augmented crop: image uint8 and labels, (z, y, x) of side `train.crop`."""

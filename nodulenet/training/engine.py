@@ -11,7 +11,7 @@ from torch import Tensor
 from nodulenet.model.device import mixed_precision
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.objective import TERMS, Diverged, Objective, loss_terms
-from nodulenet.training.accumulation import accumulate, longest, summed
+from nodulenet.training.accumulation import accumulate, longest, totals
 from nodulenet.training.distributed import ALONE, Rank
 from nodulenet.training.feed import Part
 from nodulenet.training.live_units import mean_shares, stays_at_chance, watched
@@ -97,7 +97,7 @@ def train_one_epoch(learner: Learner, feed: Iterable[Sequence[Part]]) -> EpochRe
         ledger.settle()
     objective, rank, device = learner.objective, learner.rank, learner.device
     wait, live = longest(wait, rank, device), mean_shares(live_shares, rank, device)
-    crops = round(summed([float(crops)], rank, device)[0])
+    crops = round(totals([float(crops)], rank, device)[0])
     means = ledger.means()
     used = {name: means[name] for name in objective.terms}
     of_dfps = [row[TERMS.index("dfps_class")] for row in ledger.read]

@@ -20,7 +20,7 @@ from nodulenet.ahead import made_ahead
 from nodulenet.files import InputError
 from nodulenet.model.objective import Crops
 from nodulenet.model.targets import padded_truth, truth_boxes
-from nodulenet.settings import TrainingSettings, TrainSettings
+from nodulenet.settings import Recipe, TrainSettings
 from nodulenet.training.dataset import Sample, TrainingScan, cut_sample
 from nodulenet.training.distributed import Rank
 
@@ -68,7 +68,7 @@ class Cutting:
 
 def epoch_feed(
     scans: Sequence[TrainingScan],
-    settings: TrainingSettings,
+    settings: Recipe,
     seed: Sequence[int],
     rank: Rank,
     device: torch.device,

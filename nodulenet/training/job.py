@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nodulenet.model.network import NoduleNet
-from nodulenet.settings import Branch, TrainingSettings
+from nodulenet.settings import Branch, Recipe
 from nodulenet.training.dataset import TrainingScan
 from nodulenet.training.distributed import Rank
 from nodulenet.training.stages import Stage
@@ -23,7 +23,7 @@ class TrainingJob:
     folds: Path
     fold: int
     stage: str
-    settings: TrainingSettings
+    settings: Recipe
     output: Path
     weights: Path | None = None
     momentum: Path | None = None
@@ -35,7 +35,7 @@ class TrainingJob:
         return [file for file in files if file]
 
     @property
-    def deciding(self) -> TrainingSettings:
+    def deciding(self) -> Recipe:
         """The settings that the result depends on."""
         return self.settings.deciding(self.stage)
 
@@ -61,7 +61,7 @@ class HeldOut:
     series: tuple[str, ...]
 
 
-Scorer = Callable[[NoduleNet, HeldOut, Sequence[Branch], TrainingSettings, Rank], float]
+Scorer = Callable[[NoduleNet, HeldOut, Sequence[Branch], Recipe, Rank], float]
 """The CPM of a network on held-out scans, computed by all processes together."""
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from nodulenet.training.accumulation import summed
+from nodulenet.training.accumulation import totals
 from nodulenet.training.distributed import Rank
 
 LAYERS = {"ncs_live": "ncs.body.1", "dfps_live_1": "dfps.body.1", "dfps_live_2": "dfps.body.3"}
@@ -62,7 +62,7 @@ def watched(net: nn.Module) -> Iterator[Shares]:
 def mean_shares(shares: Shares, rank: Rank, device: torch.device) -> dict[str, float]:
     """Mean share of live units over the passes of all processes; layers never used are omitted."""
     own = [float(found.get(c, 0)) for found in (shares.sums, shares.passes) for c in LAYERS]
-    whole = summed(own, rank, device)
+    whole = totals(own, rank, device)
     sums, passes = whole[: len(LAYERS)], whole[len(LAYERS) :]
     return {c: total / n for c, total, n in zip(LAYERS, sums, passes, strict=True) if n}
 

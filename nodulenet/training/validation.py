@@ -12,8 +12,8 @@ from nodulenet.files import InputError, replacing
 from nodulenet.model.device import for_any_shape
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.objective import Objective
-from nodulenet.settings import AugmentSettings, FoldsSettings, TrainingSettings
-from nodulenet.training.accumulation import summed
+from nodulenet.settings import AugmentSettings, FoldsSettings, Recipe
+from nodulenet.training.accumulation import totals
 from nodulenet.training.dataset import TrainingScan
 from nodulenet.training.engine import shares_of
 from nodulenet.training.feed import epoch_feed
@@ -117,18 +117,18 @@ def validation_terms(net: NoduleNet, run: Run, scans: Sequence[TrainingScan]) ->
     """Loss terms of one crop per nodule, without rotation or scaling, by all processes together."""
     settings = unaugmented(run.job.settings)
     objective, device = Objective(run.stage.branches, settings), next(net.parameters()).device
-    totals, steps = torch.zeros(len(objective.terms), device=device), 0
+    sums, steps = torch.zeros(len(objective.terms), device=device), 0
     for parts in epoch_feed(scans, settings, run.job.seed(VALIDATION_EPOCH), run.rank, device):
         steps += 1
         for part in parts:
             shares = shares_of(net, part, objective)
-            totals += torch.stack([shares[name] for name in objective.terms])
-    whole = summed(totals.tolist(), run.rank, device)
+            sums += torch.stack([shares[name] for name in objective.terms])
+    whole = totals(sums.tolist(), run.rank, device)
     means = [value / max(steps, 1) for value in whole]
     return dict(zip(objective.terms, means, strict=True))
 
 
-def unaugmented(settings: TrainingSettings) -> TrainingSettings:
+def unaugmented(settings: Recipe) -> Recipe:
     """The settings without augmentation except shifts, and without synchronised statistics."""
     plain = {"flip": False, "rotate": False, "scale": (1.0, 1.0), "random_crops": 0.0}
     augment: AugmentSettings = settings.augment.model_copy(update=plain)

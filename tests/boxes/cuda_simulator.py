@@ -29,7 +29,7 @@ from nodulenet.model import NoduleNet
 from nodulenet.model import objective as objective_module
 from nodulenet.model.objective import Objective, loss_terms
 from nodulenet.model.weights import Provenance
-from nodulenet.settings import InferenceSettings, TrainingSettings
+from nodulenet.settings import InferenceSettings, Recipe
 
 SIZES = (0, 1, 63, 64, 65, 257)
 
@@ -155,7 +155,7 @@ def check_training_step() -> None:
         "dfps": {"positives": 3, "samples": 6},
         "sr": {"threshold": 0.3},
     }
-    objective = Objective(("ncs", "dfps", "sr"), TrainingSettings.model_validate(own))
+    objective = Objective(("ncs", "dfps", "sr"), Recipe.model_validate(own))
     net, outcomes = small_net(), []
     for way in (simulated, nothing):
         seen = []
@@ -183,7 +183,7 @@ def nothing() -> Iterator[None]:
 
 def check_prediction() -> None:
     """The same candidates, opinions and masks with the kernels and without."""
-    provenance = Provenance(TrainingSettings(), ("ncs", "dfps", "sr"), "full", 0, 1)
+    provenance = Provenance(Recipe(), ("ncs", "dfps", "sr"), "full", 0, 1)
     predictor = Predictor(
         [Member(small_net(), provenance)], InferenceSettings(ncs_threshold=0.5), amp=False
     )

@@ -26,7 +26,7 @@ from nodulenet.inference.table import read_predictions
 from nodulenet.masks import CroppedMask, read_masks
 from nodulenet.model import NoduleNet
 from nodulenet.model.weights import Provenance, load_weights, save_weights
-from nodulenet.settings import ModelSettings, TrainingSettings
+from nodulenet.settings import ModelSettings, Recipe
 
 RESULTS = "results/tiny"
 FLIPS = 60
@@ -114,7 +114,7 @@ def write_all(folder: Path) -> dict[str, Callable[[Path], Any]]:
     table = findings_table(reading, [group], blank(np.eye(4), (20, 30, 40)), 1)
     write_nodules(folder / "n.npz", folder / "n.csv", [group], table)
     net = NoduleNet(width=0.05)
-    trained = TrainingSettings(model=ModelSettings(width=0.05))
+    trained = Recipe(model=ModelSettings(width=0.05))
     save_weights(net, Provenance(trained, ("ncs",), "ncs", 0, 1), folder / "w.pt")
     return {
         "manifest.tsv": read_manifest,

@@ -18,7 +18,7 @@ from nodulenet.inference.scan import _for_score, predict_window
 from nodulenet.masks import CroppedMask
 from nodulenet.model import NoduleNet
 from nodulenet.model.weights import Provenance, save_weights
-from nodulenet.settings import InferenceSettings, TrainingSettings
+from nodulenet.settings import InferenceSettings, Recipe
 
 # No multiple of 16, so that the mirror images of the padded volume are not those of the volume.
 VOLUME = np.random.default_rng(0).integers(0, 255, (24, 28, 36)).astype(np.uint8)
@@ -30,7 +30,7 @@ ALL = ("ncs", "dfps", "sr")
 
 def provenance(branches: tuple[str, ...] = ALL, **settings: object) -> Provenance:
     settings = {"model": {"width": 0.1}} | settings
-    return Provenance(TrainingSettings.model_validate(settings), branches, "full", 0, 1)
+    return Provenance(Recipe.model_validate(settings), branches, "full", 0, 1)
 
 
 def predict(members: list[Member], volume: np.ndarray, **how: object) -> ScanPrediction:
@@ -162,7 +162,7 @@ def paste(mask: CroppedMask, into: np.ndarray) -> None:
 def test_only_probable_candidates_are_segmented_and_steps_are_counted() -> None:
     members, seen = [member(4), member(7)], []
     predictor = Predictor(members, SETTINGS, amp=False)
-    whole = predict_window(predictor, VOLUME, step=lambda: seen.append(1))
+    whole = predict_window(predictor, VOLUME, advance=lambda: seen.append(1))
     assert len(seen) == predictor.steps == 4
     assert whole.dfps_probability is not None
     mean = (whole.ncs_probability + whole.dfps_probability) / 2

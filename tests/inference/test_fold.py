@@ -20,7 +20,7 @@ from nodulenet.inference.table import prediction_table
 from nodulenet.masks import CroppedMask, read_masks
 from nodulenet.model import NoduleNet
 from nodulenet.model.weights import Provenance, save_weights
-from nodulenet.settings import InferenceSettings, TrainingSettings
+from nodulenet.settings import InferenceSettings, Recipe
 
 # The preprocessed grid starts at (2, 3, 4) of the scan, whose voxels are 1 mm.
 SCAN = np.array([[0, 0, 1, -50], [0, 1, 0, -60], [1, 0, 0, -70], [0, 0, 0, 1]], float)
@@ -57,7 +57,7 @@ def test_the_first_mask_has_the_shared_voxels_and_a_hidden_one_is_named(
 
 def test_weights_of_other_images_predict_nothing(tmp_path: Path) -> None:
     manifest, folds = prepared(tmp_path)
-    settings = TrainingSettings.model_validate({**TRAINED, "preprocess": {"grid": "corners"}})
+    settings = Recipe.model_validate({**TRAINED, "preprocess": {"grid": "corners"}})
     weights = tmp_path / "a.pt"
     save_weights(NoduleNet(width=0.1), Provenance(settings, ("ncs",), "ncs", 0, 1), weights)
     job = PredictionJob(
@@ -94,7 +94,7 @@ ALL = ("ncs", "dfps", "sr")
 
 
 def trained(branches: tuple[str, ...]) -> Provenance:
-    return Provenance(TrainingSettings.model_validate(TRAINED), branches, "full", 0, 1)
+    return Provenance(Recipe.model_validate(TRAINED), branches, "full", 0, 1)
 
 
 def prepared(folder: Path) -> tuple[Path, Path]:

@@ -15,7 +15,7 @@ from nodulenet.model import NoduleNet
 from nodulenet.model.backbone import Features
 from nodulenet.model.roi_pool import Group
 from nodulenet.model.weights import Provenance
-from nodulenet.settings import InferenceSettings, TrainingSettings
+from nodulenet.settings import InferenceSettings, Recipe
 
 VOLUME = np.random.default_rng(0).integers(0, 255, (40, 44, 52)).astype(np.uint8)
 SETTINGS = InferenceSettings(ncs_threshold=0.5)
@@ -31,7 +31,7 @@ def net() -> NoduleNet:
 
 
 def member(net: NoduleNet, branches: tuple[str, ...], **sections: dict) -> Member:
-    trained = TrainingSettings.model_validate({"model": {"width": 0.1}, **sections})
+    trained = Recipe.model_validate({"model": {"width": 0.1}, **sections})
     return Member(net, Provenance(trained, branches, "full", 0, 1))
 
 

@@ -12,7 +12,7 @@ from nodulenet.inference.tiles import predict_tiled, predict_volume, tiles
 from nodulenet.masks import CroppedMask, suppress_masks
 from nodulenet.model import NoduleNet
 from nodulenet.model.weights import Provenance
-from nodulenet.settings import InferenceSettings, ModelSettings, TrainingSettings
+from nodulenet.settings import InferenceSettings, ModelSettings, Recipe
 
 SETTINGS = InferenceSettings(halo=32, tile=128)
 
@@ -95,7 +95,7 @@ def test_a_volume_of_one_tile_is_predicted_as_it_is(branches: tuple[str, ...]) -
     torch.nn.init.normal_(net.ncs.logits.weight, std=3)
     volume = np.random.default_rng(0).integers(0, 255, (40, 44, 52)).astype(np.uint8)
 
-    trained = TrainingSettings(model=ModelSettings(width=0.1))
+    trained = Recipe(model=ModelSettings(width=0.1))
     members = [Member(net, Provenance(trained, branches, "full", 0, 1))]
     at_once = SETTINGS.model_copy(update={"tile": None})
     whole, tiled = (

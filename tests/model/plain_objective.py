@@ -17,7 +17,13 @@ import torch
 from plain_draws import plain_draw, plain_key
 from torch import Tensor
 
-from nodulenet.model.targets import AGAIN, ANCHORS, NEGATIVES, ONE, POSITIVES
+from nodulenet.model.targets import (
+    NEGATIVE_ANCHORS,
+    NEGATIVE_BOXES,
+    POSITIVE_ANCHOR,
+    POSITIVE_BOXES,
+    REPEATED_BOXES,
+)
 
 SIDES = (5, 10, 20, 30, 50)
 
@@ -116,9 +122,13 @@ def label_anchors(
         elif all(overlap < settings["negative_iou"] for overlap in row):
             negatives.append(k)
     if settings["positives"] == "one_per_crop" and len(positives) > 1:
-        (one,) = plain_draw(positives, 1, seed, ONE)
+        (one,) = plain_draw(positives, 1, seed, POSITIVE_ANCHOR)
         positives, truths = [one], [truths[positives.index(one)]]
-    return positives, truths, plain_draw(negatives, settings["negatives"], seed, ANCHORS)
+    return (
+        positives,
+        truths,
+        plain_draw(negatives, settings["negatives"], seed, NEGATIVE_ANCHORS),
+    )
 
 
 def sample(
@@ -131,18 +141,20 @@ def sample(
     own = settings["dfps"]
     boxes = dict(enumerate(proposals)) | dict(enumerate(truth, settings["ncs"]["proposals"]))
     if not truth:
-        return [(boxes[k], -1) for k in plain_draw(list(boxes), own["samples"], seed, NEGATIVES)]
+        return [
+            (boxes[k], -1) for k in plain_draw(list(boxes), own["samples"], seed, NEGATIVE_BOXES)
+        ]
     best = {k: max(iou(box, other) for other in truth) for k, box in boxes.items()}
     positives = [k for k in boxes if best[k] >= own["positive_iou"]]
-    positives = plain_draw(positives, own["positives"], seed, POSITIVES)
+    positives = plain_draw(positives, own["positives"], seed, POSITIVE_BOXES)
     negatives = [k for k in boxes if best[k] < own["negative_iou"]]
-    negatives = plain_draw(negatives, own["samples"], seed, NEGATIVES)
+    negatives = plain_draw(negatives, own["samples"], seed, NEGATIVE_BOXES)
     slots = range(len(positives), own["samples"])
     if len(negatives) >= len(slots):
         negatives = negatives[: len(slots)]
     elif negatives:
         count = len(negatives)
-        negatives = [negatives[plain_key(seed, AGAIN, slot) % count] for slot in slots]
+        negatives = [negatives[plain_key(seed, REPEATED_BOXES, slot) % count] for slot in slots]
     nearest = [max(range(len(truth)), key=lambda t: iou(boxes[k], truth[t])) for k in positives]
     chosen = list(zip([boxes[k] for k in positives], nearest, strict=True))
     return chosen + [(boxes[k], -1) for k in negatives]

@@ -9,7 +9,7 @@ from nodulenet.files import InputError, read_json, sha256
 from nodulenet.model import NoduleNet
 from nodulenet.model.compatibility import Use, check_given_weights
 from nodulenet.model.weights import Provenance, save_weights
-from nodulenet.settings import ModelSettings, PreprocessSettings, TrainingSettings
+from nodulenet.settings import ModelSettings, PreprocessSettings, Recipe
 
 SMALL = ModelSettings(width=0.1)
 BRANCHES = ["ncs", "dfps"]
@@ -17,7 +17,7 @@ BRANCHES = ["ncs", "dfps"]
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
-    provenance = Provenance(TrainingSettings(model=SMALL), ("ncs", "dfps"), "small", 2, 9)
+    provenance = Provenance(Recipe(model=SMALL), ("ncs", "dfps"), "small", 2, 9)
     save_weights(NoduleNet(width=0.1), provenance, tmp_path / "a.pt")
     return tmp_path / "a.pt"
 

@@ -15,7 +15,7 @@ from nodulenet.model.heads import norm_each, norm_together
 from nodulenet.model.network import normalise
 from nodulenet.model.roi_pool import Group
 from nodulenet.model.weights import Provenance, load_weights, save_weights
-from nodulenet.settings import TrainingSettings
+from nodulenet.settings import Recipe
 
 # part: resolution divisor and channels of its output
 BACKBONE = {
@@ -187,7 +187,7 @@ def test_suppression_can_see_the_deep_features_instead(tmp_path: Path) -> None:
     saved = NoduleNet(**model)
     assert saved.dfps.body[0].in_features == 13 * 343
     assert NoduleNet(dfps_features="dec2").dfps.body[0].in_features == 128 * 343
-    settings = TrainingSettings.model_validate({"model": model})
+    settings = Recipe.model_validate({"model": model})
     provenance = Provenance(settings, ("ncs", "dfps"), "dfps", 0, 1)
     save_weights(saved, provenance, tmp_path / "weights.pt")
     single = load_weights(tmp_path / "weights.pt")[0].eval()

@@ -17,7 +17,7 @@ from nodulenet.model import NoduleNet, objective
 from nodulenet.model.objective import TERMS, Crops, Objective
 from nodulenet.model.released import published_name
 from nodulenet.model.targets import AnchorTargets, BoxSample, padded_truth, truth_boxes
-from nodulenet.settings import SrSettings, TrainingSettings, TrainSettings
+from nodulenet.settings import Recipe, SrSettings, TrainSettings
 from nodulenet.training.engine import backward, shares_of
 from nodulenet.training.feed import Part
 from nodulenet.training.optimiser import start
@@ -151,7 +151,7 @@ def ours(
         scarce = {name: tuple(settings[name]) for name in scarce}
     own = {name: {key: settings[name][key] for key in keys} for name, keys in scarce.items()}
     own["train"] = {"amp": False}
-    wanted = Objective(("ncs", "dfps", "sr"), TrainingSettings.model_validate(own))
+    wanted = Objective(("ncs", "dfps", "sr"), Recipe.model_validate(own))
     seen: dict[str, list[Any]] = {"anchors": [], "proposals": [], "samples": []}
     segmented = []
 
@@ -261,9 +261,7 @@ def test_a_part_of_a_batch_has_its_weight_in_means_and_the_whole_of_sums(
     net: NoduleNet, batch: tuple[np.ndarray, np.ndarray]
 ) -> None:
     for reduction, factor in (("sum", 1), ("mean", 0.25)):
-        settings = TrainingSettings(
-            sr=SrSettings(reduction=reduction), train=TrainSettings(amp=False)
-        )
+        settings = Recipe(sr=SrSettings(reduction=reduction), train=TrainSettings(amp=False))
         wanted = Objective(("ncs", "dfps", "sr"), settings)
         whole, part = (shares_of(net, part_of(batch, 8, weight), wanted) for weight in (1.0, 0.25))
         assert whole["sr"].item() > 0

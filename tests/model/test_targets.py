@@ -10,11 +10,11 @@ from nodulenet.boxes import iou_matrix
 from nodulenet.boxes.anchors import anchor_grid
 from nodulenet.boxes.matching import IGNORED, NEGATIVE
 from nodulenet.model.targets import (
-    AGAIN,
-    ANCHORS,
-    NEGATIVES,
-    ONE,
-    POSITIVES,
+    NEGATIVE_ANCHORS,
+    NEGATIVE_BOXES,
+    POSITIVE_ANCHOR,
+    POSITIVE_BOXES,
+    REPEATED_BOXES,
     AnchorTargets,
     anchor_targets,
     padded_truth,
@@ -109,7 +109,7 @@ def test_one_positive_a_crop_where_the_config_says_so() -> None:
     positives = (every >= 0).nonzero()[:, 0].tolist()
     assert len(positives) > 1
     (chosen,) = (one >= 0).nonzero()[:, 0].tolist()
-    assert [chosen] == plain_draw(positives, 1, SEED, ONE)
+    assert [chosen] == plain_draw(positives, 1, SEED, POSITIVE_ANCHOR)
     assert all(one[k] == IGNORED for k in positives if k != chosen)
 
 
@@ -119,7 +119,7 @@ def test_negatives_are_drawn_by_their_keys(truth: Tensor) -> None:
     found = targets_of(anchors, truth, negatives=50)
     negatives = [k for k, label in enumerate(found.labels.tolist()) if label == NEGATIVE]
     assert found.drawn.all()
-    assert found.negatives.tolist() == plain_draw(negatives, 50, SEED, ANCHORS)
+    assert found.negatives.tolist() == plain_draw(negatives, 50, SEED, NEGATIVE_ANCHORS)
     if len(truth):
         assert iou_matrix(anchors[negatives], truth).max() < 0.1
 
@@ -131,8 +131,8 @@ def test_sampled_boxes_fill_up_with_negatives_drawn_again() -> None:
     sample, truths = sample_of(proposals, truth)
     assert len(sample) == 64
     assert sorted(sample[truths >= 0, 5].tolist()) == [8, 10]  # the proposal and the truth box
-    order = plain_draw([1, 2, 3], 3, SEED, NEGATIVES)
-    drawn = [order[plain_key(SEED, AGAIN, slot) % 3] for slot in range(2, 64)]
+    order = plain_draw([1, 2, 3], 3, SEED, NEGATIVE_BOXES)
+    drawn = [order[plain_key(SEED, REPEATED_BOXES, slot) % 3] for slot in range(2, 64)]
     assert sample[2:].tolist() == proposals[drawn].tolist()
     assert truths[2:].tolist() == [NEGATIVE] * 62
 
@@ -142,7 +142,7 @@ def test_enough_negatives_are_drawn_once() -> None:
     far = boxes(*((50, 50, float(k), 3, 3, 3) for k in range(0, 400, 4)))
     sample, truths = sample_of(far, truth)
     assert truths.tolist() == [0] + [NEGATIVE] * 63
-    order = plain_draw(range(100), 63, SEED, NEGATIVES)
+    order = plain_draw(range(100), 63, SEED, NEGATIVE_BOXES)
     assert sample[1:].tolist() == far[order].tolist()
 
 
@@ -151,7 +151,7 @@ def test_no_more_positives_than_the_setting() -> None:
     proposals = torch.cat([truth.expand(99, -1), boxes((50, 50, 50, 9, 9, 9))])
     proposals[:99, 0] += torch.arange(99) / 100
     sample, truths = sample_of(proposals, truth)
-    chosen = plain_draw([*range(99), 100], 32, SEED, POSITIVES)
+    chosen = plain_draw([*range(99), 100], 32, SEED, POSITIVE_BOXES)
     every = torch.cat([proposals, truth])
     assert truths.tolist() == [0] * 32 + [NEGATIVE] * 32
     assert sample[:32].tolist() == every[chosen].tolist()

@@ -9,9 +9,9 @@ import torch
 from nodulenet.files import CorruptArtefact, InputError
 from nodulenet.model import NoduleNet
 from nodulenet.model.weights import Provenance, SourceCheckpoint, load_weights, save_weights
-from nodulenet.settings import ModelSettings, NcsSettings, TrainingSettings, TrainSettings
+from nodulenet.settings import ModelSettings, NcsSettings, Recipe, TrainSettings
 
-TRAINED = TrainingSettings(
+TRAINED = Recipe(
     model=ModelSettings(width=0.05),
     ncs=NcsSettings(negatives=50),
     train=TrainSettings(lr=0.02).part("dfps"),

@@ -11,11 +11,11 @@ import small_training
 
 from nodulenet.files import CorruptArtefact
 from nodulenet.imaging import Volume, write_scan
-from nodulenet.settings import AugmentSettings, TrainingSettings, TrainSettings
+from nodulenet.settings import AugmentSettings, Recipe, TrainSettings
 from nodulenet.training.dataset import Sample, cut_sample, load_scan, load_training_scans
 
 ROW = {"series_uid": "1.2", "volume": "a.npy", "mask": "a_mask.npy", "record": "a.json"}
-SETTINGS = TrainingSettings(augment=AugmentSettings(margin=2), train=TrainSettings(crop=32))
+SETTINGS = Recipe(augment=AugmentSettings(margin=2), train=TrainSettings(crop=32))
 SPARE = 24
 """Files that a process may open beside those that it has."""
 

@@ -12,7 +12,7 @@ import torch
 
 from nodulenet.model import NoduleNet
 from nodulenet.model.objective import Objective
-from nodulenet.settings import NcsSettings, TrainingSettings, TrainSettings
+from nodulenet.settings import NcsSettings, Recipe, TrainSettings
 from nodulenet.training import train_stage
 from nodulenet.training.dataset import load_training_scans
 from nodulenet.training.distributed import Rank
@@ -43,7 +43,7 @@ def steps_of(
 ) -> list[list[Part]]:
     """The parts of every step of an epoch, of all processes together."""
     scans = load_training_scans(*cohort, 1)
-    own = TrainingSettings.model_validate(settings(random_crops, micro_batch=micro))
+    own = Recipe.model_validate(settings(random_crops, micro_batch=micro))
     ranks = [Rank(k, processes) for k in range(processes)]
     feeds = [epoch_feed(scans, own, SEED, rank, torch.device("cpu")) for rank in ranks]
     return [[part for share in step for part in share] for step in zip(*feeds, strict=True)]
@@ -77,7 +77,7 @@ def test_the_losses_of_a_batch_are_those_of_its_micro_batches(cohort: tuple[Path
     torch.manual_seed(0)
     net = NoduleNet(width=0.1).eval()
     ncs = NcsSettings(negatives=20, hard_negatives=20, positives="one_per_crop")
-    objective = Objective(("ncs",), TrainingSettings(ncs=ncs, train=TrainSettings(amp=False)))
+    objective = Objective(("ncs",), Recipe(ncs=ncs, train=TrainSettings(amp=False)))
     losses = []
     for sharing in SHARINGS:
         parts = steps_of(cohort, *sharing)[0]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from nodulenet.ahead import made_ahead
 from nodulenet.files import InputError
 from nodulenet.model.targets import truth_boxes
-from nodulenet.settings import TrainingSettings
+from nodulenet.settings import Recipe
 from nodulenet.training import feed as feed_module
 from nodulenet.training import train_stage
 from nodulenet.training.dataset import Crop, load_training_scans
@@ -74,9 +74,7 @@ def test_an_uneven_batch_is_weighted_by_its_crops() -> None:
 def test_crops_are_cut_two_steps_ahead_and_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = TrainingSettings.model_validate(
-        {**small_training.SETTINGS, "augment": {"random_crops": 4}}
-    )
+    settings = Recipe.model_validate({**small_training.SETTINGS, "augment": {"random_crops": 4}})
     scans = load_training_scans(*small_training.write_cohort(tmp_path), 1)
     real, cut, ahead = feed_module.cut_sample, [], threading.Event()
 
@@ -107,7 +105,7 @@ def test_crops_are_cut_two_steps_ahead_and_in_order(
 
 def test_cubes_are_detected_and_not_segmented(tmp_path: Path) -> None:
     """Positions alone give boxes; no mask is learned from them."""
-    settings = TrainingSettings.model_validate(small_training.SETTINGS)
+    settings = Recipe.model_validate(small_training.SETTINGS)
     cohort = small_training.write_cohort(tmp_path, outlined=False)
     scans = load_training_scans(*cohort, 1)
     parts = [
@@ -124,7 +122,7 @@ def test_a_fault_of_a_thread_that_cuts_is_raised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scans = load_training_scans(*small_training.write_cohort(tmp_path), 1)
-    settings = TrainingSettings.model_validate(small_training.SETTINGS)
+    settings = Recipe.model_validate(small_training.SETTINGS)
 
     def broken(*_: Any) -> Crop:
         raise InputError("a.npy: a fault")

@@ -23,7 +23,7 @@ from nodulenet.model.objective import Crops, Objective
 from nodulenet.model.roi_pool import Group
 from nodulenet.model.targets import padded_truth
 from nodulenet.model.weights import Provenance
-from nodulenet.settings import Branch, InferenceSettings, TrainingSettings
+from nodulenet.settings import Branch, InferenceSettings, Recipe
 from nodulenet.training.engine import READ_EVERY, Learner, train_one_epoch, train_step
 from nodulenet.training.feed import Part
 
@@ -81,7 +81,7 @@ def learner_of(stage: str, proposals: int) -> Learner:
     torch.manual_seed(0)
     net = NoduleNet(width=0.1)
     own = {"ncs": {"proposals": proposals, "nms_iou": 0.9}, "train": {"amp": False}}
-    wanted = Objective(BRANCHES[stage], TrainingSettings.model_validate(own))
+    wanted = Objective(BRANCHES[stage], Recipe.model_validate(own))
     return Learner(net, torch.optim.SGD(net.parameters(), 1e-4), wanted)
 
 
@@ -146,7 +146,7 @@ def test_prediction_reads_only_what_it_must() -> None:
     the result."""
     torch.manual_seed(0)
     net = NoduleNet(width=0.1).eval()
-    provenance = Provenance(TrainingSettings(), BRANCHES["dfps"], "dfps", 0, 1)
+    provenance = Provenance(Recipe(), BRANCHES["dfps"], "dfps", 0, 1)
     member = Member(net, provenance)
     volume = np.random.default_rng(0).integers(0, 255, (32, 32, 48)).astype(np.uint8)
     found = {}

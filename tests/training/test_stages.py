@@ -2,7 +2,7 @@
 
 import pytest
 
-from nodulenet.settings import StageSettings, TrainingSettings, TrainSettings
+from nodulenet.settings import Recipe, StageSettings, TrainSettings
 from nodulenet.training.stages import learning_rate, resolve_stage
 
 PUBLISHED = TrainSettings()
@@ -38,24 +38,22 @@ def test_a_training_depends_on_no_later_stage_but_for_its_epochs() -> None:
         device="cuda",
     )
     for stage in ("ncs", "dfps", "full"):
-        own, theirs = (TrainingSettings(train=t).deciding(stage) for t in (PUBLISHED, other))
+        own, theirs = (Recipe(train=t).deciding(stage) for t in (PUBLISHED, other))
         assert own == theirs
         assert own.deciding(stage) == own
         assert resolve_stage(own.train, stage) == resolve_stage(PUBLISHED, stage)
     longer = TrainSettings(
         stages={**PUBLISHED.stages, "full": other.stages["full"].model_copy(update={"epochs": 130})}
     )
-    assert TrainingSettings(train=longer).deciding("ncs") != TrainingSettings().deciding("ncs")
+    assert Recipe(train=longer).deciding("ncs") != Recipe().deciding("ncs")
 
 
 def test_what_scores_the_patients_held_out_counts_where_there_are_any() -> None:
     plain = {"folds": {"number": 3}, "inference": {"halo": 32}, "froc": {"bootstrap": 5}}
     plain["train"] = {"validate_every": 3}
-    assert TrainingSettings.model_validate(plain).deciding("ncs") == TrainingSettings().deciding(
-        "ncs"
-    )
+    assert Recipe.model_validate(plain).deciding("ncs") == Recipe().deciding("ncs")
     plain["folds"]["validation"] = 0.2
-    held = TrainingSettings.model_validate(plain).deciding("ncs")
+    held = Recipe.model_validate(plain).deciding("ncs")
     assert held.train.validate_every == 3
     assert (held.folds.validation, held.folds.number) == (0.2, 6)
     assert (held.inference.halo, held.froc.bootstrap) == (32, 1000)

@@ -15,7 +15,7 @@ from small_training import SETTINGS, job, kill_in_epoch, tensors, write_cohort
 from nodulenet.files import InputError
 from nodulenet.model import NoduleNet
 from nodulenet.model.weights import Provenance, load_weights, save_weights
-from nodulenet.settings import ModelSettings, TrainingSettings
+from nodulenet.settings import ModelSettings, Recipe
 from nodulenet.training import train_stage
 from nodulenet.training.optimiser import start
 
@@ -126,7 +126,7 @@ def test_a_training_that_diverges_says_where(tmp_path: Path, stage: str, lr: flo
 
 
 def test_a_parent_of_another_size_is_refused(tmp_path: Path) -> None:
-    provenance = Provenance(TrainingSettings(model=ModelSettings(width=0.2)), ("ncs",), "ncs", 1, 3)
+    provenance = Provenance(Recipe(model=ModelSettings(width=0.2)), ("ncs",), "ncs", 1, 3)
     save_weights(NoduleNet(width=0.2), provenance, tmp_path / "weights.pt")
     with pytest.raises(InputError, match=r"weights\.pt: is a network of .*0\.2.*model says .*0\.1"):
         start(job((tmp_path, tmp_path), "full", tmp_path, parent=tmp_path), CPU)
@@ -134,7 +134,7 @@ def test_a_parent_of_another_size_is_refused(tmp_path: Path) -> None:
 
 def test_given_weights_start_a_stage_without_momentum(tmp_path: Path) -> None:
     net = NoduleNet(**SETTINGS["model"])
-    settings = TrainingSettings.model_validate(SETTINGS)
+    settings = Recipe.model_validate(SETTINGS)
     save_weights(net, Provenance(settings, ("ncs",), "ncs", None, 3), tmp_path / "weights.pt")
     given = replace(job((tmp_path, tmp_path), "full", tmp_path, parent=tmp_path), momentum=None)
     started, optimiser = start(given, CPU)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from nodulenet.cohort.folds import read_folds, write_folds
 from nodulenet.files import InputError
 from nodulenet.model import NoduleNet
-from nodulenet.settings import Branch, FoldsSettings, InferenceSettings, TrainingSettings
+from nodulenet.settings import Branch, FoldsSettings, InferenceSettings, Recipe
 from nodulenet.training import train_stage
 from nodulenet.training.dataset import load_training_scans
 from nodulenet.training.distributed import Rank
@@ -113,7 +113,7 @@ class Scoring:
         net: NoduleNet,
         held: HeldOut,
         branches: Sequence[Branch],
-        settings: TrainingSettings,
+        settings: Recipe,
         rank: Rank,
     ) -> float:
         assert not net.training
