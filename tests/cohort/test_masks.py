@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -163,6 +164,49 @@ def test_a_finer_grid_is_resampled_and_said(phantom, tmp_path):
     same_groups(groups, phantom.groups)
     assert len(notes) == len(paths)
     assert all("resampled by nearest neighbour" in note for note in notes)
+
+
+def test_resampling_takes_the_nearest_voxel(phantom, tmp_path):
+    """A shifted and stretched grid of noise, against a look-up voxel by voxel."""
+    labels = np.zeros((12, 20, 22), np.uint8)
+    labels[2:-2, 2:-2, 2:-2] = np.random.default_rng(0).random((8, 16, 18)) < 0.3
+    affine = phantom.grid.affine.copy()
+    affine[:3, :3] *= [0.9, 1.3, 1.1]
+    affine[:3, 3] += [3.3, 4.2, 5.7]
+    write_volume(Volume(labels, affine), tmp_path / "noise.nii.gz")
+    (group,), _ = groups_of([tmp_path / "noise.nii.gz"], phantom.grid)
+    found = np.zeros(phantom.grid.array.shape, bool)
+    found[group.cropped.box] = group.mask
+    voxels = np.moveaxis(np.indices(found.shape), 0, -1)
+    source = Volume(labels, affine).to_voxel(phantom.grid.to_world(voxels))
+    inside = ((source > -0.5) & (source < np.array(labels.shape) - 0.5)).all(-1)
+    at = np.rint(np.where(inside[..., None], source, 0)).astype(int)
+    expected = inside & (labels[tuple(np.moveaxis(at, -1, 0))] > 0)
+    assert np.array_equal(found, expected)
+
+
+def test_a_mask_without_orientation_must_lie_on_the_scan(phantom, tmp_path):
+    reading = read_annotations(SERIES, phantom.maps[:1], "masks")
+    (session,) = reading.sessions
+    stored_grid = blank(phantom.grid.affine, phantom.grid.array.shape)
+
+    def without_orientation(shift):
+        rows = phantom.grid.affine.copy()
+        rows[0, 3] += shift
+        marks = [
+            replace(
+                mark,
+                drawing=replace(
+                    mark.drawing, oriented=False, affine=tuple(map(tuple, rows.tolist()))
+                ),
+            )
+            for mark in session.marks
+        ]
+        return replace(reading, sessions=(replace(session, marks=tuple(marks)),))
+
+    drawn_groups(without_orientation(0), stored_grid, LEVEL_1)
+    with pytest.raises(InputError, match="no orientation, and its grid is not the CT's"):
+        drawn_groups(without_orientation(0.4), stored_grid, LEVEL_1)
 
 
 def test_parts_of_a_binary_mask_are_nodules_only_if_asked(phantom, tmp_path):
