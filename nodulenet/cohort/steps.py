@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ from nodulenet.annotations import (
     read_reading,
 )
 from nodulenet.cohort.annotate import leave_out, require_ok
-from nodulenet.files import InputError, naming, sha256, write_json
+from nodulenet.files import InputError, naming, read_json, sha256, write_json
 from nodulenet.imaging import (
     Volume,
     blank,
@@ -71,6 +71,17 @@ class Scan:
     on_bad_scan: OnBadScan = "fail"
 
 
+class Nodules(NamedTuple):
+    """All groups of a scan, the table of its findings, the number of groups at each level or above,
+    and what is doubtful about the annotations, one line each.
+    """
+
+    groups: list[Group]
+    findings: pd.DataFrame
+    levels: tuple[int, int, int, int]
+    warnings: tuple[str, ...] = ()
+
+
 def consensus_scan(
     scan: Scan,
     reading: Path,
@@ -84,21 +95,23 @@ def consensus_scan(
     """
     try:
         require_ok(reading)
-        groups, table, levels = find_nodules(scan, read_reading(reading), rules, preprocessing)
+        found = find_nodules(scan, read_reading(reading), rules, preprocessing)
         status = "ok"
     except InputError as error:
         status = leave_out(scan.series_uid, error, scan.on_bad_scan)
-        groups, levels = [], (0, 0, 0, 0)
         table = findings_table(Reading(scan.series_uid, (), "", ""), [], blank(np.eye(4)), level=1)
-    write_nodules(outputs["nodules"], outputs["findings"], groups, table)
-    record = {"series_uid": scan.series_uid, "status": status, "levels": list(levels)}
-    write_json(outputs["record"], record)
+        found = Nodules([], table, (0, 0, 0, 0))
+    for line in found.warnings:
+        log.warning("scan %s: %s", scan.series_uid, line)
+    write_nodules(outputs["nodules"], outputs["findings"], found.groups, found.findings)
+    counts = {"levels": list(found.levels), "warnings": list(found.warnings)}
+    write_json(outputs["record"], {"series_uid": scan.series_uid, "status": status, **counts})
 
 
 def find_nodules(
     scan: Scan, reading: Reading, rules: ConsensusSettings, preprocessing: PreprocessSettings
-) -> tuple[list[Group], pd.DataFrame, tuple[int, int, int, int]]:
-    """All groups of a scan, its findings, and the number of groups at each level or above.
+) -> Nodules:
+    """What the readers found in a scan.
 
     Outlines are filled where they were drawn, in the pixels of the DICOM images, and turned with
     the scan. Of the CT only the headers are read; what is wrong with its voxels shows in `prepare`.
@@ -122,12 +135,10 @@ def find_nodules(
         log.warning("scan %s: %s", scan.series_uid, line)
     reading, groups, place = to_standard_grid(reading, groups, pixels)
     table = findings_table(reading, groups, place, rules.level, preprocessing)
-    return groups, table, count_levels(groups)
+    return Nodules(groups, table, count_levels(groups))
 
 
-def find_listed(
-    reading: Reading, place: Volume, preprocessing: PreprocessSettings
-) -> tuple[list[Group], pd.DataFrame, tuple[int, int, int, int]]:
+def find_listed(reading: Reading, place: Volume, preprocessing: PreprocessSettings) -> Nodules:
     """What `find_nodules` gives, for a reading of positions and diameters: cubes."""
     with naming(reading.source):
         groups = cube_groups(reading.listed, place)
@@ -135,18 +146,17 @@ def find_listed(
         log.warning("scan %s: %s: %s", reading.series_uid, reading.source, line)
     table = findings_table(reading, groups, place, 1, preprocessing)
     count = len(groups)
-    return groups, listed_findings(table, groups, reading.listed), (count, count, count, count)
+    table = listed_findings(table, groups, reading.listed)
+    return Nodules(groups, table, (count, count, count, count))
 
 
 def find_drawn(
     reading: Reading, stored: Volume, rules: ConsensusSettings, preprocessing: PreprocessSettings
-) -> tuple[list[Group], pd.DataFrame, tuple[int, int, int, int]]:
+) -> Nodules:
     """What `find_nodules` gives, for a reading of masks. stored: the grid of the CT's file."""
     groups, notes = drawn_groups(reading, stored, rules)
-    for line in notes:
-        log.warning("scan %s: %s", reading.series_uid, line)
     table = findings_table(reading, groups, standard(stored)[0], rules.level, preprocessing)
-    return groups, table, count_levels(groups)
+    return Nodules(groups, table, count_levels(groups), tuple(notes))
 
 
 def preprocess_scan(
@@ -184,13 +194,14 @@ def prepare(
     outlined = bool(read_readers(nodules["nodules"]))
     doubts = (*stored.notes, warning, misfit(turned, masks) if outlined else "")
     warnings = [line for line in doubts if line]
+    on_annotations = read_json(nodules["record"]).get("warnings", [])  # the step before logged them
     lost = [f"nodule {label}: {p['lost']}" for label, p in painted.items() if p["lost"]]
     for line in warnings[len(stored.notes) :] + lost:  # the reader has logged its notes
         log.warning("scan %s: %s", scan.series_uid, line)
     record = {
         "series_uid": scan.series_uid,
         "status": "ok",
-        "warnings": warnings,
+        "warnings": warnings + on_annotations,
         "outlined": outlined or not masks,
         "nodules": {str(label): dict(voxels) for label, voxels in painted.items()},
         "digest": digest(volume, labels, [nodules["findings"], nodules["nodules"]]),

@@ -36,6 +36,11 @@ class Detector:
     settings: dict[str, Any]
     steps: int
 
+    @property
+    def segments(self) -> bool:
+        """Whether the networks give masks."""
+        return any("sr" in one["branches"] for one in self.weights)
+
 
 def load_detector(
     weights: Sequence[Path],

@@ -1,6 +1,6 @@
 """The findings' masks as a DICOM segmentation that refers to the source slices.
 
-Import this module where an object is made: highdicom is slow to import, and most scans are not
+Import this module where DICOM is written: highdicom is slow to import, and most scans are not
 DICOM.
 """
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from nodulenet import __version__
-from nodulenet.files import InputError, reason_of, replacing, write_json
+from nodulenet.files import InputError, naming, reason_of, replacing, write_json
 from nodulenet.findings.cuts import View
 from nodulenet.findings.detector import Detector
 from nodulenet.findings.measure import Finding, find_findings, paint_findings
@@ -104,8 +104,9 @@ def _predict(
     own = read_volume(scan.path, scan.series_uid)
     turned, turn = standard(own)
     advance("lungs")
-    lungs = segment_lungs(turned)
-    warning = check_hu(turned, lungs)
+    with naming(f"{scan.path}: series {scan.series_uid}"):
+        lungs = segment_lungs(turned)
+        warning = check_hu(turned, lungs)
     advance("preprocessing")
     grid = preprocess(turned, lungs, detector.preprocess)
     prediction = detector.predict(grid.array, lambda: advance("network"))
@@ -117,10 +118,10 @@ def _predict(
     advance("writing")
     sources = slice_sources(scan) if scan.path.is_dir() else None
     labels = paint_findings(findings, own.array.shape)
-    if any(finding.mask is not None for finding in findings):
+    if detector.segments:
         write_volume(Volume(labels, own.affine), output / "masks.nii.gz")
     else:
-        notes.append("no masks.nii.gz: no finding has a mask")
+        notes.append("no masks.nii.gz: the network does not segment")
     if sources:
         notes += write_dicom(sources, findings, own, detector, output)
     view = View(turned, lungs, standard(Volume(labels, own.affine))[0].array, turn)

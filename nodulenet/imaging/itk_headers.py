@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nodulenet.files import InputError
 from nodulenet.imaging.image_files import inflated_size, require_size
-from nodulenet.imaging.orientation import ASSUMED_LPS
+from nodulenet.imaging.orientation import ASSUMED_LPS, ASSUMED_ORIGIN
 from nodulenet.numerals import number_or_nan, to_count
 
 META_BYTES = {
@@ -35,7 +35,8 @@ def meta_files(path: Path) -> list[Path]:
     """The data files that a MetaImage header names, in the order of the slices.
 
     None are named if the voxels follow the header. One file per slice is named by a list of names
-    or by a numbered pattern such as `name%03d.raw 0 132 1`. Raises `InputError`.
+    or by a numbered pattern such as `name%03d.raw 0 132 1`. Raises `InputError` or, for a
+    header that cannot be opened, `OSError`.
     """
     header, end = _meta_header(path)
     named = header["ElementDataFile"]
@@ -84,7 +85,7 @@ def check_meta(path: Path, *, deep: bool = True) -> tuple[str, ...]:
     return tuple(
         f"its header has no {keys[0]}: {assumed}"
         for keys, assumed in (
-            (POSITION, "its first voxel is put at 0"),
+            (POSITION, ASSUMED_ORIGIN),
             (DIRECTION, ASSUMED_LPS),
         )
         if not header.keys() & set(keys)
@@ -92,7 +93,7 @@ def check_meta(path: Path, *, deep: bool = True) -> tuple[str, ...]:
 
 
 def _meta_header(path: Path) -> tuple[dict[str, str], int]:
-    """The keys of a MetaImage header and the offset of its end. Raises `InputError`."""
+    """The keys of a MetaImage header and the offset of its end; raises as `meta_files`."""
     header: dict[str, str] = {}
     with path.open("rb") as file:
         while "ElementDataFile" not in header:
@@ -156,7 +157,7 @@ def check_nrrd(path: Path, *, deep: bool = True) -> tuple[str, ...]:
     if not PATIENT_SPACES.fullmatch(fields.get("space", "")):
         notes.append(f"its header names no space of the patient: {ASSUMED_LPS}")
     if not {"space origin", "axis mins"} & fields.keys():
-        notes.append("its header has no space origin: its first voxel is put at 0")
+        notes.append(f"its header has no space origin: {ASSUMED_ORIGIN}")
     return tuple(notes)
 
 

@@ -6,7 +6,6 @@ highdicom is imported only for a segmentation: importing it is slow.
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from nodulenet.annotations import Mark, Reading, Session, drawing_of
+from nodulenet.annotations import Drawing, Mark, Reading, Session, drawing_of
 from nodulenet.files import InputError, reason_of, sha256
 from nodulenet.imaging.dicom_header import NotDicom, read_header, text_of
 from nodulenet.imaging.image_files import IMAGE_SUFFIXES, image_suffix
-from nodulenet.imaging.orientation import ASSUMED_LPS
-from nodulenet.imaging.readers import read_volume
+from nodulenet.imaging.orientation import ASSUMED_LPS, ASSUMED_ORIGIN
+from nodulenet.imaging.readers import SeveralNumbers, read_volume
 from nodulenet.masks import CroppedMask, crop
 
 if TYPE_CHECKING:
@@ -29,10 +28,11 @@ if TYPE_CHECKING:
 SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 """SOP classes: segmentation, label map segmentation."""
 
+HIGHEST = (1 << 24) - 1
+"""Labels are read as float32, which has every whole number up to here."""
+
 MOST_LABELS = 1000
 """More in one scan are no nodules."""
-
-log = logging.getLogger(__name__)
 
 
 def read_label_maps(paths: Sequence[Path], series_uid: str) -> Reading:
@@ -42,27 +42,34 @@ def read_label_maps(paths: Sequence[Path], series_uid: str) -> Reading:
     a segment is one nodule. A file without any is a reader who found nothing. Raises `InputError`
     naming the file and the fault.
     """
-    sessions = tuple(Session(path.name, tuple(read_marks(path, series_uid))) for path in paths)
-    flags = tuple(
-        f"{path}: no nodule is drawn"
-        for path, session in zip(paths, sessions, strict=True)
-        if not session.marks
-    )
+    if repeated := [path for path in paths if paths.count(path) > 1]:
+        raise InputError(f"{repeated[0]}: is named twice: each reader has one file")
+    sessions = tuple(Session(str(path), tuple(read_marks(path, series_uid))) for path in paths)
+    flags = [f"{session.reader}: no nodule is drawn" for session in sessions if not session.marks]
+    first: dict[tuple[Drawing | None, ...], str | None] = {}
+    for session in sessions:
+        drawn = tuple(mark.drawing for mark in session.marks)
+        if drawn and (other := first.setdefault(drawn, session.reader)) != session.reader:
+            flags.append(f"{session.reader}: the same masks as {other}, counted as two readers")
     whole = hashlib.sha256("".join(map(sha256, paths)).encode()).hexdigest()
-    return Reading(series_uid, sessions, ";".join(map(str, paths)), whole, flags)
+    return Reading(series_uid, sessions, ";".join(map(str, paths)), whole, tuple(flags))
 
 
 def read_marks(path: Path, series_uid: str) -> Iterator[Mark]:
     """The nodules of one file. Raises `InputError` as `read_label_maps`."""
     if not path.is_file():
-        raise InputError(f"{path}: is not a file")
+        raise InputError(f"{path}: is not a file: name the mask file itself")
     if not image_suffix(path):
         yield from read_segments(path, series_uid)
         return
-    volume = read_volume(path)
-    oriented = not any(ASSUMED_LPS in note for note in volume.notes)
+    try:
+        volume = read_volume(path, series_uid)
+    except SeveralNumbers as error:
+        raise InputError(f"{error}: export one label map, or a DICOM segmentation") from error
+    assumed = ASSUMED_LPS, ASSUMED_ORIGIN
+    placed = not any(sign in note for note in volume.notes for sign in assumed)
     for label, voxels in masks_of_labels(volume.array, path):
-        drawing = drawing_of(voxels, volume.affine, volume.array.shape, oriented)
+        drawing = drawing_of(voxels, volume.affine, volume.array.shape, placed)
         yield Mark("nodule", f"label {label}", (), drawing=drawing)
 
 
@@ -74,9 +81,10 @@ def masks_of_labels(array: NDArray, path: Path) -> Iterator[tuple[int, CroppedMa
     where = np.nonzero(array)
     values = array[where]
     labels = np.unique(values)
-    odd = labels[(labels < 0) | (labels != np.rint(labels))]
+    odd = labels[(labels < 0) | (labels != np.rint(labels)) | (labels > HIGHEST)]
     if len(odd):
-        raise InputError(f"{path}: holds {odd[0]:g}, but labels are whole numbers from 0")
+        what = f"labels are whole numbers from 0 to {HIGHEST}"
+        raise InputError(f"{path}: holds {odd[0]:g}, but {what}")
     if len(labels) > MOST_LABELS:
         raise InputError(
             f"{path}: holds {len(labels)} labels, more than {MOST_LABELS}: not a mask of nodules"
@@ -104,10 +112,12 @@ def read_segments(path: Path, series_uid: str) -> Iterator[Mark]:
             raise InputError(
                 f"{path}: segment {number} cannot be read: {reason_of(error)}"
             ) from error
-        voxels = crop(volume.array.astype(bool))
+        # Of a label map, highdicom gives all segments, whichever were asked for.
+        voxels = crop(volume.array == number)
         if voxels.mask.size:
             z, y, x = volume.array.shape
-            drawing = drawing_of(voxels, np.asarray(volume.affine, float), (z, y, x))
+            affine = np.asarray(volume.affine, float)
+            drawing = drawing_of(voxels, affine, (z, y, x), has_spacing(segmentation))
             label = segmentation.get_segment_description(number).segment_label
             yield Mark("nodule", f"segment {number} ({label})", (), drawing=drawing)
 
@@ -135,8 +145,35 @@ def open_segmentation(path: Path, series_uid: str) -> Segmentation:
             f"{path}: a segmentation that cannot be read: {reason_of(error)}"
         ) from error
     referred = {str(one.SeriesInstanceUID) for one in header.get("ReferencedSeriesSequence", [])}
+    if not referred:
+        raise InputError(f"{path}: does not name the series that it was drawn on")
     if other := sorted(referred - {series_uid}):
         raise InputError(f"{path}: refers to series {other[0]}, not to {series_uid}")
-    if not referred:
-        log.warning("%s: does not name the series that it is of", path)
+    check_frames(segmentation, path)
     return segmentation
+
+
+def check_frames(segmentation: Segmentation, path: Path) -> None:
+    """Raise `InputError` if a frame was drawn on an image that is not of the referred series."""
+    listed = {
+        image.ReferencedSOPInstanceUID
+        for series in segmentation.ReferencedSeriesSequence
+        for image in series.get("ReferencedInstanceSequence", [])
+    }
+    for number, frame in enumerate(segmentation.get("PerFrameFunctionalGroupsSequence", []), 1):
+        for derived in frame.get("DerivationImageSequence", []):
+            for image in derived.get("SourceImageSequence", []):
+                if listed and image.ReferencedSOPInstanceUID not in listed:
+                    raise InputError(f"{path}: frame {number} refers to an image of another series")
+
+
+def has_spacing(segmentation: Segmentation) -> bool:
+    """Whether a segmentation gives the step between its slices; frames without voxels may be
+    left out, so their positions do not tell it.
+    """
+    shared = segmentation.get("SharedFunctionalGroupsSequence", [])
+    frames = segmentation.get("PerFrameFunctionalGroupsSequence", [])
+    measures = [
+        m for group in (*shared, *frames[:1]) for m in group.get("PixelMeasuresSequence", [])
+    ]
+    return any("SpacingBetweenSlices" in measure for measure in measures)

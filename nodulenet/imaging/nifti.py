@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from nodulenet.files import InputError
 from nodulenet.imaging.grid import Shape
 from nodulenet.imaging.image_files import remaining_size, require_size
-from nodulenet.imaging.orientation import ASSUMED_LPS, largest_shift, square_axes
+from nodulenet.imaging.orientation import ASSUMED_LPS, ASSUMED_ORIGIN, largest_shift, square_axes
 from nodulenet.imaging.volume import as_hu
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def nifti_place(path: Path) -> tuple[NDArray[np.float64], Shape, tuple[str, ...]
     if not forms:
         affine = np.eye(4)
         affine[:3, :3] = np.fliplr(np.diag(_spacing(path, header)))
-        notes += (f"has neither sform nor qform: {ASSUMED_LPS}, its first voxel is put at 0",)
+        notes += (f"has neither sform nor qform: {ASSUMED_LPS}, {ASSUMED_ORIGIN}",)
         return affine, shape, notes
     chosen = "qform" if "qform" in forms and header["sform_code"] != SCANNER else "sform"
     return forms[chosen], shape, notes + _conflicts(path, header, forms, chosen)

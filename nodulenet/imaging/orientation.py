@@ -20,7 +20,9 @@ from nodulenet.masks import CroppedMask
 Turn = tuple[tuple[int, ...], tuple[int, ...]]
 STANDARD: Turn = ((0, 1, 2), ())
 ROUNDING = 1e-5  # cosine between two axes that float32 and six decimals leave
-ASSUMED_LPS = "axes assumed to be LPS"  # in a note: the header has no orientation
+# In notes: the header has no orientation, or no position.
+ASSUMED_LPS = "axes assumed to be LPS"
+ASSUMED_ORIGIN = "its first voxel is put at 0"
 SKEW_LIMIT = 0.2  # degrees; direction cosines with three decimals stay below it
 
 
@@ -28,7 +30,7 @@ def standard(volume: Volume) -> tuple[Volume, Turn]:
     """A view of the volume along the nearest axes (z up, y back, x left), without its notes, and
     the turn that `from_standard` undoes.
 
-    A volume in standard orientation is returned unchanged, to the last bit.
+    Array and affine of a volume in standard orientation stay as they are, to the last bit.
     """
     world = (volume.affine[:3, :3] / volume.spacing)[::-1]  # rows: z, y, x of the world
     order = [0, 0, 0]

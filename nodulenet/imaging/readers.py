@@ -26,6 +26,10 @@ UNIT = 1e-3  # by which rounding may change the length of a direction cosine
 log = logging.getLogger(__name__)
 
 
+class SeveralNumbers(InputError):
+    """The image has more than three dimensions, or several numbers per voxel."""
+
+
 @dataclass(frozen=True, eq=False)
 class ImageHeader:
     """What the header of an image file says: affine, shape (z, y, x), series, assumptions.
@@ -155,9 +159,11 @@ def _itk_reader(path: Path) -> sitk.ImageFileReader:
     except RuntimeError as error:
         raise InputError(f"{path}: bad header: {last_line(error)}") from error
     if reader.GetDimension() != 3:
-        raise InputError(f"{path}: has {reader.GetDimension()} dimensions, not 3")
+        raise SeveralNumbers(f"{path}: has {reader.GetDimension()} dimensions, not 3")
     if reader.GetNumberOfComponents() != 1:
-        raise InputError(f"{path}: has {reader.GetNumberOfComponents()} numbers per voxel, not 1")
+        raise SeveralNumbers(
+            f"{path}: has {reader.GetNumberOfComponents()} numbers per voxel, not 1"
+        )
     return reader
 
 

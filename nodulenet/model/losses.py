@@ -38,7 +38,7 @@ def regression_loss(deltas: Tensor, targets: Tensor, positive: Tensor) -> Tensor
     return masked_mean(each, positive)
 
 
-def classification_loss(logits: Tensor, nodule: Tensor, valid: Tensor) -> Tensor:
+def dfps_class_loss(logits: Tensor, nodule: Tensor, valid: Tensor) -> Tensor:
     """Cross-entropy of DFPS logits (N, 2), the mean of the means of the classes that occur.
 
     nodule, valid: (N,) bool. Zero without valid boxes.

@@ -17,7 +17,7 @@ from nodulenet.boxes import batched_nms, decode
 from nodulenet.boxes.anchors import STRIDE, anchor_grid
 from nodulenet.model.backbone import Features
 from nodulenet.model.corners import sr_corners
-from nodulenet.model.losses import classification_loss, mask_losses, regression_loss, screening_loss
+from nodulenet.model.losses import dfps_class_loss, mask_losses, regression_loss, screening_loss
 from nodulenet.model.network import NoduleNet, normalise
 from nodulenet.model.roi_pool import Group, cut
 from nodulenet.model.targets import (
@@ -142,7 +142,7 @@ def dfps_terms(
 ) -> dict[str, Tensor]:
     """Class and box loss of false positive reduction over the batch."""
     positive = sample.valid & (sample.truths >= 0)
-    classed = classification_loss(logits, positive.flatten(), sample.valid.flatten())
+    classed = dfps_class_loss(logits, positive.flatten(), sample.valid.flatten())
     terms = {"dfps_class": classed * settings.weight}
     if settings.regression:
         coded = coded_truth(truth, sample.truths, sample.boxes)

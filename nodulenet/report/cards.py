@@ -1,6 +1,6 @@
 """The gallery: nodules that were missed and the most probable false positives, one card each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class Card:
 class Gallery:
     """What cards are drawn from: the cohort's scans with their patients and findings, the stage's
     predictions and folders of masks (none: it does not segment), whether the nodules are those of
-    the labels, and whether readers outlined them.
+    the labels, and the scans whose nodules readers drew.
     """
 
     scans: Mapping[str, ScoredScan]
@@ -61,7 +61,7 @@ class Gallery:
     predictions: pd.DataFrame
     masks: Sequence[Path]
     labelled: bool
-    outlined: bool
+    outlined: Collection[str]
 
 
 def missed_cards(sources: Sources, froc: FrocFile, gallery: Gallery) -> list[Card]:
@@ -146,10 +146,10 @@ def draw_place(place: Place, kind: str, diameter: float | None) -> Picture:
 
 def level_of(series_uid: str, label: int | None, gallery: Gallery) -> int | None:
     """The consensus level of a nodule; None where the list of nodules is not the consensus, or
-    readers outlined nothing.
+    readers drew nothing.
     """
     own = gallery.findings[series_uid]
-    if label is None or not gallery.outlined or "level" not in own:
+    if label is None or series_uid not in gallery.outlined or "level" not in own:
         return None
     here = own[(own["kind"] == "nodule") & (own["label"] == label)]
     return int(here["level"].iloc[0])

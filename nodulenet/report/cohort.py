@@ -1,7 +1,7 @@
 """The scans of a cohort: what they are, and which scans and nodules the scores leave out."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,13 +30,14 @@ LEDGER = (
 @dataclass(frozen=True)
 class ScanFacts:
     """A scan as its CT was: its scanner in words, slice thickness (None: not in the file), number
-    of slices, spacing (z, y, x) in mm.
+    of slices, spacing (z, y, x) in mm. outlined: whether its nodules are what readers drew.
     """
 
     scanner: str
     thickness_mm: float | None
     slices: int | None
     spacing_mm: tuple[float, float, float]
+    outlined: bool = True
 
 
 def read_facts(scan: ScoredScan) -> ScanFacts:
@@ -53,6 +54,7 @@ def read_facts(scan: ScoredScan) -> ScanFacts:
             thickness_mm=scanner.get("slice_thickness_mm"),
             slices=int(shape[0]) if shape else None,
             spacing_mm=(z, y, x),
+            outlined=record.get("outlined", True),
         )
 
 
@@ -82,15 +84,27 @@ def spacing_table(facts: Sequence[ScanFacts]) -> TextTable:
     return TextTable("The CT before preparation", ("", "least", "median", "greatest"), rows)
 
 
-def size_table(findings: Mapping[str, pd.DataFrame], outlined: bool) -> TextTable:
-    """Consensus groups by size and level, or listed nodules by size where nothing is outlined."""
-    tables = [table[table["kind"].isin(OUTLINED)] for table in findings.values()]
-    groups = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["kind"])
+def size_tables(findings: Mapping[str, pd.DataFrame], outlined: Collection[str]) -> list[TextTable]:
+    """Consensus groups by size and level, and listed nodules by size if there are any.
+
+    outlined: the scans whose nodules readers drew.
+    """
+    drawn = [table for scan, table in findings.items() if scan in outlined]
+    listed = [table for scan, table in findings.items() if scan not in outlined]
+    return [
+        *([_size_table(drawn, _by_level)] if drawn else []),
+        *([_size_table(listed, _by_size)] if listed else []),
+    ]
+
+
+def _size_table(findings: Sequence[pd.DataFrame], tabulate: Callable[..., TextTable]) -> TextTable:
+    tables = [table[table["kind"].isin(OUTLINED)] for table in findings]
+    groups = pd.concat(tables, ignore_index=True)
     names = [*SIZES, UNKNOWN] if groups.empty or (groups["diameter_mm"] < 0).any() else list(SIZES)
     diameters = groups["diameter_mm"] if len(groups) else pd.Series(dtype=float)
     size = pd.cut(diameters, EDGES_MM, right=False, labels=SIZES).astype(object)
     size = size.where(diameters >= 0, UNKNOWN)
-    return _by_level(groups, size, names) if outlined else _by_size(size, names)
+    return tabulate(groups, size, names)
 
 
 def _by_level(groups: pd.DataFrame, size: pd.Series, names: Sequence[str]) -> TextTable:
@@ -101,13 +115,13 @@ def _by_level(groups: pd.DataFrame, size: pd.Series, names: Sequence[str]) -> Te
         counted = int((here["kind"] == "nodule").sum())
         rows.append((name, *cells, str(counted)))
     heads = ("largest side", *(f"level {level}" for level in LEVELS), "nodules")
-    text = "What readers outlined, by size and consensus level; nodules are those that count"
+    text = "What readers drew, by size and consensus level; nodules are those that count"
     return TextTable(text, heads, rows)
 
 
-def _by_size(size: pd.Series, names: Sequence[str]) -> TextTable:
+def _by_size(groups: pd.DataFrame, size: pd.Series, names: Sequence[str]) -> TextTable:
     rows = [(name, str(int((size == name).sum()))) for name in names]
-    rows.append(("all", str(len(size))))
+    rows.append(("all", str(len(groups))))
     return TextTable("Nodules by their listed diameter", ("diameter", "nodules"), rows)
 
 

@@ -19,7 +19,7 @@ from nodulenet.report.cohort import (
     ledger,
     read_facts,
     scanner_table,
-    size_table,
+    size_tables,
     spacing_table,
     used_table,
 )
@@ -94,6 +94,8 @@ def about_scans(sources: Sources, about: About, frocs: Mapping[str, FrocFile]) -
     findings = read_findings(cohort)
     patients = dict(zip(manifest["series_uid"], manifest["patient_id"], strict=True))
     facts = [read_facts(scan) for scan in cohort]
+    pairs = zip(cohort, facts, strict=True)
+    drawn = {scan.series_uid for scan, one in pairs if about.outlined and one.outlined}
     gallery = Gallery(
         scans={scan.series_uid: scan for scan in cohort},
         patients=patients,
@@ -101,7 +103,7 @@ def about_scans(sources: Sources, about: About, frocs: Mapping[str, FrocFile]) -
         predictions=read_stage(sources.predictions, cohort),
         masks=sources.masks if froc.segmentation else (),
         labelled=froc.protocol != LUNA16,
-        outlined=about.outlined,
+        outlined=drawn,
     )
     nodules = missed_cards(sources, froc, gallery)
     false, listed = false_cards(sources, froc, gallery)
@@ -111,7 +113,7 @@ def about_scans(sources: Sources, about: About, frocs: Mapping[str, FrocFile]) -
         "levels": sorted({card.level for card in nodules if card.level is not None}),
         "gallery_lines": gallery_lines(nodules, false, listed, froc),
         "cohort": [
-            size_table(findings, about.outlined),
+            *size_tables(findings, drawn),
             spacing_table(facts),
             scanner_table(facts),
         ],

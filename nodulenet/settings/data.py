@@ -26,7 +26,7 @@ class ConsensusSettings(Section):
     """Mask of a nodule: union of its marks, or majority (voxels with at least half of the
     votes)."""
     components: bool = False
-    """For masks: whether a mask with a single label is split into its connected parts, each a
+    """For masks: whether a file with a single label is split into its connected parts, each a
     nodule; otherwise every label is one nodule."""
     z: ZRule = "nearest"
     """Slice of an outline: the nearest one, or its position truncated (as in the released code)."""

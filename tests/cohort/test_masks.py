@@ -10,6 +10,7 @@ import numpy as np
 import one_scan
 import pandas as pd
 import pytest
+import SimpleITK as sitk
 import tiny
 from turning import stored
 
@@ -197,7 +198,7 @@ def test_a_mask_without_orientation_must_lie_on_the_scan(phantom, tmp_path):
             replace(
                 mark,
                 drawing=replace(
-                    mark.drawing, oriented=False, affine=tuple(map(tuple, rows.tolist()))
+                    mark.drawing, placed=False, affine=tuple(map(tuple, rows.tolist()))
                 ),
             )
             for mark in session.marks
@@ -205,7 +206,7 @@ def test_a_mask_without_orientation_must_lie_on_the_scan(phantom, tmp_path):
         return replace(reading, sessions=(replace(session, marks=tuple(marks)),))
 
     drawn_groups(without_orientation(0), stored_grid, LEVEL_1)
-    with pytest.raises(InputError, match="no orientation, and its grid is not the CT's"):
+    with pytest.raises(InputError, match="does not say where it lies, and its grid is not"):
         drawn_groups(without_orientation(0.4), stored_grid, LEVEL_1)
 
 
@@ -220,17 +221,64 @@ def test_parts_of_a_binary_mask_are_nodules_only_if_asked(phantom, tmp_path):
     split = LEVEL_1.model_copy(update={"components": True})
     groups, notes = groups_of([path], phantom.grid, split)
     assert [int(group.mask.sum()) for group in groups] == [33, 32]
-    assert notes == []
+    assert "2 separate parts are nodules" in notes[0]
     labels[labels > 0] = np.where(np.nonzero(labels)[1] < 12, 1, 5)
     labels[5, 21, 21] = 0
     labels[0, 0, 0] = 1  # two parts, but the reader numbered the nodules
-    groups, _ = groups_of([write_map(path, labels, phantom.grid)], phantom.grid, split)
+    groups, notes = groups_of([write_map(path, labels, phantom.grid)], phantom.grid, split)
     assert [int(group.mask.sum()) for group in groups] == [34, 31]
+    assert "label 1: 2 separate parts are one nodule" in notes[0]
+
+
+def test_a_part_that_vanishes_or_is_off_the_scan_is_not_lost_in_silence(phantom, tmp_path):
+    split = LEVEL_1.model_copy(update={"components": True})
+    fine = phantom.grid.affine.copy()
+    fine[:3, :3] /= 2
+    labels = np.zeros([2 * n for n in phantom.grid.array.shape], np.uint8)
+    labels[8:14, 20:30, 20:30] = 1
+    labels[21, 41, 41] = 1  # half-way between voxels of the CT: none is nearest
+    write_volume(Volume(labels, fine), tmp_path / "fine.nii.gz")
+    with pytest.raises(InputError, match=r"fine.nii.gz: label 1: vanishes between"):
+        groups_of([tmp_path / "fine.nii.gz"], phantom.grid, split)
+    labels = np.zeros([n + 30 for n in phantom.grid.array.shape], np.uint8)
+    labels[4:6, 4:8, 4:8] = labels[-3:, 4:8, 4:8] = 1
+    write_volume(Volume(labels, phantom.grid.affine), tmp_path / "wide.nii.gz")
+    with pytest.raises(InputError, match=r"wide.nii.gz: label 1: lies outside the CT"):
+        groups_of([tmp_path / "wide.nii.gz"], phantom.grid, split)
+
+
+def test_one_file_is_not_two_readers(phantom, tmp_path):
+    with pytest.raises(InputError, match="is named twice: each reader has one file"):
+        read_annotations(SERIES, [phantom.maps[0], phantom.maps[0]], "masks")
+    copy = tmp_path / "copy.nii.gz"
+    copy.write_bytes(phantom.maps[0].read_bytes())
+    (flag,) = read_annotations(SERIES, [phantom.maps[0], copy], "masks").flags
+    assert flag == f"{copy}: the same masks as {phantom.maps[0]}, counted as two readers"
+
+
+def test_a_mask_without_a_position_must_lie_on_the_scan(phantom, tmp_path):
+    """An .mhd without Offset is put at 0 by its reader."""
+    volume = read_volume(phantom.maps[0])
+    write_volume(Volume(volume.array.astype(np.uint8), volume.affine), tmp_path / "a.mhd")
+    header = (tmp_path / "a.mhd").read_text()
+    lines = [line for line in header.splitlines() if not line.startswith("Offset")]
+    (tmp_path / "a.mhd").write_text("\n".join(lines) + "\n")
+    moved = phantom.grid.affine.copy()
+    moved[:3, 3] = 7.3
+    with pytest.raises(InputError, match="does not say where it lies"):
+        groups_of([tmp_path / "a.mhd"], Volume(phantom.grid.array, moved))
+
+
+def test_what_is_odd_about_masks_is_in_the_record_of_the_scan(phantom, tmp_path):
+    scan = Scan(SERIES, phantom.ct, phantom.folder / f"{SERIES}_lungs.mhd")
+    one_scan.prepare(tmp_path, scan, phantom.maps[:1], "masks")
+    record = json.loads(one_scan.volume(tmp_path, SERIES)["record"].read_text())
+    assert "1 reader, but consensus.level is 3" in "".join(record["warnings"])
 
 
 def test_fewer_readers_than_votes_are_named(phantom):
     _, notes = groups_of(phantom.maps[:1], phantom.grid, ConsensusSettings(level=3))
-    assert notes == ["1 reader, but consensus.level is 3: no nodule of this scan counts"]
+    assert notes == ["1 reader, but consensus.level is 3: no nodule here counts"]
 
 
 def test_an_empty_mask_is_a_scan_without_nodules(phantom, tmp_path, caplog):
@@ -241,7 +289,7 @@ def test_an_empty_mask_is_a_scan_without_nodules(phantom, tmp_path, caplog):
         annotate_scan(SERIES, [path], "masks", tmp_path / "reading.json")
     assert "no nodule is drawn" in caplog.text
     reading = read_reading(tmp_path / "reading.json")
-    groups, table, _ = find_nodules(
+    groups, table, *_ = find_nodules(
         Scan(SERIES, phantom.ct), reading, LEVEL_1, PreprocessSettings()
     )
     assert groups == []
@@ -281,6 +329,7 @@ def test_what_is_no_mask_is_refused(phantom, tmp_path):
         (half, "holds 0.5, but labels are whole numbers"),
         (minus, "holds -1, but labels"),
         (rows, f"holds {rows.size - 1} labels, more than 1000"),
+        (half.astype(np.uint32) + (rows == 9) * np.uint32(1 << 24), "holds 1.67772e"),
     ):
         path = write_map(tmp_path / "bad.nrrd", array, phantom.grid)
         with pytest.raises(InputError, match=rf"bad.nrrd: {fault}"):
@@ -289,6 +338,14 @@ def test_what_is_no_mask_is_refused(phantom, tmp_path):
     cut.write_bytes(phantom.maps[0].read_bytes()[:-200])
     with pytest.raises(InputError, match=r"cut.nii.gz: its compressed data is cut short"):
         read_annotations(SERIES, [cut], "masks")
+    image = sitk.ReadImage(str(phantom.maps[0]))
+    sitk.WriteImage(sitk.Compose(image, image), str(tmp_path / "layers.seg.nrrd"))
+    with pytest.raises(InputError, match="2 numbers per voxel, not 1: export one label map"):
+        read_annotations(SERIES, [tmp_path / "layers.seg.nrrd"], "masks")
+    volume = read_volume(phantom.maps[0])
+    write_volume(volume, tmp_path / "other.mha", series_uid="1.2.3")
+    with pytest.raises(InputError, match=r"its header names series 1.2.3"):
+        read_annotations(SERIES, [tmp_path / "other.mha"], "masks")
     with pytest.raises(InputError, match=r"gone.nii: is not a file"):
         read_annotations(SERIES, [tmp_path / "gone.nii"], "masks")
     (tmp_path / "note.txt").write_text("a note")

@@ -43,6 +43,7 @@ def see_balls(volume, step):
 @pytest.fixture(scope="session")
 def detector():
     weights = {"path": "w.pt", "sha256": "ab" * 32, "stage": "full", "fold": 0, "epochs": 1}
+    weights["branches"] = ["ncs", "dfps", "sr"]
     return Detector(see_balls, PreprocessSettings(), MARGIN, [weights], {"mirrors": 1}, 1)
 
 

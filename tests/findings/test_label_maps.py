@@ -2,13 +2,16 @@
 
 import shutil
 
+import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
+import SimpleITK as sitk
 from chest import SERIES, keep_segments
 
 from nodulenet.annotations import voxels_of
 from nodulenet.cohort.annotate import read_annotations
+from nodulenet.cohort.index import index_folders
 from nodulenet.cohort.mask_files import find_masks
 from nodulenet.files import InputError
 from nodulenet.imaging.drawn_masks import drawn_groups
@@ -82,11 +85,131 @@ def test_segmentations_of_others_are_refused(predicted, tmp_path):
         read_annotations(SERIES, [cut], "masks")
 
 
+def write_segmentation(predicted, kind, pixels, path):
+    """The prediction's two segments with other pixels (z, y, x) or (z, y, x, 2)."""
+    source = hd.seg.segread(predicted.output / "seg.dcm")
+    segmentation = hd.seg.Segmentation(
+        source_images=[slice_source.header for slice_source in predicted.sources],
+        pixel_array=pixels.astype(np.uint8),
+        segmentation_type=kind,
+        segment_descriptions=[source.get_segment_description(number) for number in (1, 2)],
+        series_instance_uid=pydicom.uid.generate_uid(),
+        series_number=2,
+        sop_instance_uid=pydicom.uid.generate_uid(),
+        instance_number=1,
+        manufacturer="m",
+        manufacturer_model_name="m",
+        software_versions="1",
+        device_serial_number="1",
+    )
+    segmentation.save_as(path)
+    return path
+
+
+def labels_of(predicted):
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(predicted.output / "masks.nii.gz")))
+
+
+def test_a_label_map_segmentation_keeps_its_segments_apart(predicted, tmp_path):
+    """highdicom gives all segments of this type, whichever were asked for."""
+    path = write_segmentation(predicted, "LABELMAP", labels_of(predicted), tmp_path / "map.dcm")
+    found, _ = groups_of(path, predicted.volume)
+    wanted, _ = groups_of(predicted.output / "seg.dcm", predicted.volume)
+    assert [(group.offset, group.mask.tolist()) for group in found] == [
+        (group.offset, group.mask.tolist()) for group in wanted
+    ]
+
+
+def test_segments_may_overlap(predicted, tmp_path):
+    labels = labels_of(predicted)
+    both = np.stack([labels == 1, labels > 0], axis=-1)
+    path = write_segmentation(predicted, "BINARY", both, tmp_path / "both.dcm")
+    (session,) = read_annotations(SERIES, [path], "masks").sessions
+    sizes = [int(voxels_of(mark.drawing).mask.sum()) for mark in session.marks]
+    assert sizes == both.sum((0, 1, 2)).tolist()
+
+
+def test_frames_without_a_slice_step_must_fit_the_scan(predicted, tmp_path):
+    """With a gap between the drawn slices, their positions alone give another step."""
+
+    def no_step(data):
+        shared = data.SharedFunctionalGroupsSequence[0]
+        del shared.PixelMeasuresSequence[0].SpacingBetweenSlices
+        frames = data.PerFrameFunctionalGroupsSequence
+        z = [float(f.PlanePositionSequence[0].ImagePositionPatient[2]) for f in frames]
+        step = min(abs(a - b) for a in z for b in z if abs(a - b) > 0.1)
+        for frame, at in zip(frames, z, strict=True):
+            frame.PlanePositionSequence[0].ImagePositionPatient[2] = z[0] + 2 * (at - z[0])
+        assert step == pytest.approx(3, abs=0.01)
+
+    path = edited(predicted, tmp_path / "gap.dcm", no_step)
+    with pytest.raises(InputError, match="does not say where it lies, and its grid is not the CT"):
+        groups_of(path, predicted.volume)
+
+
+def test_a_frame_of_another_series_is_named(predicted, tmp_path):
+    def other_image(data):
+        frame = data.PerFrameFunctionalGroupsSequence[2]
+        image = frame.DerivationImageSequence[0].SourceImageSequence[0]
+        image.ReferencedSOPInstanceUID = "1.2.3"
+
+    path = edited(predicted, tmp_path / "mixed.dcm", other_image)
+    with pytest.raises(InputError, match=r"mixed.dcm: frame 3 refers to an image of another"):
+        read_annotations(SERIES, [path], "masks")
+
+    def nameless(data):
+        del data.ReferencedSeriesSequence
+
+    path = edited(predicted, tmp_path / "nameless.dcm", nameless)
+    with pytest.raises(InputError, match=r"nameless.dcm: does not name the series"):
+        read_annotations(SERIES, [path], "masks")
+
+
+def test_forms_of_one_mask_and_strange_files(predicted, tmp_path):
+    ct = {SERIES: predicted.folder}
+    corrected = tmp_path / f"{SERIES}.nii.gz"
+    shutil.copy(predicted.output / "masks.nii.gz", corrected)
+    shutil.copy(corrected, tmp_path / f"._{SERIES}.nii.gz")
+    inner = tmp_path / SERIES
+    inner.mkdir()
+    shutil.copy(corrected, inner / "scan_v1.2.nii.gz")
+    found, passed = find_masks(tmp_path, ct)
+    assert found == {SERIES: [corrected, inner / "scan_v1.2.nii.gz"]}
+    ((hidden, reason),) = passed
+    assert hidden.name == f"._{SERIES}.nii.gz"
+    assert reason.startswith("a hidden file")
+    assert find_masks(tmp_path, ct, [inner])[0] == {SERIES: [corrected]}
+    sitk.WriteImage(sitk.ReadImage(str(corrected)), str(tmp_path / f"{SERIES}.seg.nrrd"))
+    with pytest.raises(InputError, match=r"are of one reader: keep the one that was corrected"):
+        find_masks(tmp_path, ct)
+    (tmp_path / f"{SERIES}.seg.nrrd").unlink()
+    (tmp_path / "findings.json").write_text("[]")
+    assert "not what `nodulenet predict` writes" in find_masks(tmp_path, ct)[1][1][1]
+
+
+def test_index_tells_masks_from_lungs_and_from_ct(predicted, tmp_path):
+    shutil.copytree(predicted.folder, tmp_path / "data/ct")
+    for folder, name in (("masks", f"{SERIES}_rad1"), ("lungs", SERIES)):
+        (tmp_path / "data" / folder).mkdir()
+        target = tmp_path / "data" / folder / f"{name}.nii.gz"
+        shutil.copy(predicted.output / "masks.nii.gz", target)
+    (tmp_path / "data/masks/catalog.xml").write_text("<catalog/>")
+    data = tmp_path / "data"
+    table, passed, _ = index_folders(data / "ct", data / "masks", data / "lungs")
+    assert table["annotations"].tolist() == [str(data / f"masks/{SERIES}_rad1.nii.gz")]
+    assert table["lung_mask"].tolist() == [str(data / f"lungs/{SERIES}.nii.gz")]
+    assert data / "masks/catalog.xml" in [path for path, _ in passed]
+    table, _, _ = index_folders(data, data, data / "lungs")
+    assert table["annotations"].tolist() == [str(data / f"masks/{SERIES}_rad1.nii.gz")]
+    with pytest.raises(InputError, match="the folder of masks holds that of the CT"):
+        index_folders(data / "ct", data)
+
+
 def test_masks_are_found_by_series(predicted, tmp_path):
     ct = {SERIES: predicted.folder}
-    for name in ("seg.dcm", "masks.nii.gz", "findings.json"):
+    for name in ("seg.dcm", "masks.nii.gz", "findings.json"):  # as predict leaves them
         shutil.copy(predicted.output / name, tmp_path)
-    with pytest.raises(InputError, match=r"masks.nii.gz and seg.dcm are one prediction"):
+    with pytest.raises(InputError, match=r"masks.nii.gz and seg.dcm are of one reader"):
         find_masks(tmp_path, ct)
     (tmp_path / "seg.dcm").unlink()
     found, _ = find_masks(tmp_path, ct)

@@ -120,7 +120,7 @@ def test_without_findings_and_after_a_run_that_had_some(tmp_path, detector):
     made = {path.name for path in output.iterdir()}
     assert (
         made
-        == {"findings.csv", "findings.json", "overview.png", "report.html"}
+        == {"findings.csv", "findings.json", "masks.nii.gz", "overview.png", "report.html"}
         == set(content["files"])
     )
     assert len(pd.read_csv(output / "findings.csv")) == 0

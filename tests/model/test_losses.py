@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nodulenet.model.losses import (
-    classification_loss,
+    dfps_class_loss,
     mask_losses,
     regression_loss,
     screening_loss,
@@ -76,7 +76,7 @@ def test_suppression_counts_both_classes_alike() -> None:
     nodule = torch.tensor([True, False, False, False, True])
 
     def loss(*valid: int) -> float:
-        return float(classification_loss(logits, nodule, torch.tensor(valid) > 0))
+        return float(dfps_class_loss(logits, nodule, torch.tensor(valid) > 0))
 
     assert loss(1, 1, 1, 1, 0) == pytest.approx((math.log(2) + softplus(2)) / 2)
     assert loss(0, 1, 1, 1, 0) == pytest.approx(softplus(2))

@@ -26,7 +26,7 @@ def gallery_of(sources, **changes):
         "predictions": read_stage(sources.predictions, cohort),
         "masks": sources.masks,
         "labelled": froc.protocol != "luna16",
-        "outlined": True,
+        "outlined": {scan.series_uid for scan in cohort},
     }
     return froc, Gallery(**values | changes)
 
@@ -110,7 +110,7 @@ def test_a_listed_nodule_is_a_ball_and_has_no_level(tmp_path):
 
 
 def test_a_cube_has_no_level(sources):
-    froc, gallery = gallery_of(sources, outlined=False)
+    froc, gallery = gallery_of(sources, outlined=())
     (card,) = missed_cards(sources, froc, gallery)
     assert card.level is None
     assert card.notes == ["no mark hits it; the nearest is 53.1 mm away"]

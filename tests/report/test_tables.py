@@ -18,7 +18,7 @@ from nodulenet.report.cohort import (
     ledger,
     scanner_table,
     scanner_text,
-    size_table,
+    size_tables,
     spacing_table,
 )
 from nodulenet.report.headline import caveats, headline, protocol_text, sensitivity_table
@@ -190,8 +190,9 @@ def test_nodules_by_size_and_level():
         "a": groups(("nodule", 3, 6.0), ("below_level", 1, 5.9), ("small", 0, -1.0)),
         "b": groups(("nodule", 4, 31.0), ("nodule", 4, 9.9)),
     }
-    table = size_table(findings, outlined=True)
-    assert rows(table) == {
+    listed = {"c": groups(("nodule", 4, 10.0), ("nodule", 4, -1.0))}
+    drawn, cubes = size_tables(findings | listed, outlined={"a", "b"})
+    assert rows(drawn) == {
         ("under 6 mm",): ["1", "0", "0", "0", "0"],
         ("6 to 10 mm",): ["0", "0", "1", "1", "2"],
         ("10 to 20 mm",): ["0", "0", "0", "0", "0"],
@@ -199,8 +200,7 @@ def test_nodules_by_size_and_level():
         ("30 mm or more",): ["0", "0", "0", "1", "1"],
         ("all",): ["1", "0", "1", "2", "3"],
     }
-    listed = {"a": groups(("nodule", 4, 10.0), ("nodule", 4, -1.0))}
-    assert rows(size_table(listed, outlined=False)) == {
+    assert rows(cubes) == {
         ("under 6 mm",): ["0"],
         ("6 to 10 mm",): ["0"],
         ("10 to 20 mm",): ["1"],
@@ -209,7 +209,8 @@ def test_nodules_by_size_and_level():
         ("size not given",): ["1"],
         ("all",): ["2"],
     }
-    assert rows(size_table({"a": groups()}, outlined=True))["all",] == ["0"] * 5
+    (empty,) = size_tables({"a": groups()}, outlined={"a"})
+    assert rows(empty)["all",] == ["0"] * 5
 
 
 def test_scanners_and_spacing():
