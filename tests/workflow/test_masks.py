@@ -106,6 +106,6 @@ def test_outlines_masks_and_positions_in_one_cohort(fresh: Path) -> None:
     assert manifest["rows_matched"].tolist() == [0, 0, 1, 0]
     scored = pd.read_csv(results / "full/segmentation.csv")
     assert set(scored["series_uid"]) == {tiny.SERIES[0], tiny.SERIES[1]}
-    # A new mask file is noticed.
-    os.utime(fresh / "data/rad2.mhd")
+    # Changed voxels of a mask are noticed.
+    os.utime(fresh / "data/rad2.raw")
     assert f"read the annotations of scan {tiny.SERIES[1]}" in running.plan(fresh)
