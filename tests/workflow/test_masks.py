@@ -1,5 +1,6 @@
 """Masks as annotations through the whole workflow: corrected predictions, and mixed cohorts."""
 
+import copy
 import os
 import shutil
 import subprocess
@@ -37,7 +38,7 @@ def shell(command: str, folder: Path) -> str:
 
 
 def correct(folder: Path, found: Path) -> None:
-    """What a person does: the balls redrawn in two label maps, two segments of a SEG kept."""
+    """What a person does: the balls redrawn in two label maps, one segment of a SEG kept."""
     affine = turned_affine(AXIAL)
     for series, balls in ((SCANS[0], (0, 1)), (SCANS[1], (1,))):
         path = folder / f"{series}.nii.gz"
@@ -49,7 +50,7 @@ def correct(folder: Path, found: Path) -> None:
         new.CopyInformation(image)
         sitk.WriteImage(new, str(path))
     (folder / f"{SCANS[2]}.nii.gz").unlink()
-    keep_segments(found / SCANS[2] / "seg.dcm", folder / "from_ohif.dcm", {1, 2})
+    keep_segments(found / SCANS[2] / "seg.dcm", folder / "from_ohif.dcm", {1})
 
 
 def test_corrected_predictions_are_trained_on(fresh: Path, first_run: Path) -> None:
@@ -62,19 +63,23 @@ def test_corrected_predictions_are_trained_on(fresh: Path, first_run: Path) -> N
     shutil.copy(first_run / "results/tiny/fold0/full/weights.pt", fresh)
     page = pages.ROOT / "docs/correct.md"
     ((_, text),) = pages.fenced(page, "yaml")
-    settings = {**tiny.CONFIG, **yaml.safe_load(text)}
+    settings = copy.deepcopy(tiny.CONFIG) | yaml.safe_load(text)
+    settings["train"] |= {"evaluate": ["full"]}
+    settings["train"]["stages"]["full"]["epochs"] = 1
     (fresh / "corrected.yaml").write_text(yaml.safe_dump(settings))
     for block in pages.blocks():
         if block.page == "docs/correct.md":
             for command in block.commands:
-                printed = shell(command, fresh)
+                # The network has hardly learned anything: it marks a hundred places with 0.5.
+                less = command.replace("--output found", "--output found --threshold 0.62")
+                printed = shell(less, fresh)
             if "cp " in block.commands[-1]:
                 correct(fresh / "corrected", fresh / "found")
             if "index" in block.commands[-1]:
                 assert "with `annotations: masks` in its config" in printed
     results = fresh / "results/corrected"
     manifest = pd.read_csv(results / "manifest.tsv", sep="\t").set_index("series_uid")
-    assert manifest["n_nodules"].to_dict() == {SCANS[0]: 2, SCANS[1]: 1, SCANS[2]: 2}
+    assert manifest["n_nodules"].to_dict() == {SCANS[0]: 2, SCANS[1]: 1, SCANS[2]: 1}
     own = pd.read_csv(results / manifest.loc[SCANS[0], "findings"])
     for (centre, radius), row in zip(BALLS, own.itertuples(), strict=True):
         at = np.array([row.centroidX, row.centroidY, row.centroidZ])
@@ -82,7 +87,7 @@ def test_corrected_predictions_are_trained_on(fresh: Path, first_run: Path) -> N
         assert row.equivalent_diameter_mm == pytest.approx(2 * radius, rel=0.05)
     assert (results / "report.html").exists()
     scored = pd.read_csv(results / "full/segmentation.csv")
-    assert len(scored) == 5
+    assert len(scored) == 4
 
 
 def test_outlines_masks_and_positions_in_one_cohort(fresh: Path) -> None:
@@ -107,5 +112,6 @@ def test_outlines_masks_and_positions_in_one_cohort(fresh: Path) -> None:
     scored = pd.read_csv(results / "full/segmentation.csv")
     assert set(scored["series_uid"]) == {tiny.SERIES[0], tiny.SERIES[1]}
     # Changed voxels of a mask are noticed.
-    os.utime(fresh / "data/rad2.raw")
+    raw = fresh / "data/rad2.raw"
+    raw.write_bytes(raw.read_bytes()[::-1])
     assert f"read the annotations of scan {tiny.SERIES[1]}" in running.plan(fresh)
