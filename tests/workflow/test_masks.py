@@ -19,6 +19,8 @@ from chest import BALLS, SHAPE, ball, keep_segments, sample, turned_affine, writ
 
 pytestmark = pytest.mark.slow
 AXIAL = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]], float)
+SHORT = copy.deepcopy(tiny.CONFIG["train"]) | {"evaluate": ["full"]}
+SHORT["stages"]["full"]["epochs"] = 1
 SCANS = [f"1.2.826.77.{number}" for number in range(1, 4)]
 
 
@@ -63,9 +65,7 @@ def test_corrected_predictions_are_trained_on(fresh: Path, first_run: Path) -> N
     shutil.copy(first_run / "results/tiny/fold0/full/weights.pt", fresh)
     page = pages.ROOT / "docs/correct.md"
     ((_, text),) = pages.fenced(page, "yaml")
-    settings = copy.deepcopy(tiny.CONFIG) | yaml.safe_load(text)
-    settings["train"] |= {"evaluate": ["full"]}
-    settings["train"]["stages"]["full"]["epochs"] = 1
+    settings = tiny.CONFIG | yaml.safe_load(text) | {"train": SHORT}
     (fresh / "corrected.yaml").write_text(yaml.safe_dump(settings))
     for block in pages.blocks():
         if block.page == "docs/correct.md":
@@ -103,8 +103,8 @@ def test_outlines_masks_and_positions_in_one_cohort(fresh: Path) -> None:
     for row, cell in cells.items():
         table.loc[row, "annotations"] = cell
     table.to_csv(fresh / "scans.tsv", sep="\t", index=False)
-    running.configure(fresh, annotations="mixed", consensus={"level": 2})
-    running.run(fresh, "--cores", "2")
+    running.configure(fresh, annotations="mixed", consensus={"level": 2}, train=SHORT)
+    running.run(fresh, "--cores", "2", "results/tiny/full/segmentation.csv")
     results = fresh / "results/tiny"
     manifest = pd.read_csv(results / "manifest.tsv", sep="\t").set_index("series_uid")
     assert manifest["n_nodules"].tolist()[1:] == [1, 1, 0]
@@ -114,4 +114,6 @@ def test_outlines_masks_and_positions_in_one_cohort(fresh: Path) -> None:
     # Changed voxels of a mask are noticed.
     raw = fresh / "data/rad2.raw"
     raw.write_bytes(raw.read_bytes()[::-1])
-    assert f"read the annotations of scan {tiny.SERIES[1]}" in running.plan(fresh)
+    assert f"read the annotations of scan {tiny.SERIES[1]}" in running.plan(
+        fresh, "results/tiny/full/segmentation.csv"
+    )
