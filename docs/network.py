@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from nodulenet.boxes.anchors import ANCHOR_SIDES, STRIDE
 from nodulenet.boxes.roi import ROI_SIDE
 from nodulenet.model import NoduleNet
-from nodulenet.model.roi_pool import Group
+from nodulenet.model.roi_pool import CropGroup
 from nodulenet.plots.style import BLUE, GREEN, GREY, PURPLE, VERMILION, drawing
 from nodulenet.settings import TrainSettings
 from nodulenet.training.stages import DECAY_AT, resolve_stage
@@ -85,7 +85,7 @@ def trace() -> dict[str, Tensor]:
     seen["class"], _ = net.dfps(pooled)
     within = slice(CROP // STRIDE)
     seen["SR 1/4"] = features.dec2[:, :, within, within, within]
-    (seen["mask"],) = net.sr(features, [Group((CROP,) * 3, np.zeros((1, 4), np.int64))])
+    (seen["mask"],) = net.sr(features, [CropGroup((CROP,) * 3, np.zeros((1, 4), np.int64))])
     return seen
 
 

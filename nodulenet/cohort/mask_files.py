@@ -42,7 +42,7 @@ def find_masks(
             try:
                 if SEPARATOR in str(path):
                     raise InputError(f"{path}: a semicolon in a path would separate two readers")
-                own[path] = series_of(path, folder, images)
+                own[path] = series_of_mask(path, folder, images)
             except InputError as error:
                 passed.append((path, str(error).removeprefix(f"{path}: ")))
         check_forms(own, PREDICTION in names)
@@ -76,7 +76,7 @@ def check_forms(own: Mapping[Path, str], predicted: bool) -> None:
             raise InputError(f"{path.parent}: {both}: keep the one that was corrected")
 
 
-def series_of(path: Path, root: Path, images: Collection[str] = ()) -> str:
+def series_of_mask(path: Path, root: Path, images: Collection[str] = ()) -> str:
     """The series that a mask file below `root` is of. Raises `InputError` for another file.
 
     images: the series that there are, which decide between several numbers in a name.

@@ -72,8 +72,8 @@ class Scan:
 
 
 class Nodules(NamedTuple):
-    """All groups of a scan, the table of its findings, the number of groups at each level or above,
-    and what is doubtful about the annotations, one line each.
+    """All groups of a scan, its findings, the number of groups at each level or above, and what is
+    doubtful about the annotations, one line each.
     """
 
     groups: list[Group]
@@ -154,9 +154,9 @@ def find_drawn(
     reading: Reading, stored: Volume, rules: ConsensusSettings, preprocessing: PreprocessSettings
 ) -> Nodules:
     """What `find_nodules` gives, for a reading of masks. stored: the grid of the CT's file."""
-    groups, notes = drawn_groups(reading, stored, rules)
+    groups, odd = drawn_groups(reading, stored, rules)
     table = findings_table(reading, groups, standard(stored)[0], rules.level, preprocessing)
-    return Nodules(groups, table, count_levels(groups), tuple(notes))
+    return Nodules(groups, table, count_levels(groups), tuple(odd))
 
 
 def preprocess_scan(

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
-from nodulenet.annotations import Drawing, Group, Reading, Session, voxels_of
-from nodulenet.annotations.consensus import Member, group_members
+from nodulenet.annotations import DrawnVoxels, Group, Reading, Session, voxels_of
+from nodulenet.annotations.consensus import DrawnMark, group_members
 from nodulenet.files import InputError
 from nodulenet.imaging.grid import index_map
 from nodulenet.imaging.masks import resample_mask
@@ -33,7 +33,7 @@ def drawn_groups(
     drawn, notes = [], []
     for number, session in enumerate(reading.sessions):
         masks, odd = place_session(session, place, rules.components)
-        drawn += [Member(number, mark, mask, mask) for mark, mask in masks]
+        drawn += [DrawnMark(number, mark, mask, mask) for mark, mask in masks]
         notes += odd
     readers = len(reading.sessions)
     if readers < rules.level:
@@ -79,7 +79,7 @@ def parts_of(mask: CroppedMask) -> list[CroppedMask]:
     return [crop(parts == number, mask.offset) for number in range(1, count + 1)]
 
 
-def is_aligned(drawing: Drawing, place: Volume) -> bool:
+def is_aligned(drawing: DrawnVoxels, place: Volume) -> bool:
     """Whether the voxels of a drawing's grid are voxels of the scan, or of its grid continued."""
     own, _ = standard(blank(np.array(drawing.affine), drawing.grid))
     matrix, shift = index_map(place.affine, own.affine)
@@ -89,7 +89,7 @@ def is_aligned(drawing: Drawing, place: Volume) -> bool:
 
 
 def placed(
-    mask: CroppedMask, drawing: Drawing, place: Volume, where: str
+    mask: CroppedMask, drawing: DrawnVoxels, place: Volume, where: str
 ) -> tuple[CroppedMask, str]:
     """A mask of a drawing's grid on that of `place`, by nearest neighbour, which is exact between
     grids that differ by a turn, and a note if a part of it lies outside.

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from nodulenet.annotations import Drawing, Mark, Reading, Session, drawing_of
+from nodulenet.annotations import DrawnVoxels, Mark, Reading, Session, drawing_of
 from nodulenet.files import InputError, reason_of, sha256
 from nodulenet.imaging.dicom_header import NotDicom, read_header, text_of
 from nodulenet.imaging.image_files import IMAGE_SUFFIXES, image_suffix
@@ -44,9 +44,9 @@ def read_label_maps(paths: Sequence[Path], series_uid: str) -> Reading:
     """
     if repeated := [path for path in paths if paths.count(path) > 1]:
         raise InputError(f"{repeated[0]}: is named twice: each reader has one file")
-    sessions = tuple(Session(str(path), tuple(read_marks(path, series_uid))) for path in paths)
+    sessions = tuple(Session(str(path), tuple(nodules_of_file(path, series_uid))) for path in paths)
     flags = [f"{session.reader}: no nodule is drawn" for session in sessions if not session.marks]
-    first: dict[tuple[Drawing | None, ...], str | None] = {}
+    first: dict[tuple[DrawnVoxels | None, ...], str | None] = {}
     for session in sessions:
         drawn = tuple(mark.drawing for mark in session.marks)
         if drawn and (other := first.setdefault(drawn, session.reader)) != session.reader:
@@ -55,7 +55,7 @@ def read_label_maps(paths: Sequence[Path], series_uid: str) -> Reading:
     return Reading(series_uid, sessions, ";".join(map(str, paths)), whole, tuple(flags))
 
 
-def read_marks(path: Path, series_uid: str) -> Iterator[Mark]:
+def nodules_of_file(path: Path, series_uid: str) -> Iterator[Mark]:
     """The nodules of one file. Raises `InputError` as `read_label_maps`."""
     if not path.is_file():
         raise InputError(f"{path}: is not a file: name the mask file itself")

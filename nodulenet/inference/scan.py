@@ -25,7 +25,7 @@ from nodulenet.model.corners import sr_corners
 from nodulenet.model.device import mixed_precision
 from nodulenet.model.network import NoduleNet, normalise
 from nodulenet.model.objective import Diverged
-from nodulenet.model.roi_pool import Group
+from nodulenet.model.roi_pool import CropGroup
 from nodulenet.settings import InferenceSettings
 
 Advance = Callable[[], object]
@@ -194,7 +194,7 @@ def _segment(
         places = np.pad(lows, ((0, 0), (1, 0)))  # batch item 0
         places[:, 1:][:, axes] = (np.array(image_shape) - highs)[:, axes]
         for k, (sides, rows) in enumerate(groups):
-            (logits,) = one.member.net.sr(seen, [Group(sides, places[rows])])
+            (logits,) = one.member.net.sr(seen, [CropGroup(sides, places[rows])])
             sums[k] += (logits / 2).tanh().flip([axis + 1 for axis in axes])
     masks = [
         (row, mask)

@@ -12,7 +12,7 @@ from nodulenet.boxes.anchors import ANCHOR_SIDES, STRIDE
 from nodulenet.boxes.roi import ROI_SIDE
 from nodulenet.model.backbone import Features, scaled
 from nodulenet.model.device import convolved
-from nodulenet.model.roi_pool import Group, cut
+from nodulenet.model.roi_pool import CropGroup, cut
 
 
 def in_float32(device: torch.device) -> AbstractContextManager:
@@ -121,7 +121,7 @@ class SrHead(nn.Module):
         self.at_full = refinement(c64 + 1, c64)
         self.logits = nn.Conv3d(c64, 1, 1)
 
-    def forward(self, features: Features, groups: Sequence[Group]) -> list[Tensor]:
+    def forward(self, features: Features, groups: Sequence[CropGroup]) -> list[Tensor]:
         """Logits (n, z, y, x) of the crops of every group; sides and corners are multiples of 4."""
         maps = (features.dec2, features.enc1, features.image)
         steps = (STRIDE, 2, 1)

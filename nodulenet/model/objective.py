@@ -19,7 +19,7 @@ from nodulenet.model.backbone import Features
 from nodulenet.model.corners import sr_corners
 from nodulenet.model.losses import dfps_class_loss, mask_losses, regression_loss, screening_loss
 from nodulenet.model.network import NoduleNet, normalise
-from nodulenet.model.roi_pool import Group, cut
+from nodulenet.model.roi_pool import CropGroup, cut
 from nodulenet.model.targets import (
     AnchorTargets,
     BoxSample,
@@ -178,7 +178,7 @@ def sr_term(
 
 def places_to_segment(
     detections: tuple[Tensor, Tensor], masks: NDArray[np.bool_], settings: SrSettings
-) -> list[Group]:
+) -> list[CropGroup]:
     """The crops to segment, in groups of one size.
 
     This is where the host waits for the device. Raises `Diverged` for a box that is not finite.
@@ -200,4 +200,4 @@ def places_to_segment(
         if masks[item][crop].any():
             z, y, x = (s.stop - s.start for s in crop)
             groups[z, y, x].append((int(item), *ends[:3]))
-    return [Group(size, np.array(places)) for size, places in groups.items()]
+    return [CropGroup(size, np.array(places)) for size, places in groups.items()]

@@ -49,7 +49,7 @@ def voxels(maps: Tensor) -> Tensor:
     return maps.permute(0, 2, 3, 4, 1).reshape(-1, maps.shape[1])
 
 
-class Group(NamedTuple):
+class CropGroup(NamedTuple):
     """Crops of one size (z, y, x), in voxels of the image; places: (n, 4) int64, batch item and
     lower corner of each."""
 
@@ -57,7 +57,7 @@ class Group(NamedTuple):
     places: NDArray[np.int64]
 
 
-def cut(maps: Tensor, groups: Sequence[Group], step: int) -> list[Tensor]:
+def cut(maps: Tensor, groups: Sequence[CropGroup], step: int) -> list[Tensor]:
     """The crops of each group from maps (batch, C, z, y, x) at 1/`step` of the image's resolution:
     (n, C, z, y, x).
 
@@ -74,7 +74,7 @@ def cut(maps: Tensor, groups: Sequence[Group], step: int) -> list[Tensor]:
     ]
 
 
-def indices_of(group: Group, shape: tuple[int, ...], step: int) -> NDArray[np.int64]:
+def indices_of(group: CropGroup, shape: tuple[int, ...], step: int) -> NDArray[np.int64]:
     """Where the voxels of a group's crops lie in the rows of maps of `shape`: (n, z, y, x)."""
     items, *low = group.places.T
     z, y, x = (

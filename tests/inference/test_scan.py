@@ -13,7 +13,7 @@ from nodulenet.inference.scan import _segment, padded, predict_window
 from nodulenet.masks import mask_iou
 from nodulenet.model import NoduleNet
 from nodulenet.model.backbone import Features
-from nodulenet.model.roi_pool import Group
+from nodulenet.model.roi_pool import CropGroup
 from nodulenet.model.weights import Provenance
 from nodulenet.settings import InferenceSettings, Recipe
 
@@ -104,7 +104,7 @@ def test_crops_of_one_size_run_together_and_keep_their_order(
     monkeypatch.setattr(scan_module, "VOXELS_AT_ONCE", 2 * 8**3)
     sizes, seen = [8, 12, 8, 8, 12, 8, 32], []
 
-    def sr(_: Features, groups: list[Group]) -> list[torch.Tensor]:
+    def sr(_: Features, groups: list[CropGroup]) -> list[torch.Tensor]:
         ((size, places),) = groups
         seen.append((size[0], places[:, 1].tolist()))
         logits = torch.full((len(places), *size), -9.0)

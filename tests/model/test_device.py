@@ -8,7 +8,7 @@ from torch import nn
 from nodulenet.files import InputError
 from nodulenet.model import NoduleNet
 from nodulenet.model.device import choose_device, convolved
-from nodulenet.model.roi_pool import Group
+from nodulenet.model.roi_pool import CropGroup
 
 
 @pytest.mark.parametrize(("side", "expected"), [(2, torch.float32), (4, torch.bfloat16)])
@@ -22,7 +22,7 @@ def test_the_gradients_of_the_smallest_crops_are_those_of_float32() -> None:
     torch.manual_seed(0)
     net = NoduleNet(width=0.25)
     image = torch.randn(1, 1, 32, 32, 32)
-    groups = [Group((4, 4, 4), np.array([[0, 8, 8, 8]]))]
+    groups = [CropGroup((4, 4, 4), np.array([[0, 8, 8, 8]]))]
     gradients = []
     for amp in (False, True):
         net.zero_grad()

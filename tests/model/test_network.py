@@ -13,7 +13,7 @@ from nodulenet.model import NoduleNet
 from nodulenet.model.backbone import ResidualBlock
 from nodulenet.model.heads import norm_each, norm_together
 from nodulenet.model.network import normalise
-from nodulenet.model.roi_pool import Group
+from nodulenet.model.roi_pool import CropGroup
 from nodulenet.model.weights import Provenance, load_weights, save_weights
 from nodulenet.settings import Recipe
 
@@ -153,7 +153,7 @@ def test_sr_head_returns_the_crop_at_full_resolution(published: NoduleNet) -> No
     with torch.no_grad():
         features, _, _ = published(torch.zeros(1, 1, 32, 32, 32))
         places = np.array([[0, 4, 8, 0], [0, 4, 0, 8]])
-        groups = [Group((8, 20, 4), places), Group((4, 4, 4), places[:1])]
+        groups = [CropGroup((8, 20, 4), places), CropGroup((4, 4, 4), places[:1])]
         shapes = [logits.shape for logits in published.sr(features, groups)]
     assert shapes == [(2, 8, 20, 4), (1, 4, 4, 4)]
 
@@ -162,7 +162,7 @@ def test_sr_head_sees_its_own_crop_only(published: NoduleNet) -> None:
     torch.manual_seed(1)
     with torch.no_grad():
         features, _, _ = published(torch.randn(2, 1, 32, 32, 32))
-        groups = [Group((16, 8, 8), np.array([[1, 8, 8, 8]]))]
+        groups = [CropGroup((16, 8, 8), np.array([[1, 8, 8, 8]]))]
         before = published.sr(features, groups)
         features.dec2[0] = 0
         features.enc1[1, :, :4] = 0

@@ -17,7 +17,7 @@ from nodulenet.inference.scan import predict_window
 from nodulenet.model import NoduleNet
 from nodulenet.model.backbone import Features
 from nodulenet.model.released import check_frame, converted, import_weights, released_settings
-from nodulenet.model.roi_pool import Group
+from nodulenet.model.roi_pool import CropGroup
 from nodulenet.model.weights import SourceCheckpoint, load_weights
 from nodulenet.settings import InferenceSettings, ModelSettings
 
@@ -125,7 +125,7 @@ def test_refinement_computes_the_same(
     state: dict[str, Tensor], net: NoduleNet, image: Tensor, features: Features
 ) -> None:
     with torch.no_grad():
-        group = Group((16, 20, 28), np.array([[1, 8, 0, 12], [0, 8, 0, 12]]))
+        group = CropGroup((16, 20, 28), np.array([[1, 8, 0, 12], [0, 8, 0, 12]]))
         (ours,) = net.sr(features, [group])
     for item, found in zip((1, 0), ours, strict=True):
         reference = published.refine(

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_max_pool3d
 
 from nodulenet.model.corners import roi_corners
-from nodulenet.model.roi_pool import Group, cut, roi_pool
+from nodulenet.model.roi_pool import CropGroup, cut, roi_pool
 
 
 def random_boxes(number: int) -> Tensor:
@@ -49,8 +49,8 @@ def test_crops_are_slices_and_have_their_gradient() -> None:
     torch.manual_seed(0)
     maps = torch.randn(2, 3, 6, 7, 8, requires_grad=True)
     groups = [
-        Group((4, 4, 4), np.array([[1, 0, 2, 4], [0, 8, 10, 12], [1, 0, 2, 6]])),
-        Group((8, 4, 2), np.array([[0, 2, 4, 0]])),
+        CropGroup((4, 4, 4), np.array([[1, 0, 2, 4], [0, 8, 10, 12], [1, 0, 2, 6]])),
+        CropGroup((8, 4, 2), np.array([[0, 2, 4, 0]])),
     ]
     crops = cut(maps, groups, 2)
     total, expected = torch.zeros(()), torch.zeros(())

@@ -20,7 +20,7 @@ from nodulenet.inference.predictor import MIRRORS, UNMIRRORED, Member, Predictor
 from nodulenet.inference.scan import predict_window
 from nodulenet.model import NoduleNet, heads, objective
 from nodulenet.model.objective import Crops, Objective
-from nodulenet.model.roi_pool import Group
+from nodulenet.model.roi_pool import CropGroup
 from nodulenet.model.targets import padded_truth
 from nodulenet.model.weights import Provenance
 from nodulenet.settings import Branch, InferenceSettings, Recipe
@@ -116,7 +116,7 @@ def test_reads_and_calls_of_a_step_do_not_grow(
     def one_group(detections: Any, masks: Any, settings: Any) -> Any:
         """As many crops as the batch has, all of one size; the groups are the only loop."""
         real(detections, masks, settings)  # it reads
-        return [Group((8, 12, 8), np.array([[k, 8, 8, 8] for k in range(len(masks))] * 3))]
+        return [CropGroup((8, 12, 8), np.array([[k, 8, 8, 8] for k in range(len(masks))] * 3))]
 
     monkeypatch.setattr(objective, "places_to_segment", one_group)
     monkeypatch.setattr(heads, "norm_each", heads.norm_together)  # as on a GPU
