@@ -1,7 +1,9 @@
 """The pages of the documentation, and what stands in them between fences."""
 
+import os
 import re
 import subprocess
+import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,3 +59,23 @@ def commands_of(text: str) -> tuple[str, ...]:
 def is_whole(command: str) -> bool:
     """Whether the shell takes it as it is, rather than wait for the rest of a loop or function."""
     return subprocess.run(["bash", "-n", "-c", command], capture_output=True).returncode == 0
+
+
+def shell(command: str, folder: Path, programs: Path = Path(sys.executable).parent) -> str:
+    """Run a command in `folder` with the package of this repository; it must succeed.
+
+    programs: a folder that is looked into before PATH.
+    """
+    own = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": own}
+    environment["TMPDIR"] = str(folder)
+    done = subprocess.run(
+        ["bash", "-e", "-o", "pipefail", "-c", command],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}"
+    return done.stdout

@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -221,26 +220,6 @@ def beside_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def shell(command: str, folder: Path, programs: Path = Path(sys.executable).parent) -> str:
-    """Run a command in `folder` with the package of this repository; it must succeed.
-
-    programs: a folder that is looked into before PATH.
-    """
-    own = f"{programs}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PYTHONPATH": str(pages.ROOT), "PATH": own}
-    environment["TMPDIR"] = str(folder)
-    done = subprocess.run(
-        ["bash", "-e", "-o", "pipefail", "-c", command],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}"
-    return done.stdout
-
-
 def test_every_command_is_tried() -> None:
     shown = {command: block for block in BLOCKS for command in block.commands}
     untold = [
@@ -273,7 +252,7 @@ def test_in_a_finished_run(commands: tuple[str, ...], finished: Path) -> None:
     text = "\n".join(commands)
     for name, stand_in in STAND_INS.items():
         text = text.replace(name, stand_in)
-    printed = shell(text, finished)
+    printed = pages.shell(text, finished)
     assert printed or not text.startswith(("cat", "grep", "head", "nodulenet")), text
 
 
@@ -284,7 +263,7 @@ def test_beside_made_up_data(commands: tuple[str, ...], beside_data: Path, tmp_p
     for command in commands:
         output = folder / re.findall(r"(?:--output|>) (\S+)", command)[0]
         output.unlink(missing_ok=True)
-        shell(command, folder)
+        pages.shell(command, folder)
         assert output.exists(), command
         if output.suffix == ".tsv":
             assert len(output.read_text().splitlines()) >= 2, command
@@ -295,7 +274,7 @@ def test_beside_made_up_data(commands: tuple[str, ...], beside_data: Path, tmp_p
 def test_plans(command: str, beside_data: Path) -> None:
     # Four scans are too few for ten batches.
     command = command.replace("seq 10", "seq 1").replace("$i/10", "$i/2")
-    printed = shell(command.replace("snakemake ", "snakemake -n ", 1), beside_data)
+    printed = pages.shell(command.replace("snakemake ", "snakemake -n ", 1), beside_data)
     assert "This was a dry-run" in printed, printed
 
 
@@ -309,7 +288,7 @@ def test_what_is_submitted_is_known(commands: tuple[str, ...], tmp_path: Path) -
     for name in ("sbatch", "torchrun"):
         (tmp_path / name).write_text(STUB.format(python=sys.executable))
         (tmp_path / name).chmod(0o755)
-    assert set(shell("\n".join(commands), tmp_path, tmp_path).split()) == {"1"}
+    assert set(pages.shell("\n".join(commands), tmp_path, tmp_path).split()) == {"1"}
 
 
 @pytest.mark.parametrize("command", HOW["installed"])

@@ -1,10 +1,7 @@
 """Masks as annotations through the whole workflow: corrected predictions, and mixed cohorts."""
 
 import copy
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,21 +19,6 @@ AXIAL = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]], float)
 SHORT = copy.deepcopy(tiny.CONFIG["train"]) | {"evaluate": ["full"]}
 SHORT["stages"]["full"]["epochs"] = 1
 SCANS = [f"1.2.826.77.{number}" for number in range(1, 4)]
-
-
-def shell(command: str, folder: Path) -> str:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(folder)}
-    done = subprocess.run(
-        ["bash", "-e", "-c", command],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}"
-    return done.stdout
 
 
 def correct(folder: Path, found: Path) -> None:
@@ -72,7 +54,7 @@ def test_corrected_predictions_are_trained_on(fresh: Path, first_run: Path) -> N
             for command in block.commands:
                 # The network has hardly learned anything: it marks a hundred places with 0.5.
                 less = command.replace("--output found", "--output found --threshold 0.62")
-                printed = shell(less, fresh)
+                printed = pages.shell(less, fresh)
             if "cp " in block.commands[-1]:
                 correct(fresh / "corrected", fresh / "found")
             if "index" in block.commands[-1]:
