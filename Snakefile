@@ -24,26 +24,19 @@ pathvars:
 report: "rules/report/workflow.rst"
 
 
+include: "rules/demo.smk"
 include: "rules/data.smk"
 include: "rules/cohort.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/compare.smk"
 include: "rules/figures.smk"
+include: "rules/external.smk"
 
 
 localrules:
     all,
     artefacts,
-    check_weights,
-    manifest,
-    folds,
-    concat,
-    plot_froc,
-    plot_training,
-    plot_segmentation,
-    timings,
-    plot_timings,
 
 
 rule artefacts:
@@ -60,6 +53,7 @@ rule artefacts:
         collect("<results>/figures/{name}.svg", name=["dice"] if SEGMENTING else []),
         "<results>/ablation.csv",
         "<results>/reader_pairs.csv",
+        rules.external.input,
 
 
 include: "rules/timings.smk"

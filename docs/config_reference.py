@@ -1,7 +1,7 @@
 """The reference of the config, generated from `nodulenet.settings` when MkDocs builds the site."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import yaml
 
@@ -41,8 +41,13 @@ def render() -> str:
 
 
 def section_kinds() -> dict[str, type[Section] | None]:
-    """Top-level key of the config -> the class of its section; None for a plain key."""
+    """Top-level key of the config -> the class of its section, or of each of its named sections;
+    None for a plain key."""
     kinds = {name: field.annotation for name, field in Settings.model_fields.items()}
+    kinds = {
+        name: get_args(kind)[1] if get_origin(kind) is dict else kind
+        for name, kind in kinds.items()
+    }
     return {
         name: kind if isinstance(kind, type) and issubclass(kind, Section) else None
         for name, kind in kinds.items()
@@ -86,6 +91,8 @@ def type_of(schema: dict[str, Any]) -> str:
         return " or ".join(type_of(part) for part in schema["anyOf"])
     if "enum" in schema:
         return ", ".join(code(value) for value in schema["enum"])
+    if "$ref" in schema:
+        return "section"
     if schema["type"] == "null":
         return "`null`"
     if schema["type"] == "object":

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 OUTPUT = Path(__file__).parent / "images" / "rulegraph.svg"
 SVG = "http://www.w3.org/2000/svg"
 TARGET = "all"
+EXTERNAL = "external"
 WIDTH, HEIGHT = 138, 30
 STEP_X, STEP_Y, MARGIN = 190, 62, 24
 STYLE = """
@@ -33,9 +34,13 @@ def main() -> None:
 
 
 def read_dot(text: str) -> Edges:
-    """The arrows (rule, rule that depends on it) in the output of `snakemake --rulegraph`."""
-    names = dict(re.findall(r'^\s*(\d+)\[label = "(\w+)"', text, re.M))
-    return {(names[a], names[b]) for a, b in re.findall(r"^\s*(\d+) -> (\d+)", text, re.M)}
+    """The arrows (rule, rule that depends on it) in the output of `snakemake --rulegraph`.
+
+    The rules of an external cohort, which repeat others, are taken as one.
+    """
+    names = dict(re.findall(r'^\s*(\d+)\[label = "(external|\w+)', text, re.M))
+    edges = {(names[a], names[b]) for a, b in re.findall(r"^\s*(\d+) -> (\d+)", text, re.M)}
+    return edges - {(EXTERNAL, EXTERNAL)}
 
 
 def read_svg(text: str) -> Edges:

@@ -1,4 +1,7 @@
-"""What a run needs besides its scans, and what its tables record: weights, lists, the stamp."""
+"""What a run needs besides its scans, and what its tables record: weights, lists, the stamp.
+
+And what the test of its networks on another cohort is: a run of its own.
+"""
 
 import hashlib
 import json
@@ -15,13 +18,51 @@ CHALLENGE = ("annotations.csv", "annotations_excluded.csv", "seriesuids.csv")
 
 
 def missing_weights(settings: Settings) -> list[tuple[str, str]]:
-    """Key and path of each weights file in the config that does not exist."""
+    """Key and path of each weights file in the config that neither exists nor is of the run that
+    `trained_in` names, which may make it."""
     files = [
         (f"weights.{stage}.{fold}", path)
         for stage, given in settings.weights.items()
-        for fold, path in given.items()
+        for fold, paths in given.items()
+        for path in paths
     ]
-    return [(key, path) for key, path in files if not Path(path).is_file()]
+    made = settings.trained_in
+    gone = [(key, path) for key, path in files if not Path(path).is_file()]
+    return [(key, path) for key, path in gone if not (made and Path(path).is_relative_to(made))]
+
+
+def external_run(settings: Settings, name: str) -> Settings:
+    """The run that tests a run's networks on an external cohort: it trains nothing.
+
+    Its stages are that which is tested, with the networks of all folds as one ensemble, and
+    {stage}_fold{k} for each by itself. Preparation and prediction are as in the training run.
+    """
+    own = settings.external[name]
+    stage = own.stage or settings.train.evaluate[0]
+    results = f"results/{settings.cohort}"
+    networks = {
+        f"{stage}_fold{fold}": settings.given(stage, fold)
+        or (f"{results}/fold{fold}/{stage}/weights.pt",)
+        for fold in range(settings.folds.number)
+    }
+    ensemble = tuple(dict.fromkeys(path for files in networks.values() for path in files))
+    weights = {stage: ensemble} | (networks if len(ensemble) > 1 else {})
+    alone = settings.train.stages[stage].model_copy(update={"after": None}).plain()
+    changed = {
+        "cohort": name,
+        "scans": own.scans,
+        "annotations": own.annotations,
+        "on_bad_scan": own.on_bad_scan,
+        "consensus": (own.consensus or settings.consensus).plain(),
+        "froc": (own.froc or settings.froc).plain(),
+        "folds": {"number": 1},
+        "weights": {one: {"fold0": files} for one, files in weights.items()},
+        "trained_in": results,
+        "external": {},
+    }
+    train = {"stages": dict.fromkeys(weights, alone), "evaluate": list(weights)}
+    plain = settings.plain()
+    return Settings.model_validate(plain | changed | {"train": plain["train"] | train})
 
 
 def challenge_files(froc: FrocSettings) -> list[Path]:
@@ -72,13 +113,14 @@ def origin(settings: Settings, lists: Sequence[Path]) -> dict[str, Any]:
     config = settings.plain()
     for key in MACHINE:
         del config["train"][key]
-    del config["cohort"], config["on_bad_scan"]
+    for key in ("cohort", "on_bad_scan", "trained_in", "external"):
+        del config[key]
     if given:
         del config["consensus"]["level"]
     config["froc"]["luna16"] = [sha256(path) for path in lists]
     config["weights"] = {
-        stage: {fold: os.path.normpath(path) for fold, path in files.items()}
-        for stage, files in settings.weights.items()
+        stage: {fold: list(map(os.path.normpath, files)) for fold, files in given.items()}
+        for stage, given in settings.weights.items()
     }
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
     return {

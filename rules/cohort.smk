@@ -1,6 +1,12 @@
+localrules:
+    manifest,
+    folds,
+
+
 rule manifest:
     input:
         scans=SETTINGS.scans,
+        training=[f"{SETTINGS.trained_in}/manifest.tsv"] if SETTINGS.trained_in else [],
         volumes=collect("<results>/volumes/{series}.json", series=SCANS),
         findings=collect("<results>/nodules/{series}.csv", series=SCANS),
     output:

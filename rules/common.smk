@@ -72,7 +72,7 @@ def weights_of(stage, fold):
     folder = f"<results>/fold{fold}/{stage}"
     if given := SETTINGS.given(stage, int(fold)):
         return {"weights": given, "checked": f"{folder}/given.json"}
-    return {"weights": f"{folder}/weights.pt"}
+    return {"weights": [f"{folder}/weights.pt"]}
 
 
 def parent(wildcards):
@@ -81,6 +81,7 @@ def parent(wildcards):
     files = {}
     for stage in SETTINGS.train.ancestors(wildcards.stage)[:1]:
         files = weights_of(stage, wildcards.fold)
+        (files["weights"],) = files["weights"]
         if "checked" not in files:
             files["momentum"] = f"<results>/fold{wildcards.fold}/{stage}/momentum.pt"
     return files

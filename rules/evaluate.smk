@@ -1,3 +1,7 @@
+localrules:
+    concat,
+
+
 rule predict:
     input:
         unpack(lambda w: weights_of(w.stage, w.fold)),
@@ -62,7 +66,7 @@ rule evaluate:
             "<results>/{stage}/froc.csv",
             caption="report/froc_table.rst",
             category="Scores",
-            labels={"stage": "{stage}", "table": "FROC"},
+            labels={"cohort": SETTINGS.cohort, "stage": "{stage}", "table": "FROC"},
         ),
         froc="<results>/{stage}/froc.json",
         figure="<results>/{stage}/froc.svg",
@@ -70,31 +74,31 @@ rule evaluate:
             "<results>/{stage}/nodules.csv",
             caption="report/nodules.rst",
             category="Scores",
-            labels={"stage": "{stage}", "table": "nodules"},
+            labels={"cohort": SETTINGS.cohort, "stage": "{stage}", "table": "nodules"},
         ),
         false_positives=report(
             "<results>/{stage}/false_positives.csv",
             caption="report/false_positives.rst",
             category="Scores",
-            labels={"stage": "{stage}", "table": "false positives"},
+            labels={"cohort": SETTINGS.cohort, "stage": "{stage}", "table": "false positives"},
         ),
         scans=report(
             "<results>/{stage}/scans.csv",
             caption="report/scans.rst",
             category="Scores",
-            labels={"stage": "{stage}", "table": "scans"},
+            labels={"cohort": SETTINGS.cohort, "stage": "{stage}", "table": "scans"},
         ),
         segmentation=report(
             "<results>/{stage}/segmentation.csv",
             caption="report/segmentation.rst",
             category="Scores",
-            labels={"stage": "{stage}", "table": "segmentation"},
+            labels={"cohort": SETTINGS.cohort, "stage": "{stage}", "table": "segmentation"},
         ),
         readers=report(
             "<results>/{stage}/readers.csv",
             caption="report/readers.rst",
             category="Scores",
-            labels={"stage": "{stage}", "table": "single readers"},
+            labels={"cohort": SETTINGS.cohort, "stage": "{stage}", "table": "single readers"},
         ),
     log:
         "<logs>/evaluate/{stage}.log",

@@ -1,3 +1,9 @@
+localrules:
+    plot_froc,
+    plot_training,
+    plot_segmentation,
+
+
 rule plot_froc:
     input:
         froc=collect("<results>/{stage}/froc.json", stage=EVALUATED),

@@ -4,6 +4,13 @@ ABOUT = {
     "synthetic": sum(is_made(scan["ct"]) for scan in SCANS.values()),
     "outlined": SETTINGS.annotations != "table",
     "branches": {name: list(STAGES[name].branches) for name in EVALUATED},
+    "external": {
+        name: (
+            sum(is_made(scan["ct"]) for scan in checked(read_scans, run.scans)),
+            TESTED[name][0],
+        )
+        for name, run in EXTERNAL.items()
+    },
 }
 
 
@@ -20,6 +27,8 @@ rule cohort_report:
         ablation="<results>/ablation.csv",
         readers="<results>/reader_pairs.json",
         timings="<results>/timings.tsv",
+        external=TESTS,
+        transfer=collect("<results>/external/{name}/transfer.svg", name=EXTERNAL),
         figures=[
             *collect("<results>/figures/{name}.svg", name=["froc", "ablation", "timings"]),
             *collect("<results>/figures/{name}.svg", name=["dice"] if SEGMENTING else []),

@@ -1,3 +1,8 @@
+localrules:
+    timings,
+    plot_timings,
+
+
 # These two rules are not timed: they read the benchmarks of all other jobs. Those are too
 # many to be inputs, so the rules depend on the results of the jobs instead.
 rule timings:

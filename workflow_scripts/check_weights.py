@@ -15,4 +15,4 @@ with logged(snakemake):
         preprocess=PreprocessSettings.model_validate(snakemake.params.settings),
         model=ModelSettings.model_validate(model) if model else None,
     )
-    check_given_weights(Path(snakemake.input[0]), use, Path(snakemake.output[0]))
+    check_given_weights([Path(path) for path in snakemake.input], use, Path(snakemake.output[0]))

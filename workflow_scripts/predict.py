@@ -12,7 +12,7 @@ with logged(snakemake):
         manifest=Path(snakemake.input.manifest),
         folds=Path(snakemake.input.folds),
         fold=snakemake.params.fold,
-        weights=Path(snakemake.input.weights),
+        weights=[Path(path) for path in snakemake.input.weights],
         output=Path(snakemake.output.predictions).parent,
         branches=snakemake.params.branches,
         settings=InferenceSettings.model_validate(snakemake.params.settings),

@@ -20,9 +20,10 @@ def split_folds(
 
     Patients in descending order of nodule count, ties in a seeded random order, go to the fold with
     the fewest nodules so far (for a patient without nodules, the fewest scans). `fixed`
-    (series -> fold) is used unchanged instead, after the same checks. Returns series_uid,
+    (series -> fold) is used unchanged instead, after the same checks. One fold holds every scan of
+    a cohort that nothing is trained on. Returns series_uid,
     patient_id, fold in the manifest's order. Raises `InputError` if a fold is empty, a patient is
-    in two folds, or a fold leaves no nodule to train on.
+    in two folds, or one of several folds leaves no nodule to train on.
     """
     scans = manifest[manifest["status"] == "ok"]
     if fixed is None:
@@ -70,7 +71,7 @@ def check_folds(table: pd.DataFrame, nodules: pd.Series, number: int) -> None:
                 f"folds: fold {fold} has no scan: {table['patient_id'].nunique()} patients do "
                 f"not fill {number} folds"
             )
-        if nodules[~inside].sum() == 0:
+        if number > 1 and nodules[~inside].sum() == 0:
             raise InputError(f"folds: outside fold {fold} there is no nodule to train on")
 
 

@@ -26,7 +26,7 @@ ARTEFACTS = {
 ROWS = ("rows_matched", "rows_unmatched")
 COUNTS = ("n_nodules", "n_kept", "n_below_level", "n_small", "n_non_nodule", *ROWS)
 SHAPE = ("depth", "height", "width")
-NOTES = ("lost", "warnings", "digest")
+NOTES = ("lost", "warnings", "digest", "volume_digest")
 COLUMNS = (
     *("series_uid", "patient_id", "status", "annotations"),
     *(*ARTEFACTS, *COUNTS, *SHAPE, *NOTES),
@@ -94,6 +94,7 @@ def count_painted(record: dict[str, Any]) -> dict[str, Any]:
     lost = [f"nodule {k} {nodule['lost']}" for k, nodule in painted.items() if nodule["lost"]]
     return {
         "digest": record["digest"],
+        "volume_digest": record["volume_digest"],
         "n_kept": sum(nodule["voxels"] > 0 for nodule in painted.values()),
         "lost": "; ".join(lost),
         "warnings": "; ".join(record["warnings"]),

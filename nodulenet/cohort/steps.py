@@ -4,9 +4,8 @@ Both first turn the scan to standard orientation (z up, y back, x left), and all
 of the turned scan; its record alone says how the file stores it. For faults see `annotate`.
 """
 
-import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +25,7 @@ from nodulenet.annotations import (
     read_reading,
 )
 from nodulenet.cohort.annotate import leave_out, require_ok
-from nodulenet.files import InputError, naming, read_json, sha256, write_json
+from nodulenet.files import InputError, naming, read_json, write_json
 from nodulenet.imaging import (
     Volume,
     blank,
@@ -55,6 +54,7 @@ from nodulenet.imaging import (
     write_scan,
 )
 from nodulenet.imaging.lungs import LUNG_LABELS
+from nodulenet.imaging.store import array_digest, scan_digest
 from nodulenet.settings import ConsensusSettings, OnBadScan, PreprocessSettings
 
 LIBRARIES = ("numpy", "scipy", "SimpleITK", "pydicom")
@@ -204,7 +204,8 @@ def prepare(
         "warnings": warnings + on_annotations,
         "outlined": outlined or not masks,
         "nodules": {str(label): dict(voxels) for label, voxels in painted.items()},
-        "digest": digest(volume, labels, [nodules["findings"], nodules["nodules"]]),
+        "digest": scan_digest(volume, labels, [nodules["findings"], nodules["nodules"]]),
+        "volume_digest": array_digest(volume.array),
         "source": str(scan.ct),
         "lung_mask": None if scan.lung_mask is None else str(scan.lung_mask),
         "source_shape": list(turned.array.shape),
@@ -218,14 +219,6 @@ def prepare(
         "versions": {"nodulenet": __version__} | {name: version(name) for name in LIBRARIES},
     }
     return volume, labels, record
-
-
-def digest(volume: Volume, labels: NDArray, files: Sequence[Path]) -> str:
-    """SHA-256 of all that training and evaluation see of a scan, so that they see a change."""
-    whole = hashlib.sha256("".join(map(sha256, files)).encode())
-    for array in (volume.affine, volume.array, labels):
-        whole.update(np.ascontiguousarray(array).data)
-    return whole.hexdigest()
 
 
 def find_lungs(scan: Scan, turned: Volume) -> tuple[NDArray[np.uint8], str]:

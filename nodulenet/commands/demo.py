@@ -10,11 +10,11 @@ from pathlib import Path
 from nodulenet.commands.options import add_command
 from nodulenet.files import InputError, replacing, workflow_folder
 
-SHIPPED = ("config.yaml", "demo.tsv")
+SHIPPED = ("config.yaml", "demo.tsv", "demo_other.tsv")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    text = "write the demo's config and scan table into a folder, and run the workflow there"
+    text = "write the demo's config and scan tables into a folder, and run the workflow there"
     parser = add_command(commands, "demo", run, text)
     parser.add_argument(
         "--output",
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def write_shipped(workflow: Path, folder: Path) -> None:
-    """Copy the demo's config and scan table into `folder`, unless they exist.
+    """Copy the demo's config and scan tables into `folder`, unless they exist.
 
     Raises `InputError`, before anything is written, for an existing file with other content.
     """

@@ -1,4 +1,4 @@
-"""The scans of the demo: the source of their contours, their slices, and the seed of the image."""
+"""The scans of the demo: where their contours come from, their slices, seed and look."""
 
 import hashlib
 from dataclasses import dataclass, fields, replace
@@ -19,7 +19,10 @@ SAME_FINDING = 0.4
 
 @dataclass(frozen=True)
 class DemoScan:
-    """One rendered scan: a run of slices of a LIDC-IDRI series, under a UID of its own."""
+    """One rendered scan: a run of slices of a LIDC-IDRI series, under a UID of its own.
+
+    look: how it was acquired, a name in `nodulenet.demo.render.LOOKS`.
+    """
 
     patient_id: str
     source_uid: str
@@ -27,10 +30,11 @@ class DemoScan:
     slices: int
     series_uid: str
     seed: int
+    look: str = "standard"
 
 
 def demo_scans() -> tuple[DemoScan, ...]:
-    """The shipped cohort, in the order of `cohort.tsv`."""
+    """The shipped scans, in the order of `cohort.tsv`: demo.tsv's, then demo_other.tsv's."""
     table = pd.read_csv(Path(__file__).with_name("cohort.tsv"), sep="\t")
     columns = [field.name for field in fields(DemoScan)]
     return tuple(DemoScan(*row) for row in table[columns].itertuples(index=False, name=None))

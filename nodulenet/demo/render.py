@@ -24,8 +24,28 @@ from nodulenet.demo.vessels import Tree, grow_trees, paint_airways, paint_vessel
 AIR, FAT, MUSCLE, BLOOD, MARROW, CORTEX = -1000.0, -95.0, 55.0, 45.0, 180.0, 520.0
 LEFT_LUNG, RIGHT_LUNG = 3, 4
 LEAVES = 260
-BLUR_MM = 0.55
-NOISE_HU = 24.0
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a scan was acquired.
+
+    blur_mm, sharpening: of the kernel in the plane, and how much it enhances edges; noise_hu,
+    grain: standard deviation of the noise and its correlation in pixels; offset_hu: of the scanner.
+    """
+
+    blur_mm: float
+    noise_hu: float
+    grain: float
+    sharpening: float = 0.0
+    offset_hu: float = 0.0
+
+
+LOOKS = {
+    "standard": Look(blur_mm=0.55, noise_hu=24.0, grain=0.9),
+    "other": Look(blur_mm=0.45, noise_hu=38.0, grain=0.6, sharpening=0.8, offset_hu=-20.0),
+}
+"""A scanner with a soft kernel, and one with a sharp kernel and a shifted scale."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +70,7 @@ def plan_scene(reading: Reading, geometry: SliceGeometry, grid: Grid, seed: int)
     return Scene(grid, anatomy, trees, lesions, distractors)
 
 
-def render_ct(scene: Scene, seed: int) -> NDArray[np.int16]:
+def render_ct(scene: Scene, seed: int, look: Look) -> NDArray[np.int16]:
     """The scene as a CT: (z, y, x) int16 HU, noise included."""
     volume = np.empty(scene.grid.shape, np.float32)
     for index in range(len(volume)):
@@ -62,7 +82,8 @@ def render_ct(scene: Scene, seed: int) -> NDArray[np.int16]:
         canvas.ellipsoid(one.centre, one.axes, one.radii, one.hu)
     for lesion in scene.lesions:
         paint_lesion(canvas, lesion)
-    return _acquire(volume, scene.grid, np.random.Generator(np.random.SFC64([seed, 2])))
+    rng = np.random.Generator(np.random.SFC64([seed, 2]))
+    return _acquire(volume, scene.grid, look, rng)
 
 
 def render_lungs(grid: Grid, anatomy: Anatomy) -> NDArray[np.uint8]:
@@ -124,16 +145,20 @@ def _blend(image: Floats, cover: Floats, hu: float) -> None:
     image += cover * (np.float32(hu) - image)
 
 
-def _acquire(volume: Floats, grid: Grid, rng: np.random.Generator) -> NDArray[np.int16]:
+def _acquire(volume: Floats, grid: Grid, look: Look, rng: np.random.Generator) -> NDArray[np.int16]:
     """Blur every slice as a reconstruction does and add correlated noise."""
     scan = np.empty(volume.shape, np.int16)
-    sigma = BLUR_MM / grid.spacing[2]
+    sigma = look.blur_mm / grid.spacing[2]
     # Thin slices are noisier, less than by the square root as kernels are chosen to compensate.
-    amplitude = NOISE_HU * min(1.3, (1.25 / grid.spacing[0]) ** 0.25)
-    gain = amplitude * 2 * np.sqrt(np.pi) * 0.9
+    amplitude = look.noise_hu * min(1.3, (1.25 / grid.spacing[0]) ** 0.25)
+    gain = amplitude * 2 * np.sqrt(np.pi) * look.grain
     for index, image in enumerate(volume):
         noise = rng.standard_normal(image.shape, dtype=np.float32)
-        noise = cv2.GaussianBlur(noise, (0, 0), 0.9) * np.float32(gain)
-        image = cv2.GaussianBlur(image, (0, 0), sigma) + noise
+        noise = cv2.GaussianBlur(noise, (0, 0), look.grain) * np.float32(gain)
+        image = cv2.GaussianBlur(image, (0, 0), sigma)
+        if look.sharpening:
+            soft = cv2.GaussianBlur(image, (0, 0), 2 * sigma)
+            image += np.float32(look.sharpening) * (image - soft)
+        image += noise + np.float32(look.offset_hu)
         scan[index] = np.clip(np.rint(image), -1024, 3071)
     return scan

@@ -20,7 +20,7 @@ from nodulenet.demo.cohort import (
 )
 from nodulenet.demo.grid import Grid, make_grid
 from nodulenet.demo.lesions import Kind
-from nodulenet.demo.render import Scene, plan_scene, render_ct, render_lungs
+from nodulenet.demo.render import LOOKS, Scene, plan_scene, render_ct, render_lungs
 from nodulenet.files import replacing
 from nodulenet.imaging import Volume, write_volume
 
@@ -50,7 +50,9 @@ def render_demo_scan(
     scene = plan_scene(reading, geometry, grid, scan.seed)
     reading = with_point_marks(reading, scene, geometry, scan.seed)
     affine = scan_affine(grid, geometry)
-    write_volume(Volume(render_ct(scene, scan.seed), affine), ct, series_uid=series_uid)
+    write_volume(
+        Volume(render_ct(scene, scan.seed, LOOKS[scan.look]), affine), ct, series_uid=series_uid
+    )
     lungs = Volume(render_lungs(grid, scene.anatomy), affine)
     # No UID in its header: the folder would contain the series twice.
     write_volume(lungs, lung_mask, compress=True)

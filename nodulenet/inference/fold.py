@@ -16,14 +16,13 @@ from nodulenet.cohort import read_folds, read_manifest
 from nodulenet.files import own_artefact, write_json
 from nodulenet.imaging import Volume, restore_mask, write_volume
 from nodulenet.imaging.store import open_scan
-from nodulenet.inference.predictor import Member, Predictor
+from nodulenet.inference.predictor import Member, Predictor, load_members
 from nodulenet.inference.table import prediction_table, write_predictions
 from nodulenet.inference.tiles import predict_volume
 from nodulenet.masks import CroppedMask, write_masks
 from nodulenet.model.compatibility import check_preprocess
-from nodulenet.model.device import choose_device, to_device, tune
+from nodulenet.model.device import choose_device
 from nodulenet.model.gpu_lock import hold_devices
-from nodulenet.model.weights import load_weights
 from nodulenet.progress import track_logged
 from nodulenet.settings import Branch, InferenceSettings, PreprocessSettings
 
@@ -32,16 +31,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PredictionJob:
-    """A fold to predict: its tables, the weights trained without it, and the output folder.
+    """A fold to predict: its tables, the networks trained without it, and the output folder.
 
-    branches: those of the weights' branches to predict with; device, amp: as in the config's
-    section `train`.
+    weights: the files of the networks; several predict as one ensemble. branches: those of the
+    weights' branches to predict with; device, amp: as in the config's section `train`.
     """
 
     manifest: Path
     folds: Path
     fold: int
-    weights: Path
+    weights: Sequence[Path]
     output: Path
     branches: Sequence[Branch]
     settings: InferenceSettings
@@ -65,16 +64,16 @@ def predict_fold(job: PredictionJob, threads: int) -> None:
 
 def predict_on(device: torch.device, job: PredictionJob) -> None:
     """`predict_fold` on a given device."""
-    tune(device, fixed_shapes=False)
-    net, trained = load_weights(job.weights)
-    to_device(net.eval(), device)
-    member = Member(net, replace(trained, branches=tuple(job.branches)), job.weights)
-    predictor = Predictor([member], job.settings, job.amp)
+    members = [
+        replace(one, provenance=replace(one.provenance, branches=tuple(job.branches)))
+        for one in load_members(job.weights, device)
+    ]
+    predictor, trained = Predictor(members, job.settings, job.amp), members[0].provenance
     rows = rows_of_fold(job.manifest, job.folds, job.fold)
     (job.output / "masks").mkdir(parents=True, exist_ok=True)
     name = f"fold {job.fold} {trained.stage}"
     tables, done = [], 0
-    scans = read_ahead(rows, member, job.manifest)
+    scans = read_ahead(rows, members[0], job.manifest)
     for uid, volume, record in track_logged(scans, name, "scans", len(rows)):
         prediction = predict_volume(predictor, volume.array)
         margin = trained.margin_total

@@ -6,12 +6,13 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from nodulenet.files import InputError
 from nodulenet.masks import CroppedMask
-from nodulenet.model.device import choose_device, to_device, tune
+from nodulenet.model.device import to_device, tune
 from nodulenet.model.network import NoduleNet
 from nodulenet.model.weights import Provenance, load_weights
 from nodulenet.settings import InferenceSettings
@@ -87,18 +88,17 @@ class Predictor:
         return number * (1 + again)
 
 
-def load_members(paths: Sequence[Path], device: str) -> list[Member]:
+def load_members(paths: Sequence[Path], device: torch.device) -> list[Member]:
     """Read the networks of an ensemble onto a device, ready to predict.
 
     Raises `InputError` for a file that is not a weights file and for one whose preprocessing,
     branches, margin or snapping of boxes differ from the first.
     """
-    place = choose_device(device)
-    tune(place, fixed_shapes=False)
+    tune(device, fixed_shapes=False)
     members = []
     for path in paths:
         net, provenance = load_weights(path)
-        to_device(net.eval(), place)
+        to_device(net.eval(), device)
         members.append(Member(net, provenance, path))
     for other in members[1:]:
         first, own = _common(members[0]), _common(other)

@@ -6,6 +6,7 @@ from nodulenet.plots.gallery import plot_gallery
 from nodulenet.plots.segmentation import plot_segmentation
 from nodulenet.plots.timings import plot_timings
 from nodulenet.plots.training import plot_training
+from nodulenet.plots.transfer import plot_transfer
 
 __all__ = [
     "plot_ablation",
@@ -14,4 +15,5 @@ __all__ = [
     "plot_segmentation",
     "plot_timings",
     "plot_training",
+    "plot_transfer",
 ]

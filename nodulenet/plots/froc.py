@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from nodulenet.evaluation.froc import RATES
-from nodulenet.evaluation.results import FrocFile, cpm_text, rate_text, read_froc
+from nodulenet.evaluation.results import FrocFile, Summary, cpm_text, rate_text, read_froc
 from nodulenet.files import InputError
 from nodulenet.plots.style import BLUE, GREEN, VERMILION, caption, drawing
 
@@ -49,19 +49,26 @@ def plot_froc(froc_jsons: Mapping[str, Path], output: Path) -> None:
 def draw_stage(axes: Axes, name: str, froc: FrocFile) -> None:
     """Draw one stage's curves, the band of its first result set and the operating points."""
     for i, (part, summary) in enumerate(froc.shown.items()):
-        colour, line = LOOKS[part]
-        curve = {key: np.array(values, float) for key, values in summary.curve.items()}
-        label = f"{froc.files.get(part, part)}  {cpm_text(summary.cpm, summary.interval)}"
-        axes.plot(curve["rate"], curve["sensitivity"], line, color=colour, label=label)
-        if i == 0:
-            band = (curve["rate"], curve["low"], curve["high"])
-            axes.fill_between(*band, color=colour, alpha=0.15, linewidth=0)
-            points = np.array(summary.sensitivity, float)
-            axes.plot(RATES, points, "o", color=colour, markersize=3.5)
+        draw_curve(axes, froc.files.get(part, part), summary, LOOKS[part], banded=i == 0)
     axes.set_title(name)
     scale_to_rates(axes)
     axes.set_xlim(0.118, 8.5)
     axes.legend(loc="best", title="CPM [95 % interval]", title_fontsize=8)
+
+
+def draw_curve(
+    axes: Axes, name: str, summary: Summary, look: tuple[str, str], banded: bool = True
+) -> None:
+    """Draw one FROC in a colour and line style, `banded` with its interval and operating points."""
+    colour, line = look
+    curve = {key: np.array(values, float) for key, values in summary.curve.items()}
+    label = f"{name}  {cpm_text(summary.cpm, summary.interval)}"
+    axes.plot(curve["rate"], curve["sensitivity"], line, color=colour, label=label)
+    if banded:
+        band = (curve["rate"], curve["low"], curve["high"])
+        axes.fill_between(*band, color=colour, alpha=0.15, linewidth=0)
+        points = np.array(summary.sensitivity, float)
+        axes.plot(RATES, points, "o", color=colour, markersize=3.5)
 
 
 def scale_to_rates(axes: Axes) -> None:

@@ -2,21 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from nodulenet.cohort.manifest import ROWS, count_scans
 from nodulenet.evaluation.results import ENSEMBLE, FrocFile
+from nodulenet.evaluation.subgroups import SIZES, UNKNOWN, ScanFacts, size_group
 from nodulenet.evaluation.truth import LUNA16, ScoredScan
-from nodulenet.files import InputError, own_artefact, read_json
 from nodulenet.imaging.findings import OUTLINED
 from nodulenet.report.tables import NONE, TextTable, decimals, spread, with_noun
 
-EDGES_MM = (0.0, 6.0, 10.0, 20.0, 30.0, np.inf)
-SIZES = ("under 6 mm", "6 to 10 mm", "10 to 20 mm", "20 to 30 mm", "30 mm or more")
-UNKNOWN = "size not given"
 LEVELS = (1, 2, 3, 4)
 LOST = "Nodules cut by the preparation: they count in the scores and cannot be learned whole"
 LEDGER = (
@@ -25,43 +20,6 @@ LEDGER = (
     ("warnings", "", "warning", "Scans that were used and should be looked at"),
 )
 """Column of the manifest, its value where there is nothing to tell, head and caption."""
-
-
-@dataclass(frozen=True)
-class ScanFacts:
-    """A scan as its CT was: its scanner in words, slice thickness (None: not in the file), number
-    of slices, spacing (z, y, x) in mm. outlined: whether its nodules are what readers drew.
-    """
-
-    scanner: str
-    thickness_mm: float | None
-    slices: int | None
-    spacing_mm: tuple[float, float, float]
-    outlined: bool = True
-
-
-def read_facts(scan: ScoredScan) -> ScanFacts:
-    """What a scan's record says of its CT. Raises `CorruptArtefact` naming a damaged record."""
-    record = read_json(scan.record)
-    with own_artefact(scan.record):
-        if "source_affine" not in record:
-            raise InputError(f"{scan.record}: no record of a scan: source_affine is missing")
-        z, y, x = np.linalg.norm(np.array(record["source_affine"], float)[:3, :3], axis=0).tolist()
-        scanner = record.get("scanner") or {}
-        shape = record.get("source_shape")
-        return ScanFacts(
-            scanner=scanner_text(scanner),
-            thickness_mm=scanner.get("slice_thickness_mm"),
-            slices=int(shape[0]) if shape else None,
-            spacing_mm=(z, y, x),
-            outlined=record.get("outlined", True),
-        )
-
-
-def scanner_text(scanner: Mapping[str, object]) -> str:
-    """Manufacturer and model, where the file names them."""
-    names = [scanner.get(name) for name in ("manufacturer", "model")]
-    return " ".join(str(name) for name in names if name) or "not in the file"
 
 
 def scanner_table(facts: Sequence[ScanFacts]) -> TextTable:
@@ -102,9 +60,7 @@ def _size_table(findings: Sequence[pd.DataFrame], tabulate: Callable[..., TextTa
     groups = pd.concat(tables, ignore_index=True)
     names = [*SIZES, UNKNOWN] if groups.empty or (groups["diameter_mm"] < 0).any() else list(SIZES)
     diameters = groups["diameter_mm"] if len(groups) else pd.Series(dtype=float)
-    size = pd.cut(diameters, EDGES_MM, right=False, labels=SIZES).astype(object)
-    size = size.where(diameters >= 0, UNKNOWN)
-    return tabulate(groups, size, names)
+    return tabulate(groups, size_group(diameters), names)
 
 
 def _by_level(groups: pd.DataFrame, size: pd.Series, names: Sequence[str]) -> TextTable:

@@ -9,6 +9,7 @@ from nodulenet import __version__
 from nodulenet.cohort.manifest import read_manifest
 from nodulenet.cohort.timings import read_timings
 from nodulenet.evaluation.results import FrocFile, read_froc
+from nodulenet.evaluation.subgroups import read_facts
 from nodulenet.evaluation.truth import LUNA16, read_cohort, read_findings, read_stage
 from nodulenet.files import own_artefact, read_json, replacing
 from nodulenet.pages import data_uri, render
@@ -17,12 +18,12 @@ from nodulenet.report.cards import RATE, Card, Gallery, false_cards, missed_card
 from nodulenet.report.cohort import (
     count_lines,
     ledger,
-    read_facts,
     scanner_table,
     size_tables,
     spacing_table,
     used_table,
 )
+from nodulenet.report.external import ExternalCohort, external_cohort
 from nodulenet.report.headline import headline, sensitivity_table
 from nodulenet.report.scores import ablation_table, fold_table, segmentation_table, timing_table
 from nodulenet.report.sources import About, Sources
@@ -32,6 +33,7 @@ FIGURES = {
     "froc": "FROC curves: sensitivity against false positives per scan, one panel per stage",
     "ablation": "CPM of each stage with its interval, and the paired differences",
     "dice": "Histogram of the nodules' Dice for each stage that segments",
+    "transfer": "FROC, calibration and sensitivity by size, here and on the other cohort",
     "timings": "Time and peak memory by rule and by scan",
 }
 TRAINING = "training_fold"
@@ -68,11 +70,25 @@ def write_report(sources: Sources, about: About, output: Path) -> None:
         folds=fold_table(frocs),
         figures=figures,
         training=[drawn for name, drawn in figures.items() if name.startswith(TRAINING)],
+        external=external_sections(sources, about, frocs),
         timings=timing_table(read_timings(sources.timings)),
         **about_scans(sources, about, frocs),
     )
     with replacing(output) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="replace")
+
+
+def external_sections(
+    sources: Sources, about: About, frocs: Mapping[str, FrocFile]
+) -> list[tuple[ExternalCohort, Drawing]]:
+    """The cohorts that the networks were tested on, each with its figure."""
+    sections = []
+    for name, files in sources.external.items():
+        synthetic, stage = about.external[name]
+        cohort = external_cohort(name, synthetic, files, (about.cohort, frocs[stage]))
+        figure = next(iter(files.values())).parents[1] / "transfer.svg"
+        sections.append((cohort, read_drawing("transfer", figure)))
+    return sections
 
 
 def read_drawing(name: str, path: Path) -> Drawing:

@@ -15,6 +15,7 @@ from nodulenet.settings.data import (
     Protocol,
     ZRule,
 )
+from nodulenet.settings.external import ExternalSettings, OnBadScan, Source
 from nodulenet.settings.network import (
     DfpsSettings,
     ModelSettings,
@@ -25,13 +26,14 @@ from nodulenet.settings.network import (
 from nodulenet.settings.reading import check_settings, read_config, read_settings
 from nodulenet.settings.scoring import FrocSettings, InferenceSettings
 from nodulenet.settings.training import AugmentSettings, Branch, StageSettings, TrainSettings
-from nodulenet.settings.whole import OnBadScan, Recipe, Settings, Source
+from nodulenet.settings.whole import Recipe, Settings
 
 __all__ = [
     "AugmentSettings",
     "Branch",
     "ConsensusSettings",
     "DfpsSettings",
+    "ExternalSettings",
     "FoldsSettings",
     "FrocSettings",
     "Grid",

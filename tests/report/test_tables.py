@@ -11,9 +11,9 @@ from small_report import ABOUT
 
 from nodulenet.cohort.manifest import read_manifest
 from nodulenet.evaluation.results import rate_text, read_froc
+from nodulenet.evaluation.subgroups import ScanFacts
 from nodulenet.plots.ablation import read_ablation
 from nodulenet.report.cohort import (
-    ScanFacts,
     count_lines,
     ledger,
     scanner_table,
