@@ -10,7 +10,7 @@ import tiny
 
 LINKED = (
     *("Snakefile", "rules", "workflow_scripts", "envs", "profiles", "nodulenet"),
-    *("config.yaml", "lidc.yaml", "luna16.yaml", "released.yaml", "demo.tsv"),
+    *("config.yaml", "lidc.yaml", "luna16.yaml", "released.yaml", "demo.tsv", "demo_other.tsv"),
 )
 NAMED = re.compile(r"# ([\w.]+\.yaml)\n")
 SUBSETS = 10
@@ -73,7 +73,7 @@ def write_submission(folder: Path) -> None:
 def write_configs(folder: Path) -> None:
     """The config files that the pages show, and scan tables for all."""
     head = "series_uid\tpatient_id\tct\tannotations\tlung_mask\n"
-    for name in ("lidc", "mine", "real"):
+    for name in ("lidc", "mine", "real", "lndb", "clinic"):
         rows = [write_row(series, "data/lidc-xml/{}.xml") for series in tiny.SERIES]
         (folder / f"{name}.tsv").write_text(head + "".join(rows))
     rows = [write_row(series, "data/luna16/annotations.csv") for series in tiny.SERIES]

@@ -99,6 +99,7 @@ HOW = {
         'snakemake --snakefile "$(nodulenet workflow)/Snakefile" --cores all --configfile'
         ' "$(nodulenet workflow)/lidc.yaml"',
         "snakemake --workflow-profile profiles/slurm --configfile lidc.yaml",
+        "snakemake external --cores all --configfile lidc.yaml elsewhere.yaml",
         "snakemake results/lidc/fold3/full/weights.pt --cores all --configfile lidc.yaml",
         "snakemake results/lidc/folds.tsv --cores all --configfile lidc.yaml",
         "snakemake results/real/folds.tsv --cores 1 --configfile real.yaml",

@@ -11,13 +11,12 @@ from small_report import ABOUT
 
 from nodulenet.cohort.manifest import read_manifest
 from nodulenet.evaluation.results import rate_text, read_froc
-from nodulenet.evaluation.subgroups import ScanFacts
+from nodulenet.evaluation.subgroups import ScanFacts, scanner_text
 from nodulenet.plots.ablation import read_ablation
 from nodulenet.report.cohort import (
     count_lines,
     ledger,
     scanner_table,
-    scanner_text,
     size_tables,
     spacing_table,
 )
