@@ -16,6 +16,7 @@ from nodulenet.evaluation.transfer import (
     CohortFiles,
     calibration_error,
     compare_cohorts,
+    group_table,
     operating_points,
     read_scored,
     reliability,
@@ -97,3 +98,12 @@ def test_groups_count_their_nodules(scored: CohortFiles, tmp_path: Path) -> None
     assert set(table.index.get_level_values("cohort")) == {"small", "other"}
     bins = pd.read_csv(tmp_path / "reliability.csv")
     assert bins.groupby("cohort")["marks"].sum().nunique() == 1
+
+
+def test_a_nodule_counts_from_the_rate_at_which_it_is_found(scored: CohortFiles) -> None:
+    trained = read_scored(scored)
+    rates = [0.125, 1.0, np.nan]
+    nodules = trained.nodules.assign(false_positives_per_scan=rates, found=[1, 1, 0])
+    whole = group_table([replace(trained, nodules=nodules)]).iloc[0]
+    assert whole["sensitivity_at_1"] == pytest.approx(2 / 3)
+    assert whole["mean_sensitivity"] == pytest.approx((3 * 1 + 4 * 2) / 7 / 3)
