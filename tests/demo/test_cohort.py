@@ -33,6 +33,8 @@ from nodulenet.demo.scan import write_lidc_xml
 from nodulenet.files import InputError
 
 COHORT = demo_scans()
+OWN = [scan for scan in COHORT if scan.look == "standard"]
+OTHER = [scan for scan in COHORT if scan.look == "other"]
 IDS = [scan.patient_id for scan in COHORT]
 GEOMETRY = SliceGeometry(np.arange(10) * 2.0, (64, 64))
 
@@ -100,14 +102,24 @@ def test_a_window_that_cuts_a_mark_is_an_error() -> None:
 def test_the_cohort_is_large_and_varied_enough() -> None:
     counts = [
         count_levels(consensus(demo_reading(scan).sessions, window_geometry(scan), level=1))
-        for scan in COHORT
+        for scan in OWN
     ]
-    spacings = [float(np.diff(window_geometry(scan).z)[0]) for scan in COHORT]
-    assert 12 <= len(COHORT) <= 24
+    spacings = [float(np.diff(window_geometry(scan).z)[0]) for scan in OWN]
+    assert 12 <= len(OWN) <= 24
     assert sum(n3 for _, _, n3, _ in counts) == 58
     assert sum(n1 - n3 for n1, _, n3, _ in counts) == 28
     assert sum(n3 == 0 for _, _, n3, _ in counts) == 2
     assert (min(spacings), max(spacings)) == pytest.approx((0.625, 2.5))
+
+
+def test_the_other_cohort_has_thick_slices_and_its_own_patients() -> None:
+    assert {float(np.diff(window_geometry(scan).z)[0]) for scan in OTHER} == {3.0}
+    assert not {scan.patient_id for scan in OTHER} & {scan.patient_id for scan in OWN}
+    counts = [
+        count_levels(consensus(demo_reading(scan).sessions, window_geometry(scan), level=1))
+        for scan in OTHER
+    ]
+    assert [n3 for _, _, n3, _ in counts] == [4, 3, 2, 5]
 
 
 def test_every_name_of_the_cohort_is_there_once() -> None:
@@ -116,15 +128,18 @@ def test_every_name_of_the_cohort_is_there_once() -> None:
     assert all(len(scan.series_uid) <= 64 for scan in COHORT)
 
 
-def test_the_scan_table_lists_the_cohort() -> None:
-    table = Path(__file__).parents[2] / "demo.tsv"
+@pytest.mark.parametrize(
+    ("name", "scans", "patient"), [("demo", OWN, "DEMO"), ("demo_other", OTHER, "OTHER")]
+)
+def test_the_scan_tables_list_the_cohorts(name: str, scans: list[DemoScan], patient: str) -> None:
+    table = Path(__file__).parents[2] / f"{name}.tsv"
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     assert list(rows[0]) == ["series_uid", "patient_id", "ct", "annotations", "lung_mask"]
-    assert [row["series_uid"] for row in rows] == [scan.series_uid for scan in COHORT]
-    for row, scan in zip(rows, COHORT, strict=True):
+    assert [row["series_uid"] for row in rows] == [scan.series_uid for scan in scans]
+    for row, scan in zip(rows, scans, strict=True):
         stem = f"results/demo/source/{scan.series_uid}"
-        assert row["patient_id"] == scan.patient_id.replace("LIDC-IDRI", "DEMO")
+        assert row["patient_id"] == scan.patient_id.replace("LIDC-IDRI", patient)
         assert (row["ct"], row["annotations"]) == (f"{stem}.mhd", f"{stem}.xml")
         assert row["lung_mask"] == f"{stem}_lungs.mhd"
 

@@ -20,6 +20,8 @@ from nodulenet.model import NoduleNet
 from nodulenet.model.weights import Provenance, save_weights
 from nodulenet.settings import InferenceSettings, Recipe
 
+CPU = torch.device("cpu")
+
 # No multiple of 16, so that the mirror images of the padded volume are not those of the volume.
 VOLUME = np.random.default_rng(0).integers(0, 255, (24, 28, 36)).astype(np.uint8)
 WHOLE = np.random.default_rng(1).integers(0, 255, (32, 16, 32)).astype(np.uint8)
@@ -185,7 +187,7 @@ def test_only_probable_candidates_are_segmented_and_steps_are_counted() -> None:
 def test_members_must_fit_together(tmp_path: Path, changes: dict, what: str) -> None:
     save_weights(network(1), provenance(), tmp_path / "a.pt")
     save_weights(network(2), provenance(**changes), tmp_path / "b.pt")
-    (own,) = load_members([tmp_path / "a.pt"], "cpu")
+    (own,) = load_members([tmp_path / "a.pt"], CPU)
     assert not own.net.training
     with pytest.raises(InputError, match=rf"b\.pt: trained with another {what} than .*a\.pt"):
-        load_members([tmp_path / "a.pt", tmp_path / "b.pt"], "cpu")
+        load_members([tmp_path / "a.pt", tmp_path / "b.pt"], CPU)

@@ -61,7 +61,7 @@ def test_weights_of_other_images_predict_nothing(tmp_path: Path) -> None:
     weights = tmp_path / "a.pt"
     save_weights(NoduleNet(width=0.1), Provenance(settings, ("ncs",), "ncs", 0, 1), weights)
     job = PredictionJob(
-        manifest, folds, 0, weights, tmp_path / "out", ("ncs",), InferenceSettings(), "cpu"
+        manifest, folds, 0, [weights], tmp_path / "out", ("ncs",), InferenceSettings(), "cpu"
     )
     fault = (
         r"a\.pt: was trained on .*preprocess\.grid: corners, but scan 1\.0 was prepared with world"
@@ -77,7 +77,7 @@ def test_a_scan_that_does_not_say_how_it_was_prepared_is_not_predicted(tmp_path:
     record = tmp_path / "1.0.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"preprocess": {"grd": 1}}))
     job = PredictionJob(
-        manifest, folds, 0, tmp_path / "a.pt", tmp_path / "out", ("ncs",), InferenceSettings()
+        manifest, folds, 0, [tmp_path / "a.pt"], tmp_path / "out", ("ncs",), InferenceSettings()
     )
     with pytest.raises(CorruptArtefact, match=r"1\.0\.json"):
         predict_fold(job, 1)
@@ -131,7 +131,7 @@ def test_a_fold_is_its_scans_one_after_the_other(
     manifest, folds = prepared(tmp_path)
     net = untrained(tmp_path / "a.pt")
     settings, output = InferenceSettings(**INFERENCE, tile=tile), tmp_path / "out"
-    weights = tmp_path / "a.pt"
+    weights = [tmp_path / "a.pt"]
     job = PredictionJob(manifest, folds, 0, weights, output, branches, settings, "cpu", amp=False)
     predict_fold(job, 1)
 

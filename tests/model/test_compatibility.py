@@ -23,12 +23,13 @@ def weights(tmp_path: Path) -> Path:
 
 
 def check(
-    weights: Path, branches: Any = BRANCHES, fold: int = 2, model: Any = None, **changes: Any
+    weights: Path, branches: Any = BRANCHES, fold: int | None = 2, model: Any = None, **changes: Any
 ) -> Any:
     output = weights.with_name("given.json")
     use = Use(branches, fold, PreprocessSettings.model_validate(changes), model)
-    check_given_weights(weights, use, output)
-    return read_json(output)
+    check_given_weights([weights], use, output)
+    (own,) = read_json(output)["networks"]
+    return own
 
 
 def test_a_record_of_given_weights_is_written(
@@ -79,5 +80,19 @@ def test_another_preparation_or_stage_is_refused(
 def test_weights_of_another_fold_are_warned_of(
     weights: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    check(weights, fold=None)
+    assert not caplog.text
     check(weights, fold=1)
     assert f"{weights}: trained without fold 2, used for fold 1" in caplog.text
+
+
+def test_every_network_of_an_ensemble_is_checked(weights: Path) -> None:
+    other = Provenance(Recipe(model=SMALL), ("ncs",), "other", 2, 9)
+    save_weights(NoduleNet(width=0.1), other, weights.with_name("b.pt"))
+    files, output = [weights, weights.with_name("b.pt")], weights.with_name("given.json")
+    use = Use(["ncs"], 2, PreprocessSettings())
+    check_given_weights(files, use, output)
+    networks = read_json(output)["networks"]
+    assert [one["file"] for one in networks] == [str(path) for path in files]
+    with pytest.raises(InputError, match=r"b\.pt: has the branches ncs, but the stage"):
+        check_given_weights(files, Use(["ncs", "dfps"], 2, PreprocessSettings()), output)

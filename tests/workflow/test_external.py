@@ -46,7 +46,7 @@ def test_networks_are_tested_on_another_cohort(finished: Path) -> None:
     add_external(finished)
     planned = jobs(finished, "external")
     assert "train" not in planned
-    assert {name for name in planned if not name.startswith("external")} == {"transfer"}
+    assert {name for name in planned if not name.startswith("external")} == {"transfer", "total"}
     running.run(finished, "--cores", "2", "external")
     place = finished / RESULTS / "external/other"
     manifest = pd.read_csv(place / "manifest.tsv", sep="\t")

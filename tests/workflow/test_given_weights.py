@@ -49,7 +49,8 @@ def test_a_given_fold_is_predicted_and_not_trained(first_run: Path, finished: Pa
     pd.testing.assert_frame_equal(
         pd.read_csv(finished / predictions), pd.read_csv(first_run / predictions)
     )
-    assert read_json(finished / RESULTS / "fold0/full/given.json")["file"] == "given.pt"
+    (own,) = read_json(finished / RESULTS / "fold0/full/given.json")["networks"]
+    assert own["file"] == "given.pt"
     assert not (finished / RESULTS / "fold0/ncs").exists()
     train = copy.deepcopy(tiny.CONFIG["train"])
     train["stages"]["other"] = {"after": "ncs", "epochs": 1, "branches": ["ncs"]}
