@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 """SOP classes: segmentation, label map segmentation."""
 
-HEADER = ("SOPClassUID", "Modality", "SegmentationType", "ReferencedSeriesSequence")
+HEADER = ("SOPClassUID", "Modality", "SegmentationType", FRAME, "ReferencedSeriesSequence")
 
 HIGHEST = (1 << 24) - 1
 """Labels are read as float32, which has every whole number up to here."""
@@ -179,6 +179,8 @@ def check_segmentation(path: Path, series_uid: str) -> None:
         raise InputError(f"{path}: a DICOM file of modality {kind}, not a segmentation (SEG)")
     if text_of(header, "SegmentationType", path) == "FRACTIONAL":
         raise InputError(f"{path}: a fractional segmentation: save it as a binary one")
+    if not text_of(header, FRAME, path):
+        raise InputError(f"{path}: has no {FRAME}")
     referred = {str(one.SeriesInstanceUID) for one in header.get("ReferencedSeriesSequence", [])}
     if not referred:
         raise InputError(f"{path}: does not name the series that it was drawn on")

@@ -6,21 +6,35 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import one_scan
 import pandas as pd
 import pytest
 import running
+from drawn import write_label_maps
 
 from nodulenet.cli import main
+from nodulenet.cohort import gather_manifest, read_manifest, write_manifest
+from nodulenet.cohort.steps import Scan
+from nodulenet.evaluation import StageFiles, evaluate_stage
+from nodulenet.evaluation.tables import Origin
 from nodulenet.imaging import Volume
 from nodulenet.imaging.store import open_scan
+from nodulenet.scan_table import read_scan_table
+from nodulenet.settings import FrocSettings
 
 pytestmark = pytest.mark.slow
 
 # The LUNA16 challenge's nodule of patient 0001, world mm.
 NODULE_0001 = (56.208, 86.343, -115.868)
+SCORES = (
+    *("froc.csv", "nodules.csv", "false_positives.csv", "scans.csv"),
+    *("segmentation.csv", "readers.csv"),
+)
 
 
-def test_real_scans(fresh: Path, lidc_scan: Callable[[str], Path]) -> None:
+def test_real_scans(
+    fresh: Path, lidc_scan: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for patient in ("0001", "0003"):
         shutil.copytree(lidc_scan(patient), fresh / "lidc" / patient, copy_function=os.link)
     shutil.copy(Path(__file__).with_name("real.yaml"), fresh / "config.yaml")
@@ -64,3 +78,51 @@ def test_real_scans(fresh: Path, lidc_scan: Callable[[str], Path]) -> None:
     between = pairs[pairs["against"] != "consensus"]
     assert between["dice"].between(0.4, 0.99).all()
     assert between["surface_mean_mm"].between(0.1, 3).all()
+    monkeypatch.chdir(fresh)
+    check_masks(table, results)
+
+
+def check_masks(table: Path, results: Path) -> None:
+    """The outlines of the scans, written out as masks, are prepared and scored as the outlines."""
+    scans, folder = read_scan_table(table), results.with_name("masks")
+    for row, scan in scans.iterrows():
+        ct, own = Path(scan["ct"]), folder / scan["series_uid"]
+        own.mkdir(parents=True)
+        masks = write_label_maps(Path(scan["annotations"]), ct, own.name, own, ".mha")
+        one_scan.prepare(folder, Scan(own.name, ct), masks, "masks")
+        scans.loc[row, "annotations"] = ";".join(map(str, masks))
+    made = gather_manifest(scans, folder, "masks")
+    write_manifest(made, folder / "manifest.tsv")
+    outlines = read_manifest(results / "manifest.tsv")
+    assert made["n_kept"].tolist() == outlines["n_kept"].tolist()
+    assert made["warnings"].tolist() == outlines["warnings"].tolist() == ["", ""]
+    for series in scans["series_uid"]:
+        compare_scan(results, folder, series)
+
+    stage = results / "full"
+    stamp = pd.read_csv(stage / "froc.csv").iloc[0]
+    origin = Origin(stamp["consensus"], int(stamp["level"]), stamp["config"])
+    predicted = [results / f"fold{fold}/full/masks" for fold in (0, 1)]
+    files = StageFiles(
+        folder / "manifest.tsv", results / "folds.tsv", stage / "predictions.csv", predicted
+    )
+    evaluate_stage(files, FrocSettings(bootstrap=100), origin, folder / "full")
+    for name in SCORES:
+        ours, theirs = (pd.read_csv(path / name) for path in (folder / "full", stage))
+        assert len(theirs), name
+        pd.testing.assert_frame_equal(ours, theirs, rtol=1e-6)
+
+
+def compare_scan(results: Path, folder: Path, series: str) -> None:
+    """The groups, their readers and the labels of a scan are those of the outlines."""
+    ours, theirs = (one_scan.nodules(path, series) for path in (folder, results))
+    tables = [pd.read_csv(files["findings"]) for files in (ours, theirs)]
+    drawn = tables[1]["kind"].isin(["nodule", "below_level"])  # masks have no points
+    pd.testing.assert_frame_equal(tables[0], tables[1][drawn], check_dtype=False, rtol=1e-9)
+    arrays, expected = (dict(np.load(files["nodules"])) for files in (ours, theirs))
+    assert arrays.keys() == expected.keys()
+    for name, array in expected.items():
+        assert np.array_equal(arrays[name], array), name
+    for name in ("volume", "mask"):
+        path, other = (one_scan.volume(path, series)[name] for path in (folder, results))
+        assert np.array_equal(np.load(path), np.load(other)), name
