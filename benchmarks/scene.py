@@ -46,11 +46,11 @@ def draw_crops(count: int, side: int, nodules: int, device: str, seed: int = 0) 
     arrays = (
         images[:, None],
         masks[:, None],
-        padded_truth([truth_boxes(crop) for crop in labels]),
+        *padded_truth([truth_boxes(crop) for crop in labels]),
         np.arange(seed, seed + count),
     )
-    image, nodule, truth, seeds = (torch.from_numpy(array).to(device) for array in arrays)
-    return Crops(image, nodule, masks, truth, seeds)
+    image, nodule, *truth = (torch.from_numpy(array).to(device) for array in arrays)
+    return Crops(image, nodule, masks, *truth)
 
 
 def draw_scans(folder: Path, count: int, side: int) -> list[TrainingScan]:
@@ -60,7 +60,7 @@ def draw_scans(folder: Path, count: int, side: int) -> list[TrainingScan]:
         volume, labels = draw_volume((side,) * 3, 2, number)
         files = {name: folder / f"{number}_{name}" for name in ("volume", "mask", "record")}
         write_scan(files, Volume(volume, np.eye(4)), labels, {})
-        boxes = truth_boxes(labels, 0)
+        boxes = truth_boxes(labels, 0).boxes
         place = labels.shape, boxes[:, :3].astype(float), boxes[:, 3:].max(1).astype(float)
         scans.append(TrainingScan(str(number), *files.values(), *place))
     return scans

@@ -1,5 +1,6 @@
 """Three tiny scans to train on, and the settings of a quick training."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,16 @@ SETTINGS: dict[str, Any] = {
 
 
 def write_cohort(
-    root: Path, nodules: bool = True, scans: int = 3, outlined: bool = True
+    root: Path,
+    nodules: bool = True,
+    scans: int = 3,
+    outlined: bool = True,
+    unsized: Sequence[int] = (),
 ) -> tuple[Path, Path]:
     """Scans of noise, all but the last with a bright cube, and their tables.
 
     Scans with an even number are in fold 0, the others in fold 1. outlined: whether the cubes are
-    what readers drew.
+    what readers drew. unsized: the labels whose size is unknown; all cubes have the label 1.
     """
     rows = []
     for k in range(scans):
@@ -59,9 +64,8 @@ def write_cohort(
         paths = {name: f"{uid}{end}" for name, end in ENDINGS.items()}
         volume = Volume(image, np.eye(4))
         files = {name: root / paths[name] for name in ("volume", "record", "mask")}
-        write_scan(
-            files, volume, labels, {"status": "ok", "preprocess": PREPROCESS, "outlined": outlined}
-        )
+        record = {"status": "ok", "preprocess": PREPROCESS, "outlined": outlined}
+        write_scan(files, volume, labels, {**record, "unsized": list(unsized)})
         rows.append({"series_uid": uid, "patient_id": uid, "status": "ok", "fold": k % 2} | paths)
     table = pd.DataFrame(rows)
     write_folds(table[["series_uid", "patient_id", "fold"]], root / "folds.tsv")

@@ -14,8 +14,14 @@ from nodulenet.text_tables import read_rows
 
 DIAMETER = "diameter_mm"
 POSITION = ("coordX", "coordY", "coordZ")
+BOX_SIDES = ("width_mm", "height_mm", "depth_mm")
+"""Optional columns of a table of nodules: the sides of a nodule's box along x, y and z."""
 FINDING_COLUMNS = ("seriesuid", *POSITION, DIAMETER)
 MARK_COLUMNS = ("seriesuid", *POSITION, "probability")
+UNKNOWN_DIAMETER_MM = 10.0
+"""The size that stands for an unknown one (a negative diameter), as in the challenge."""
+ROUNDED_MM = 0.01
+"""By which rounding may part a nodule's diameter from the largest side of its box."""
 
 
 def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -104,6 +110,37 @@ def check_nodules(table: pd.DataFrame, path: Path, doubled: bool = True) -> None
     for line in table.index[table.duplicated(place)][:1]:
         same = table[(table[place] == table.loc[line, place]).all(axis=1)]
         raise InputError(f"{path}: lines {same.index[0]} and {line} are the same nodule")
+
+
+def with_boxes(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """The table of `read_cells` with numbers in BOX_SIDES, NaN in all three of a row without a box.
+
+    diameter_mm must be numbers. Raises `InputError` naming file and line: some but not all of the
+    columns or of a row's cells, a side of 0 or less, a largest side that is not the diameter.
+    """
+    names = list(BOX_SIDES)
+    found = [name for name in names if name in table]
+    if not found:
+        return table.assign(**dict.fromkeys(names, np.nan))
+    if len(found) < len(names):
+        missing = ", ".join(name for name in names if name not in found)
+        raise InputError(f"{path}: has the column {found[0]}, but no column {missing}")
+    empty = table[names] == ""
+    for line in table.index[empty.any(axis=1) & ~empty.all(axis=1)][:1]:
+        name = next(name for name in names if empty.loc[line, name])
+        raise InputError(f"{path}: line {line}: {name} is empty: a box has three sides, or none")
+    boxed = with_numbers(table[~empty.all(axis=1)], names, path)
+    sides = boxed[names].astype(float)
+    for line in boxed.index[(sides <= 0).any(axis=1)][:1]:
+        name = next(name for name in names if sides.loc[line, name] <= 0)
+        raise InputError(f"{path}: line {line}: {name} is {sides.loc[line, name]:g}, not above 0")
+    largest = sides.max(axis=1)
+    for line in boxed.index[(largest - boxed[DIAMETER]).abs() > ROUNDED_MM][:1]:
+        raise InputError(
+            f"{path}: line {line}: {DIAMETER} is {boxed.loc[line, DIAMETER]:g}, but the largest"
+            f" side of its box is {largest[line]:g}"
+        )
+    return table.assign(**{name: sides[name] for name in names})
 
 
 def to_numbers(texts: Sequence[str]) -> NDArray[np.float64]:

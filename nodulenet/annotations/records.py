@@ -23,6 +23,7 @@ from pydantic import (
 from nodulenet.files import InputError, own_artefact, read_json, replacing
 from nodulenet.masks import CroppedMask, Index
 
+Triple = tuple[FiniteFloat, FiniteFloat, FiniteFloat]
 AffineRow = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
 MarkKind = Literal["nodule", "small", "non_nodule"]
 
@@ -75,21 +76,27 @@ class Mark:
 
 @dataclass(frozen=True)
 class Session:
-    """The marks of one reader in one reading session, in the order of the file."""
+    """The marks of one reader in one reading session, in the order of the file.
+
+    frame_of_reference: the UID that a DICOM segmentation gives to the space its voxels lie in.
+    """
 
     reader: str | None
     marks: tuple[Mark, ...]
+    frame_of_reference: str | None = None
 
 
 @dataclass(frozen=True)
 class ListedNodule:
     """A nodule without outline: centre (x, y, z) in world mm (LPS), diameter in mm (negative if
-    unknown), and the line of the table that lists it.
+    unknown), the line of the table that lists it, and the sides (x, y, z) in mm of its box, None
+    where only the diameter is given.
     """
 
-    centre: tuple[FiniteFloat, FiniteFloat, FiniteFloat]
+    centre: Triple
     diameter_mm: FiniteFloat
     line: int
+    sides_mm: Triple | None = None
 
 
 @with_config(ConfigDict(extra="forbid"))  # else a key with a damaged name would pass as left out

@@ -29,16 +29,17 @@ from nodulenet.files import InputError, naming, read_json, write_json
 from nodulenet.imaging import (
     Volume,
     blank,
+    check_frame,
     check_hu,
     crop_offset,
-    cube_groups,
-    cut_cubes,
+    cut_listed,
     drawn_groups,
     findings_table,
     is_drawn,
     label_volume,
     lidc_grid,
     listed_findings,
+    listed_groups,
     misfit,
     preprocess,
     read_geometry,
@@ -50,6 +51,7 @@ from nodulenet.imaging import (
     standard,
     target_grid,
     to_standard_grid,
+    unsized_labels,
     write_nodules,
     write_scan,
 )
@@ -123,6 +125,7 @@ def find_nodules(
     if reading.listed:
         return find_listed(reading, standard(stored)[0], preprocessing)
     if is_drawn(reading):
+        check_frame(reading, scan.ct)
         return find_drawn(reading, stored, rules, preprocessing)
     marked = any(session.marks for session in reading.sessions)
     pixels = lidc_grid(scan.ct, stored, scan.series_uid) if marked else standard(stored)[0]
@@ -139,10 +142,10 @@ def find_nodules(
 
 
 def find_listed(reading: Reading, place: Volume, preprocessing: PreprocessSettings) -> Nodules:
-    """What `find_nodules` gives, for a reading of positions and diameters: cubes."""
+    """What `find_nodules` gives, for a reading of positions and sizes: boxes."""
     with naming(reading.source):
-        groups = cube_groups(reading.listed, place)
-    for line in cut_cubes(reading.listed, place):
+        groups = listed_groups(reading.listed, place)
+    for line in cut_listed(reading.listed, place):
         log.warning("scan %s: %s: %s", reading.series_uid, reading.source, line)
     table = findings_table(reading, groups, place, 1, preprocessing)
     count = len(groups)
@@ -189,7 +192,7 @@ def prepare(
     lungs, warning = find_lungs(scan, turned)
     volume = preprocess(turned, lungs, settings)
     grid_affine, _ = target_grid(turned.affine, turned.array.shape, settings)
-    masks, _ = read_nodules(nodules["nodules"], nodules["findings"])
+    masks, findings = read_nodules(nodules["nodules"], nodules["findings"])
     labels, painted = label_volume(masks, turned.affine, volume.affine, volume.array.shape)
     outlined = bool(read_readers(nodules["nodules"]))
     doubts = (*stored.notes, warning, misfit(turned, masks) if outlined else "")
@@ -204,6 +207,7 @@ def prepare(
         "warnings": warnings + on_annotations,
         "outlined": outlined or not masks,
         "nodules": {str(label): dict(voxels) for label, voxels in painted.items()},
+        "unsized": unsized_labels(findings),
         "digest": scan_digest(volume, labels, [nodules["findings"], nodules["nodules"]]),
         "volume_digest": array_digest(volume.array),
         "source": str(scan.ct),

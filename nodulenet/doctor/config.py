@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 from nodulenet.doctor.finding import Check, State, install
 from nodulenet.files import InputError
 from nodulenet.progress import track
-from nodulenet.scan_table import PATHS, Row, is_made, missing_files, read_scans
+from nodulenet.scan_table import (
+    PATHS,
+    Row,
+    files_of,
+    is_made,
+    kind_of,
+    missing_files,
+    read_scans,
+)
 
 if TYPE_CHECKING:
     from nodulenet.settings import Settings  # the doctor must run without pydantic
@@ -34,15 +42,17 @@ def check_table(settings: "Settings") -> tuple[list[Check], Table]:
         scans = read_scans(path)
     except InputError as error:
         return [Check("missing", "scan table", f"{error}: correct the table")], Table(0, False)
-    files = [(kind, scan[kind]) for scan in scans for kind in PATHS if scan[kind]]
+    files = [(kind, file) for scan in scans for kind in PATHS for file in files_of(scan, kind)]
     there = [pair for pair in files if not is_made(pair[1])]
     made = len(files) - len(there)
+    skip = settings.on_bad_scan == "skip"
     dicom = [(scan["series_uid"], scan["ct"]) for scan in scans if Path(scan["ct"]).is_dir()]
     try:
         findings = [
             *check_files(path, scans),
             *check_images(path, there),
-            *check_series(path, dicom, settings.on_bad_scan == "skip"),
+            *check_series(path, dicom, skip),
+            *check_masks(path, masks_of(scans, settings.annotations), skip),
         ]
     except ImportError as error:
         findings = [Check("missing", "scan table", f"not examined: {error}: {install()}")]
@@ -57,7 +67,7 @@ def check_files(table: str, scans: Sequence[Row]) -> list[Check]:
     missing = missing_files(scans)
     for kind in PATHS:
         if gone := [path for column, path in missing if column == kind]:
-            named = sum(bool(scan[kind]) and not is_made(scan[kind]) for scan in scans)
+            named = sum(not is_made(file) for scan in scans for file in files_of(scan, kind))
             text = (
                 f"{table}: {len(gone)} of {named} files of column {kind} do not exist,"
                 f" first {gone[0]}: put them there, or run `nodulenet index` again"
@@ -101,15 +111,49 @@ def check_series(table: str, series: Sequence[tuple[str, str]], skip: bool) -> l
             read_geometry(folder, uid)
         except InputError as error:
             faults.append(f"{table}: series {uid} is refused: {error}")
+    return refusals("DICOM series", table, faults, skip)
+
+
+def check_masks(table: str, masks: Sequence[tuple[str, str]], skip: bool) -> list[Check]:
+    """One finding per mask file (series, path) that is refused, by its headers alone.
+
+    skip: the run excludes bad scans.
+    """
+    there = [(uid, Path(file)) for uid, file in masks if Path(file).is_file()]
+    if not there:
+        return []
+    from nodulenet.imaging.label_maps import check_mask
+
+    faults = []
+    for uid, path in track(there, "read headers of masks", "masks"):
+        try:
+            check_mask(path, uid)
+        except InputError as error:
+            faults.append(f"{table}: a mask of series {uid} is refused: {error}")
+    return refusals("masks", table, faults, skip)
+
+
+def masks_of(scans: Sequence[Row], source: str) -> list[tuple[str, str]]:
+    """Series and path of every mask file of the scan table, where the config has masks read."""
+    return [
+        (scan["series_uid"], file)
+        for scan in scans
+        for file in files_of(scan, "annotations")
+        if source == "masks" or (source == "mixed" and kind_of(file) == "masks")
+    ]
+
+
+def refusals(name: str, table: str, faults: Sequence[str], skip: bool) -> list[Check]:
+    """A finding for each of the first faults, and one that counts the rest."""
     what = (
         "on_bad_scan: skip leaves it out"
         if skip
         else "repair it, delete its row, or set on_bad_scan: skip"
     )
     state: State = "optional" if skip else "missing"
-    found = [Check(state, "DICOM series", f"{fault}: {what}") for fault in faults[:NAMED]]
+    found = [Check(state, name, f"{fault}: {what}") for fault in faults[:NAMED]]
     if more := len(faults) - len(found):
-        found.append(Check(state, "DICOM series", f"{table}: {more} more are refused: {what}"))
+        found.append(Check(state, name, f"{table}: {more} more are refused: {what}"))
     return found
 
 

@@ -17,12 +17,12 @@ from nodulenet.annotations.challenge_csv import (
     FINDING_COLUMNS,
     MARK_COLUMNS,
     POSITION,
+    UNKNOWN_DIAMETER_MM,
     check_numbers,
 )
 from nodulenet.evaluation.tables import check_scan_list, scan_positions
 
 MARKS_PER_SCAN = 100
-UNKNOWN_DIAMETER_MM = 10.0
 
 
 class Events(NamedTuple):

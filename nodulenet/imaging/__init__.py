@@ -2,18 +2,18 @@
 
 from nodulenet.imaging.checks import check_hu, misfit
 from nodulenet.imaging.dicom_series import read_scanner
-from nodulenet.imaging.drawn_masks import drawn_groups, is_drawn
-from nodulenet.imaging.findings import findings_table
+from nodulenet.imaging.drawn_masks import check_frame, drawn_groups, is_drawn
+from nodulenet.imaging.findings import findings_table, unsized_labels
 from nodulenet.imaging.grid import crop_offset, target_grid
 from nodulenet.imaging.lungs import segment_lungs
 from nodulenet.imaging.masks import label_volume, resample_mask, restore_mask
 from nodulenet.imaging.nodule_store import read_nodules, read_readers, write_nodules
 from nodulenet.imaging.orientation import standard
 from nodulenet.imaging.placement import (
-    cube_groups,
-    cut_cubes,
+    cut_listed,
     lidc_grid,
     listed_findings,
+    listed_groups,
     read_lidc_grid,
     to_standard_grid,
 )
@@ -27,10 +27,10 @@ __all__ = [
     "FoundSeries",
     "Volume",
     "blank",
+    "check_frame",
     "check_hu",
     "crop_offset",
-    "cube_groups",
-    "cut_cubes",
+    "cut_listed",
     "drawn_groups",
     "find_series",
     "findings_table",
@@ -38,6 +38,7 @@ __all__ = [
     "label_volume",
     "lidc_grid",
     "listed_findings",
+    "listed_groups",
     "misfit",
     "preprocess",
     "read_geometry",
@@ -52,6 +53,7 @@ __all__ = [
     "standard",
     "target_grid",
     "to_standard_grid",
+    "unsized_labels",
     "write_nodules",
     "write_scan",
     "write_volume",

@@ -40,6 +40,7 @@ LIMITS = {
     "RescaleIntercept": (-1e6, 1e6),
 }
 SKEW = 1e-3  # of unit vectors at right angles: 0.3 mm over 300 mm
+FRAME = "FrameOfReferenceUID"
 SHARED, PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
 
 

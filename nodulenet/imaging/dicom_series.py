@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from nodulenet.files import InputError, examples, walk_folders
-from nodulenet.imaging.dicom_header import read_header, text_of
+from nodulenet.imaging.dicom_header import FRAME, read_header, text_of
 from nodulenet.imaging.dicom_pixels import stored_values
 from nodulenet.imaging.dicom_slices import LOCALIZER, InspectedFile, Slice, inspect_file
 
@@ -81,16 +81,28 @@ def read_scanner(path: Path | str, series_uid: str) -> dict[str, Any]:
     None for what is missing; all are for a file in another format, which cannot store them. The
     series must be one that `read_volume` reads.
     """
-    scanner: dict[str, Any] = dict.fromkeys((*SCANNER, THICKNESS))
-    if not Path(path).is_dir():
-        return scanner
-    files = (item for item in inspect_folder(Path(path), series_uid) if item.slices)
-    first = next((item.slices[0] for item in files), None)
+    first = _first_slice(Path(path), series_uid)
     if first is None:
-        return scanner
+        return dict.fromkeys((*SCANNER, THICKNESS))
     header = read_header(first.path, list(SCANNER.values()))
     names = {name: text_of(header, tag, first.path) or None for name, tag in SCANNER.items()}
     return {**names, THICKNESS: first.thickness}
+
+
+def read_frame(path: Path | str, series_uid: str) -> str | None:
+    """The FrameOfReferenceUID of a DICOM series, from its first slice; else None."""
+    first = _first_slice(Path(path), series_uid)
+    if first is None:
+        return None
+    return text_of(read_header(first.path, [FRAME]), FRAME, first.path) or None
+
+
+def _first_slice(path: Path, series_uid: str) -> Slice | None:
+    """The first slice found of a DICOM series; None for a file in another format."""
+    if not path.is_dir():
+        return None
+    files = (item for item in inspect_folder(path, series_uid) if item.slices)
+    return next((item.slices[0] for item in files), None)
 
 
 def gather_series(files: Iterable[InspectedFile]) -> dict[str, Series]:

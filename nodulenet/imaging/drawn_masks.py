@@ -1,11 +1,14 @@
 """Readers' masks on the grid of a scan."""
 
+from pathlib import Path
+
 import numpy as np
 from scipy import ndimage
 
 from nodulenet.annotations import DrawnVoxels, Group, Reading, Session, voxels_of
 from nodulenet.annotations.consensus import DrawnMark, group_members
 from nodulenet.files import InputError
+from nodulenet.imaging.dicom_series import read_frame
 from nodulenet.imaging.grid import index_map
 from nodulenet.imaging.masks import resample_mask
 from nodulenet.imaging.orientation import standard
@@ -19,6 +22,19 @@ ALIGNED = 1e-2  # voxels by which the grids of a mask and of its scan may differ
 def is_drawn(reading: Reading) -> bool:
     """Whether the marks of a reading are masks."""
     return any(mark.drawing for session in reading.sessions for mark in session.marks)
+
+
+def check_frame(reading: Reading, ct: Path) -> None:
+    """Raise `InputError` for a segmentation in another frame of reference than its CT's.
+
+    Where both name theirs; of the CT one header is read, and only if a mask has a frame.
+    """
+    framed = [session for session in reading.sessions if session.frame_of_reference]
+    own = read_frame(ct, reading.series_uid) if framed else None
+    for session in framed:
+        if own and session.frame_of_reference != own:
+            frame = session.frame_of_reference
+            raise InputError(f"{session.reader}: its frame of reference is {frame}, the CT's {own}")
 
 
 def drawn_groups(

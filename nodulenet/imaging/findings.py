@@ -64,6 +64,12 @@ def findings_table(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def unsized_labels(findings: pd.DataFrame) -> list[int]:
+    """The labels of nodules whose size nobody gave, so that it cannot be learned."""
+    unknown = (findings["label"] > 0) & (findings["diameter_mm"] < 0)
+    return [int(label) for label in findings.loc[unknown, "label"]]
+
+
 def _group_row(group: Group, place: Volume, grid_affine: NDArray[np.float64]) -> dict[str, Any]:
     mask, offset = group.mask, group.offset
     measured, grid = resample_mask(group.cropped, place.affine, grid_affine), blank(grid_affine)

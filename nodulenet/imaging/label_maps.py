@@ -16,10 +16,10 @@ from scipy import ndimage
 
 from nodulenet.annotations import DrawnVoxels, Mark, Reading, Session, drawing_of
 from nodulenet.files import InputError, reason_of, sha256
-from nodulenet.imaging.dicom_header import NotDicom, read_header, text_of
+from nodulenet.imaging.dicom_header import FRAME, NotDicom, read_header, text_of
 from nodulenet.imaging.image_files import IMAGE_SUFFIXES, image_suffix
 from nodulenet.imaging.orientation import ASSUMED_LPS, ASSUMED_ORIGIN
-from nodulenet.imaging.readers import SeveralNumbers, read_volume
+from nodulenet.imaging.readers import SeveralNumbers, read_geometry, read_volume
 from nodulenet.masks import CroppedMask, crop
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 """SOP classes: segmentation, label map segmentation."""
+
+HEADER = ("SOPClassUID", "Modality", "SegmentationType", FRAME, "ReferencedSeriesSequence")
 
 HIGHEST = (1 << 24) - 1
 """Labels are read as float32, which has every whole number up to here."""
@@ -44,7 +46,10 @@ def read_label_maps(paths: Sequence[Path], series_uid: str) -> Reading:
     """
     if repeated := [path for path in paths if paths.count(path) > 1]:
         raise InputError(f"{repeated[0]}: is named twice: each reader has one file")
-    sessions = tuple(Session(str(path), tuple(nodules_of_file(path, series_uid))) for path in paths)
+    sessions = tuple(
+        Session(str(path), tuple(nodules_of_file(path, series_uid)), frame_of_mask(path))
+        for path in paths
+    )
     flags = [f"{session.reader}: no nodule is drawn" for session in sessions if not session.marks]
     first: dict[tuple[DrawnVoxels | None, ...], str | None] = {}
     for session in sessions:
@@ -71,6 +76,24 @@ def nodules_of_file(path: Path, series_uid: str) -> Iterator[Mark]:
     for label, voxels in masks_of_labels(volume.array, path):
         drawing = drawing_of(voxels, volume.affine, volume.array.shape, placed)
         yield Mark("nodule", f"label {label}", (), drawing=drawing)
+
+
+def frame_of_mask(path: Path) -> str | None:
+    """The FrameOfReferenceUID of a DICOM segmentation; None where a file has none."""
+    if image_suffix(path):
+        return None
+    return text_of(read_header(path, [FRAME]), FRAME, path) or None
+
+
+def check_mask(path: Path, series_uid: str) -> None:
+    """Raise `InputError` as `read_label_maps` for what the headers of a mask file tell.
+
+    No voxels are read, and highdicom is not imported.
+    """
+    if image_suffix(path):
+        read_geometry(path, series_uid)
+    else:
+        check_segmentation(path, series_uid)
 
 
 def masks_of_labels(array: NDArray, path: Path) -> Iterator[tuple[int, CroppedMask]]:
@@ -103,6 +126,11 @@ def read_segments(path: Path, series_uid: str) -> Iterator[Mark]:
     frames do not form a volume.
     """
     segmentation = open_segmentation(path, series_uid)
+    if segmentation.number_of_segments > MOST_LABELS:
+        count = segmentation.number_of_segments
+        raise InputError(
+            f"{path}: holds {count} segments, more than {MOST_LABELS}: not a mask of nodules"
+        )
     for number in segmentation.segment_numbers:
         try:
             volume = segmentation.get_volume(segment_numbers=[number], combine_segments=True)
@@ -124,16 +152,7 @@ def read_segments(path: Path, series_uid: str) -> Iterator[Mark]:
 
 def open_segmentation(path: Path, series_uid: str) -> Segmentation:
     """A DICOM segmentation of this series. Raises `InputError` as `read_segments`."""
-    try:
-        header = read_header(path)
-    except NotDicom:
-        known = " ".join(IMAGE_SUFFIXES)
-        raise InputError(f"{path}: neither a DICOM file nor an image ({known})") from None
-    if header.get("SOPClassUID") not in SEGMENTATIONS:
-        kind = text_of(header, "Modality", path) or "unknown"
-        raise InputError(f"{path}: a DICOM file of modality {kind}, not a segmentation (SEG)")
-    if text_of(header, "SegmentationType", path) == "FRACTIONAL":
-        raise InputError(f"{path}: a fractional segmentation: save it as a binary one")
+    check_segmentation(path, series_uid)
     from highdicom.seg import segread
 
     try:
@@ -144,13 +163,29 @@ def open_segmentation(path: Path, series_uid: str) -> Segmentation:
         raise InputError(
             f"{path}: a segmentation that cannot be read: {reason_of(error)}"
         ) from error
+    check_frames(segmentation, path)
+    return segmentation
+
+
+def check_segmentation(path: Path, series_uid: str) -> None:
+    """Raise `InputError` if a file is no DICOM segmentation of this series, by its header."""
+    try:
+        header = read_header(path, HEADER)
+    except NotDicom:
+        known = " ".join(IMAGE_SUFFIXES)
+        raise InputError(f"{path}: neither a DICOM file nor an image ({known})") from None
+    if header.get("SOPClassUID") not in SEGMENTATIONS:
+        kind = text_of(header, "Modality", path) or "unknown"
+        raise InputError(f"{path}: a DICOM file of modality {kind}, not a segmentation (SEG)")
+    if text_of(header, "SegmentationType", path) == "FRACTIONAL":
+        raise InputError(f"{path}: a fractional segmentation: save it as a binary one")
+    if not text_of(header, FRAME, path):
+        raise InputError(f"{path}: has no {FRAME}")
     referred = {str(one.SeriesInstanceUID) for one in header.get("ReferencedSeriesSequence", [])}
     if not referred:
         raise InputError(f"{path}: does not name the series that it was drawn on")
     if other := sorted(referred - {series_uid}):
         raise InputError(f"{path}: refers to series {other[0]}, not to {series_uid}")
-    check_frames(segmentation, path)
-    return segmentation
 
 
 def check_frames(segmentation: Segmentation, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Marks on the grid of a scan: LIDC's outlines, and listed nodules as cubes.
+"""Marks on the grid of a scan: LIDC's outlines, and listed nodules as boxes.
 
 LIDC's points are pixel indices of the DICOM images. A DICOM series has these pixels. For a file of
 another format their grid is inferred: LIDC's axial images have rows towards the back and columns
@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nodulenet.annotations import Group, ListedNodule, Mark, Reading, Roi
-from nodulenet.annotations.challenge_csv import POSITION
+from nodulenet.annotations.challenge_csv import POSITION, UNKNOWN_DIAMETER_MM
 from nodulenet.annotations.consensus import MAX_LEVEL
 from nodulenet.files import InputError
 from nodulenet.imaging.findings import CENTROID
@@ -31,9 +31,8 @@ HOW = (
     "give the DICOM series, or convert it to a file with rows towards the back and columns towards"
     " the left (direction 1 0 0 0 1 0 0 0 1)"
 )
-UNKNOWN_MM = 10.0  # as the challenge reads a negative diameter
 NEAR = 1e-6  # voxels within which a face is on a voxel's centre or edge
-LEAST_MM = 2.0  # a thinner cube could fall between the voxels of the 1 mm grid
+LEAST_MM = 2.0  # a thinner box could fall between the voxels of the 1 mm grid
 
 
 def read_lidc_grid(ct: Path | str, series_uid: str) -> Volume:
@@ -113,16 +112,16 @@ def _turned_mark(mark: Mark, turn: Turn, pixels: Volume) -> Mark:
     return replace(mark, rois=tuple(rois))
 
 
-def cube_groups(listed: Sequence[ListedNodule], place: Volume) -> list[Group]:
-    """One group per nodule: a cube as mask, the member (0, number in `listed`), no outlines.
+def listed_groups(listed: Sequence[ListedNodule], place: Volume) -> list[Group]:
+    """One group per nodule: a box as mask, the member (0, number in `listed`), no outlines.
 
-    In descending order of side: where two overlap the later one has the voxel, so that a small
-    nodule is not hidden by a large one. Cubes are clipped to the scan. Raises `InputError` naming
+    In descending order of volume: where two overlap the later one has the voxel, so that a small
+    nodule is not hidden by a large one. Boxes are clipped to the scan. Raises `InputError` naming
     the line of a nodule whose centre is outside the scan.
     """
     groups = []
-    for number in sorted(range(len(listed)), key=lambda k: -cube_side(listed[k])):
-        first, last = cube_box(listed[number], place)
+    for number in sorted(range(len(listed)), key=lambda k: -listed_sides(listed[k]).prod()):
+        first, last = listed_box(listed[number], place)
         limit = np.array(place.array.shape) - 1
         first, last = np.clip(first, 0, limit), np.clip(last, 0, limit)
         mask = np.ones(tuple(last - first + 1), np.bool_)
@@ -131,15 +130,18 @@ def cube_groups(listed: Sequence[ListedNodule], place: Volume) -> list[Group]:
     return groups
 
 
-def cube_side(nodule: ListedNodule) -> float:
-    """Side in mm: the diameter, 10 mm if it is unknown."""
-    return nodule.diameter_mm if nodule.diameter_mm > 0 else UNKNOWN_MM
+def listed_sides(nodule: ListedNodule) -> NDArray[np.float64]:
+    """Sides (z, y, x) in mm: of its box, else of a cube of its diameter, 10 mm if unknown."""
+    if nodule.sides_mm:
+        return np.array(nodule.sides_mm[::-1])
+    known = nodule.diameter_mm > 0
+    return np.full(3, nodule.diameter_mm if known else UNKNOWN_DIAMETER_MM)
 
 
-def cube_box(nodule: ListedNodule, place: Volume) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-    """First and last voxel (z, y, x) of a nodule's cube, not clipped to the scan.
+def listed_box(nodule: ListedNodule, place: Volume) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
+    """First and last voxel (z, y, x) of a nodule's box, not clipped to the scan.
 
-    The voxels whose centres are in the cube, which lies along the scan's axes, but at least 2 mm.
+    The voxels whose centres are in the box, which lies along the scan's axes, but at least 2 mm.
     Raises `InputError` naming the line if the centre is outside the scan.
     """
     centre = place.to_voxel(np.array(nodule.centre))
@@ -150,7 +152,7 @@ def cube_box(nodule: ListedNodule, place: Volume) -> tuple[NDArray[np.int_], NDA
             f"line {nodule.line}: the position ({at}) mm, index (z, y, x) = ({index}), is outside"
             f" the scan of {' x '.join(map(str, place.array.shape))} voxels"
         )
-    size = cube_side(nodule) / place.spacing
+    size = listed_sides(nodule) / place.spacing
     # Half-open: rounding must not decide which voxel a face between two centres belongs to.
     first, end = (np.ceil(centre + sign * size / 2 - NEAR) for sign in (-1, 1))
     least = np.ceil(LEAST_MM / place.spacing - NEAR)
@@ -160,31 +162,35 @@ def cube_box(nodule: ListedNodule, place: Volume) -> tuple[NDArray[np.int_], NDA
     return first.astype(int), end.astype(int) - 1
 
 
-def cut_cubes(listed: Sequence[ListedNodule], place: Volume) -> tuple[str, ...]:
-    """One line for every nodule whose cube extends beyond the scan, for the log."""
+def cut_listed(listed: Sequence[ListedNodule], place: Volume) -> tuple[str, ...]:
+    """One line for every nodule whose box extends beyond the scan, for the log."""
     lines = []
     for nodule in listed:
-        first, last = cube_box(nodule, place)
+        first, last = listed_box(nodule, place)
         if (first < 0).any() or (last >= place.array.shape).any():
-            side = f"{cube_side(nodule):g} mm"
-            lines.append(f"line {nodule.line}: its cube of {side} is cut at the edge of the scan")
+            sides = " x ".join(f"{side:g}" for side in listed_sides(nodule)[::-1])
+            lines.append(f"line {nodule.line}: its box of {sides} mm is cut at the scan's edge")
     return tuple(lines)
 
 
 def listed_findings(
     table: pd.DataFrame, groups: Sequence[Group], listed: Sequence[ListedNodule]
 ) -> pd.DataFrame:
-    """The findings of `cube_groups` with centre and diameters exactly as listed.
+    """The findings of `listed_groups` with centre and diameters exactly as listed.
 
-    Only the box z, y, x, d, h, w remains that of the voxels. The volume is that of a ball of the
-    diameter, 0 if that is unknown; the level is 4, so that a listed nodule counts at every level.
+    Only the box z, y, x, d, h, w remains that of the voxels. The volume is that of an ellipsoid
+    with the sides as axes (a ball of the diameter where there is no box; 0 if the size is unknown),
+    the equivalent diameter that of a ball of that volume; the level is 4, so that a listed nodule
+    counts at every level.
     """
     nodules = [listed[group.members[0][1]] for group in groups]
     centres = np.reshape([nodule.centre for nodule in nodules], (-1, 3))
     diameter = np.array([nodule.diameter_mm for nodule in nodules])
+    equivalent = np.array(
+        [np.cbrt(np.prod(n.sides_mm)) if n.sides_mm else n.diameter_mm for n in nodules]
+    )
     values = dict(zip(POSITION, centres.T, strict=True))
     values |= dict(zip(CENTROID, centres.T, strict=True))
-    values |= dict.fromkeys(("diameter_mm", "equivalent_diameter_mm"), diameter)
-    return table.assign(
-        **values, volume_mm3=np.pi / 6 * np.maximum(diameter, 0) ** 3, level=MAX_LEVEL
-    )
+    values |= {"diameter_mm": diameter, "equivalent_diameter_mm": equivalent}
+    volume = np.pi / 6 * np.maximum(equivalent, 0) ** 3
+    return table.assign(**values, volume_mm3=volume, level=MAX_LEVEL)

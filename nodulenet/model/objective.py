@@ -27,6 +27,7 @@ from nodulenet.model.targets import (
     boxes_at,
     coded_truth,
     sample_boxes,
+    with_size,
 )
 from nodulenet.settings import Branch, DfpsSettings, NcsSettings, Recipe, SrSettings
 
@@ -63,20 +64,22 @@ class Crops:
     """Training crops and what their targets are made of.
 
     images: (B, 1, z, y, x) uint8; nodules: (B, 1, z, y, x) bool, the voxels of all nodules; truth:
-    (B, T, 6) boxes, padded with zeros; seeds: (B,) int64, from which the targets of each crop are
-    drawn: all on the network's device. masks: the nodules, (B, z, y, x), in main memory.
+    (B, T, 6) boxes, padded with zeros; sized: (B, T) bool, whether the size of each is known;
+    seeds: (B,) int64, from which the targets of each crop are drawn: all on the network's device.
+    masks: the nodules, (B, z, y, x), in main memory.
     """
 
     images: Tensor
     nodules: Tensor
     masks: NDArray[np.bool_]
     truth: Tensor
+    sized: Tensor
     seeds: Tensor
 
     def use_on(self, stream: torch.cuda.Stream) -> None:
         """Tell the allocator that `stream` uses these tensors too, so that their memory is not
         reused before it has finished."""
-        for tensor in (self.images, self.nodules, self.truth, self.seeds):
+        for tensor in (self.images, self.nodules, self.truth, self.sized, self.seeds):
             tensor.record_stream(stream)
 
 
@@ -86,7 +89,7 @@ def loss_terms(net: NoduleNet, crops: Crops, objective: Objective) -> dict[str, 
     features, logits, deltas = net(normalise(crops.images))
     anchors = anchor_grid(tuple(n // STRIDE for n in shape), logits.device)
     targets = anchor_targets(anchors, crops.truth, settings.ncs, crops.seeds)
-    terms = ncs_terms(logits, deltas, targets, settings.ncs)
+    terms = ncs_terms(logits, deltas, targets, crops, settings.ncs)
     if "dfps" not in objective.branches:
         return terms
     boxes = decode(deltas.detach(), anchors, shape)
@@ -97,7 +100,7 @@ def loss_terms(net: NoduleNet, crops: Crops, objective: Objective) -> dict[str, 
     flat = sample.boxes.flatten(0, 1)
     items = torch.arange(len(proposals), device=flat.device)[:, None].expand_as(sample.valid)
     scores, box_deltas = net.score(features, items.flatten(), flat)
-    terms |= dfps_terms(scores, box_deltas, sample, crops.truth, settings.dfps)
+    terms |= dfps_terms(scores, box_deltas, sample, crops, settings.dfps)
     if "sr" in objective.branches:
         refined = decode(box_deltas.detach(), flat, shape) if settings.dfps.regression else flat
         probability = scores.detach().softmax(1)[:, 1].view_as(sample.valid)
@@ -108,13 +111,13 @@ def loss_terms(net: NoduleNet, crops: Crops, objective: Objective) -> dict[str, 
 
 
 def ncs_terms(
-    logits: Tensor, deltas: Tensor, targets: AnchorTargets, settings: NcsSettings
+    logits: Tensor, deltas: Tensor, targets: AnchorTargets, crops: Crops, settings: NcsSettings
 ) -> dict[str, Tensor]:
-    """Class and box loss of candidate screening."""
+    """Class and box loss of candidate screening; a nodule of unknown size has no box loss."""
     positive = targets.labels >= 0
     chosen = targets.negatives, targets.drawn
     classed = screening_loss(logits, positive, *chosen, settings.hard_negatives)
-    boxed = regression_loss(deltas, targets.coded, positive)
+    boxed = regression_loss(deltas, targets.coded, with_size(targets.labels, crops.sized))
     return {
         "ncs_class": classed * settings.weight,
         "ncs_box": boxed * settings.box_weight * settings.weight,
@@ -138,15 +141,16 @@ def propose(
 
 
 def dfps_terms(
-    logits: Tensor, deltas: Tensor, sample: BoxSample, truth: Tensor, settings: DfpsSettings
+    logits: Tensor, deltas: Tensor, sample: BoxSample, crops: Crops, settings: DfpsSettings
 ) -> dict[str, Tensor]:
-    """Class and box loss of false positive reduction over the batch."""
+    """Class and box loss of false positive reduction over the batch, as in `ncs_terms`."""
     positive = sample.valid & (sample.truths >= 0)
     classed = dfps_class_loss(logits, positive.flatten(), sample.valid.flatten())
     terms = {"dfps_class": classed * settings.weight}
     if settings.regression:
-        coded = coded_truth(truth, sample.truths, sample.boxes)
-        boxed = regression_loss(deltas.view_as(coded), coded, positive)
+        coded = coded_truth(crops.truth, sample.truths, sample.boxes)
+        sized = sample.valid & with_size(sample.truths, crops.sized)
+        boxed = regression_loss(deltas.view_as(coded), coded, sized)
         terms["dfps_box"] = boxed * settings.box_weight * settings.weight
     return terms
 

@@ -1,6 +1,6 @@
 """Targets of the branches: truth boxes, anchor labels and sampled boxes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,28 +19,45 @@ POSITIVE_BOXES, NEGATIVE_BOXES = 3, 4
 REPEATED_BOXES = 5  # negative ones, where there are too few
 
 
+class TruthBoxes(NamedTuple):
+    """The nodules of a crop. boxes: (T, 6) in voxels; sized: (T,) whether the size of each is
+    known, so that it is an example for box regression.
+    """
+
+    boxes: NDArray[np.float32]
+    sized: NDArray[np.bool_]
+
+
 def truth_boxes(
-    labels: NDArray[np.integer], margin_total: float = TargetSettings().margin_total
-) -> NDArray[np.float32]:
-    """Instance labels (z, y, x) -> boxes (T, 6) in voxels, by rising label.
+    labels: NDArray[np.integer],
+    margin_total: float = TargetSettings().margin_total,
+    unsized: Collection[int] = (),
+) -> TruthBoxes:
+    """The boxes of instance labels (z, y, x), by rising label. unsized: labels of unknown size.
 
     A mask from voxel a to b has centre (a + b) / 2 and side b - a + 1 + `margin_total`.
     """
+    places = {
+        label: found for label, found in enumerate(find_objects(labels), 1) if found is not None
+    }
     boxes = [
         [(s.start + s.stop - 1) / 2 for s in found]
         + [s.stop - s.start + margin_total for s in found]
-        for found in find_objects(labels)
-        if found is not None
+        for found in places.values()
     ]
-    return np.array(boxes, np.float32).reshape(-1, 6)
+    sized = [label not in unsized for label in places]
+    return TruthBoxes(np.array(boxes, np.float32).reshape(-1, 6), np.array(sized, np.bool_))
 
 
-def padded_truth(crops: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Truth boxes of each crop (t, 6) -> (B, T, 6), T at least 1, padded with zeros."""
-    truth = np.zeros((len(crops), max(1, *map(len, crops)), 6), np.float32)
-    for row, boxes in zip(truth, crops, strict=True):
-        row[: len(boxes)] = boxes
-    return truth
+def padded_truth(crops: Sequence[TruthBoxes]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Boxes (B, T, 6) and `sized` (B, T) of crops, T at least 1, padded with zeros."""
+    most = max(1, *(len(crop.boxes) for crop in crops))
+    truth = np.zeros((len(crops), most, 6), np.float32)
+    sized = np.zeros((len(crops), most), np.bool_)
+    for number, crop in enumerate(crops):
+        truth[number, : len(crop.boxes)] = crop.boxes
+        sized[number, : len(crop.boxes)] = crop.sized
+    return truth, sized
 
 
 class AnchorTargets(NamedTuple):
@@ -79,6 +96,14 @@ def coded_truth(truth: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
     truth: (B, T, 6); labels: (B, N); boxes: (B, N, 6) or (N, 6). Returns (B, N, 6).
     """
     return encode(boxes_at(truth, labels), boxes)
+
+
+def with_size(labels: Tensor, sized: Tensor) -> Tensor:
+    """Which labels (B, N) name a truth box whose size is known: those that learn its box.
+
+    sized: (B, T).
+    """
+    return (labels >= 0) & sized.gather(1, labels.clamp(min=0))
 
 
 class BoxSample(NamedTuple):

@@ -121,7 +121,7 @@ def caveats(about: About, frocs: Mapping[str, FrocFile]) -> list[str]:
         )
     if not about.outlined:
         lines.append(
-            "This cohort has positions and diameters alone. Cubes took the place of outlines in"
+            "This cohort has positions and diameters alone. Boxes took the place of outlines in"
             " training, and there is no Dice."
         )
     elif not any("sr" in branches for branches in about.branches.values()):

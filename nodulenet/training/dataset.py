@@ -24,7 +24,8 @@ class TrainingScan:
 
     The arrays, of `shape` (z, y, x), are opened for each crop: a process may have far fewer open
     files than a cohort has scans. centres: (n, 3) voxels; extents: (n,) the largest side of each
-    nodule's box, voxels. outlined: whether its labels are what readers drew, not cubes.
+    nodule's box, voxels. outlined: whether its labels are what readers drew, not boxes. unsized:
+    labels of nodules of unknown size, whose boxes are no example of a size.
     """
 
     series_uid: str
@@ -35,6 +36,7 @@ class TrainingScan:
     centres: NDArray[np.float64]
     extents: NDArray[np.float64]
     outlined: bool = True
+    unsized: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def load_scan(root: Path, row: Mapping[Hashable, Any]) -> TrainingScan:
         np.reshape(centres, (-1, 3)),
         np.array(extents, float),
         made.get("outlined", True),
+        frozenset(made.get("unsized", [])),
     )
 
 

@@ -13,13 +13,12 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from nodulenet.ahead import made_ahead
 from nodulenet.files import InputError
 from nodulenet.model.objective import Crops
-from nodulenet.model.targets import padded_truth, truth_boxes
+from nodulenet.model.targets import TruthBoxes, padded_truth, truth_boxes
 from nodulenet.settings import Recipe, TrainSettings
 from nodulenet.training.dataset import Sample, TrainingScan, cut_sample
 from nodulenet.training.distributed import Rank
@@ -57,13 +56,13 @@ class Part:
 @dataclass(frozen=True, eq=False)
 class Cutting:
     """A micro-batch whose crops are being cut into images uint8 and nodules bool, both (crops, 1,
-    z, y, x) in main memory; boxes: futures of each crop's truth boxes (t, 6), done when it is cut.
+    z, y, x) in main memory; truths: futures of each crop's truth boxes, done when it is cut.
     """
 
     batch: MicroBatch
     images: Tensor
     nodules: Tensor
-    boxes: Sequence[Future[NDArray[np.float32]]]
+    truths: Sequence[Future[TruthBoxes]]
 
 
 def epoch_feed(
@@ -86,14 +85,15 @@ def epoch_feed(
     steps = share_epoch(len(samples), train.batch, micro_batch(train, rank), together)
     margin = settings.targets.margin_total
 
-    def cut(number: int, image: Tensor, nodules: Tensor) -> NDArray[np.float32]:
-        """Cut crop `number` into `image` and `nodules`, which cubes are not; its truth boxes."""
+    def cut(number: int, image: Tensor, nodules: Tensor) -> TruthBoxes:
+        """Cut crop `number` into `image` and `nodules`, without listed ones; its truth boxes."""
+        scan = scans[samples[number].scan]
         own = generator(seed, number, CUT)
         voxels, labels = cut_sample(scans, samples[number], settings, own)
         image.numpy()[0] = voxels
-        drawn = labels > 0 if scans[samples[number].scan].outlined else False
+        drawn = labels > 0 if scan.outlined else False
         nodules.numpy()[0] = drawn
-        return truth_boxes(labels, margin)
+        return truth_boxes(labels, margin, scan.unsized)
 
     def cut_step(step: Sequence[MicroBatch]) -> list[Cutting]:
         return [start_cutting(pool, cut, batch, train.crop, device) for batch in step]
@@ -109,7 +109,7 @@ def epoch_feed(
 
 def start_cutting(
     pool: ThreadPoolExecutor,
-    cut: Callable[[int, Tensor, Tensor], NDArray[np.float32]],
+    cut: Callable[[int, Tensor, Tensor], TruthBoxes],
     batch: MicroBatch,
     side: int,
     device: torch.device,
@@ -127,7 +127,8 @@ def start_cutting(
 
 def send(cutting: Cutting, seed: Sequence[int], device: torch.device) -> Part:
     """Wait for the crops of a micro-batch and send them to the device."""
-    batch, boxes = cutting.batch, [future.result() for future in cutting.boxes]
+    batch = cutting.batch
+    truth, sized = padded_truth([future.result() for future in cutting.truths])
     seeds = [target_seed(seed, number) for number in range(batch.first, batch.stop)]
 
     def sent(tensor: Tensor) -> Tensor:
@@ -137,7 +138,8 @@ def send(cutting: Cutting, seed: Sequence[int], device: torch.device) -> Part:
         images=sent(cutting.images),
         nodules=sent(cutting.nodules),
         masks=cutting.nodules.numpy()[:, 0],
-        truth=sent(torch.from_numpy(padded_truth(boxes))),
+        truth=sent(torch.from_numpy(truth)),
+        sized=sent(torch.from_numpy(sized)),
         seeds=sent(torch.tensor(seeds)),
     )
     return Part(crops, batch.weight)

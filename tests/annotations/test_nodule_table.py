@@ -15,6 +15,7 @@ from nodulenet.annotations import (
 from nodulenet.files import InputError, sha256
 
 HEAD = "seriesuid,coordX,coordY,coordZ,diameter_mm\n"
+BOXES = "seriesuid,coordX,coordY,coordZ,diameter_mm,width_mm,height_mm,depth_mm\n"
 
 
 @pytest.fixture
@@ -69,6 +70,30 @@ def test_rows_are_counted_by_series(table: Path) -> None:
     assert count_listed(table) == {"1.2": 2, "1.3": 1}
 
 
+def test_a_nodule_may_have_a_box(tmp_path: Path) -> None:
+    """Sides along x, y and z, in columns of any order; rounding is no fault."""
+    path = tmp_path / "boxes.csv"
+    path.write_text(
+        "depth_mm,height_mm,width_mm,seriesuid,coordX,coordY,coordZ,diameter_mm\n"
+        "3,8.004,5,1.2,0,0,0,8\n"
+        ",,,1.2,1,1,1,6\n"
+        ",,,1.2,2,2,2,-1\n"
+    )
+    reading = read_nodule_table(path, "1.2")
+    assert reading.listed == (
+        ListedNodule((0, 0, 0), 8, 2, (5, 8.004, 3)),
+        ListedNodule((1, 1, 1), 6, 3),
+        ListedNodule((2, 2, 2), -1, 4),
+    )
+    write_reading(reading, tmp_path / "r.json")
+    assert read_reading(tmp_path / "r.json") == reading
+    path.write_text(BOXES + "1.2,0,0,0,8,,,\n")
+    assert read_nodule_table(path, "1.2").listed == (ListedNodule((0, 0, 0), 8, 2),)
+
+
+NONE = "no column seriesuid, coordX, coordY, coordZ, diameter_mm: its cells are separated"
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
@@ -80,6 +105,30 @@ def test_rows_are_counted_by_series(table: Path) -> None:
         (HEAD + "1.2,1,2,3,\n", "line 2: diameter_mm '' is not a number"),
         (HEAD + "1.2,1,2,3,0\n", "line 2: diameter_mm is 0; negative means unknown"),
         (HEAD + "1.2,1,2,3,5\n1.2,1,2,3,5\n", "lines 2 and 3 are the same nodule"),
+        (
+            HEAD.replace(",", ";") + "1.2;1;2;3;5\n",
+            f"{NONE} by semicolons",
+        ),
+        (HEAD.replace(",", "\t") + "1.2\t1\t2\t3\t5\n", f"{NONE} by tabs"),
+        (
+            BOXES.replace("height_mm", "h").replace("depth_mm", "d") + "1.2,1,2,3,5,5,4,3\n",
+            "has the column width_mm, but no column height_mm, depth_mm",
+        ),
+        (
+            BOXES + "1.2,1,2,3,5,5,,3\n",
+            "line 2: height_mm is empty: a box has three sides, or none",
+        ),
+        (BOXES + "1.2,1,2,3,5,5,x,3\n", "line 2: height_mm 'x' is not a number"),
+        (BOXES + "1.2,1,2,3,5,5,4,0\n", "line 2: depth_mm is 0, not above 0"),
+        (BOXES + "1.2,1,2,3,5,5,-4,1\n", "line 2: height_mm is -4, not above 0"),
+        (
+            BOXES + "1.2,9,2,3,5,,,\n1.2,1,2,3,5,5,4,6\n",
+            "line 3: diameter_mm is 5, but the largest side of its box is 6",
+        ),
+        (
+            BOXES + "1.2,1,2,3,-1,5,4,6\n",
+            "line 2: diameter_mm is -1, but the largest side of its box is 6",
+        ),
     ],
 )
 def test_faults_are_named(tmp_path: Path, text: str, fault: str) -> None:

@@ -148,7 +148,7 @@ def check_training_step() -> None:
     images, labels = draw_batch()
     crops = part_of((images[:2], labels[:2]), 8).crops
     crops = objective_module.Crops(
-        crops.images, crops.nodules, crops.masks, crops.truth, crops.seeds[:2]
+        crops.images, crops.nodules, crops.masks, crops.truth, crops.sized, crops.seeds[:2]
     )
     own = {
         "ncs": {"proposals": 12, "negatives": 30},

@@ -8,16 +8,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import one_scan
-import pandas as pd
 import pytest
 import SimpleITK as sitk
 import tiny
+from drawn import write_label_maps
 from turning import stored
 
 from nodulenet.annotations import (
     SliceGeometry,
     consensus,
-    mark_mask,
     read_lidc_xml,
     read_reading,
 )
@@ -33,61 +32,6 @@ SERIES = tiny.SERIES[0]
 LEVEL_1 = ConsensusSettings(level=1)
 
 
-def label_maps(xml: Path, ct: Path, series: str, folder: Path, suffix: str = ".nii.gz") -> list:
-    """Each reader's outlines of a scan as a file of labels, in the order of the marks."""
-    grid = read_lidc_grid(ct, series)
-    geometry = SliceGeometry(grid.slice_z(), grid.array.shape[1:])
-    paths = []
-    for number, session in enumerate(read_lidc_xml(xml).sessions, 1):
-        labels, label = np.zeros(grid.array.shape, np.uint8), 0
-        for mark in session.marks:
-            if mark.kind == "nodule":
-                label += 1
-                mask = mark_mask(mark, geometry)
-                assert not labels[mask.box][mask.mask].any(), "two marks of one reader overlap"
-                labels[mask.box][mask.mask] = label
-        paths.append(folder / f"rad{number}{suffix}")
-        write_volume(Volume(labels, grid.affine), paths[-1])
-    return paths
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("patient", "nodules"), [("0001", 1), ("0003", 3)])
-def test_real_outlines_written_out_as_masks_give_the_same(lidc_scan, tmp_path, patient, nodules):
-    folder = lidc_scan(patient)
-    (xml,) = folder.rglob("*.xml")
-    reading = read_lidc_xml(xml)
-    ct = next(path.parent for path in folder.rglob("*.dcm") if read_geometry_of(path, reading))
-    masks = label_maps(xml, ct, reading.series_uid, tmp_path)
-    found = {}
-    for source, files in (("xml", [xml]), ("masks", masks)):
-        one_scan.prepare(tmp_path / source, Scan(reading.series_uid, ct), files, source)
-        made = one_scan.nodules(tmp_path / source, reading.series_uid)
-        table = pd.read_csv(made["findings"])
-        volume = one_scan.volume(tmp_path / source, reading.series_uid)
-        found[source] = SimpleNamespace(
-            table=table[table["kind"].isin(["nodule", "below_level"])],
-            arrays=dict(np.load(made["nodules"])),
-            labels=np.load(volume["mask"]),
-            warnings=json.loads(volume["record"].read_text())["warnings"],
-        )
-    outlines, drawn = found["xml"], found["masks"]
-    assert (outlines.table["kind"] == "nodule").sum() == nodules
-    pd.testing.assert_frame_equal(drawn.table, outlines.table, check_dtype=False, rtol=1e-9)
-    assert outlines.arrays.keys() == drawn.arrays.keys()
-    for name, array in outlines.arrays.items():
-        assert np.array_equal(drawn.arrays[name], array), name
-    assert np.array_equal(drawn.labels, outlines.labels)
-    assert drawn.warnings == outlines.warnings == []
-
-
-def read_geometry_of(path: Path, reading) -> bool:
-    import pydicom
-
-    header = pydicom.dcmread(path, stop_before_pixels=True)
-    return header.SeriesInstanceUID == reading.series_uid
-
-
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory):
     """The tiny cohort's first scan, its outlines as label maps, and its consensus from XML."""
@@ -98,7 +42,11 @@ def phantom(tmp_path_factory):
     geometry = SliceGeometry(grid.slice_z(), grid.array.shape[1:])
     groups = consensus(read_lidc_xml(xml).sessions, geometry, level=1)
     return SimpleNamespace(
-        ct=ct, grid=grid, groups=groups, maps=label_maps(xml, ct, SERIES, folder), folder=folder
+        ct=ct,
+        grid=grid,
+        groups=groups,
+        maps=write_label_maps(xml, ct, SERIES, folder),
+        folder=folder,
     )
 
 
@@ -334,10 +282,6 @@ def test_what_is_no_mask_is_refused(phantom, tmp_path):
         path = write_map(tmp_path / "bad.nrrd", array, phantom.grid)
         with pytest.raises(InputError, match=rf"bad.nrrd: {fault}"):
             read_annotations(SERIES, [path], "masks")
-    cut = tmp_path / "cut.nii.gz"
-    cut.write_bytes(phantom.maps[0].read_bytes()[:-200])
-    with pytest.raises(InputError, match=r"cut.nii.gz: its compressed data is cut short"):
-        read_annotations(SERIES, [cut], "masks")
     image = sitk.ReadImage(str(phantom.maps[0]))
     sitk.WriteImage(sitk.Compose(image, image), str(tmp_path / "layers.seg.nrrd"))
     with pytest.raises(InputError, match="2 numbers per voxel, not 1: export one label map"):
@@ -351,6 +295,43 @@ def test_what_is_no_mask_is_refused(phantom, tmp_path):
     (tmp_path / "note.txt").write_text("a note")
     with pytest.raises(InputError, match=r"note.txt: neither a DICOM file nor an image"):
         read_annotations(SERIES, [tmp_path / "note.txt"], "masks")
+
+
+def test_70000_labels_are_no_nodules(phantom, tmp_path):
+    """More labels than 16 bits can number, as a mask of superpixels has."""
+    labels = np.zeros((44, 40, 40), np.uint32)
+    labels.flat[:70_000] = np.arange(1, 70_001)
+    path = write_map(tmp_path / "many.mha", labels, phantom.grid)
+    with pytest.raises(InputError) as error:
+        read_annotations(SERIES, [path], "masks")
+    fault = "holds 70000 labels, more than 1000: not a mask of nodules"
+    assert str(error.value) == f"{path}: {fault}"
+
+
+@pytest.mark.parametrize(
+    ("name", "compress", "fault"),
+    [
+        ("a.nii", False, "bytes of data, its header says "),
+        ("a.nii.gz", True, "its compressed data is cut short or corrupt"),
+        ("a.nrrd", False, "cannot be read: "),
+        ("a.nrrd", True, "its compressed data is cut short or corrupt"),
+        ("a.mha", False, "holds 70000 bytes of data, its header says 70400"),
+        ("a.mha", True, "its compressed data is cut short or corrupt"),
+        ("a.mhd", False, "a.raw: holds 70000 bytes of data, its header says 70400"),
+        ("a.mhd", True, "a.zraw: its compressed data is cut short or corrupt"),
+    ],
+)
+def test_a_mask_that_is_cut_short_is_named(phantom, tmp_path, name, compress, fault):
+    labels = np.random.default_rng(0).integers(0, 9, (44, 40, 40)).astype(np.uint8)
+    path = tmp_path / name
+    write_volume(Volume(labels, phantom.grid.affine), path, compress=compress)
+    (data,) = [other for other in tmp_path.iterdir() if other != path] or [path]
+    data.write_bytes(data.read_bytes()[:-400])
+    with pytest.raises(InputError) as error:
+        read_annotations(SERIES, [path], "masks")
+    assert str(error.value).startswith(f"{tmp_path}/a.")
+    assert fault in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_the_kind_of_a_mixed_row_is_told_by_its_file(phantom, tmp_path):

@@ -8,13 +8,16 @@ import numpy as np
 import one_scan
 import pandas as pd
 import pytest
+import small_training
 import tiny
+from scipy import ndimage
 
 from nodulenet.cohort import gather_manifest, read_manifest, write_manifest
 from nodulenet.cohort.annotate import annotate_scan
 from nodulenet.cohort.steps import Scan, consensus_scan
 from nodulenet.files import InputError
 from nodulenet.imaging.store import open_scan
+from nodulenet.training.dataset import load_scan
 
 SCANS = pd.DataFrame(
     {"series_uid": tiny.SERIES, "patient_id": ["A", "B", "C", "D"], "annotations": "a.xml"}
@@ -84,6 +87,27 @@ def test_artefacts_of_listed_nodules(data: Path) -> None:
     assert len(used) == np.prod(used.max(axis=0) - used.min(axis=0) + 1)
 
 
+def test_boxes_and_unknown_sizes_of_listed_nodules(data: Path) -> None:
+    """The largest first: 10 mm stand for the unknown size of the second row."""
+    table, series = data / "nodules.csv", tiny.SERIES[0]
+    head = "seriesuid,coordX,coordY,coordZ,diameter_mm,width_mm,height_mm,depth_mm\n"
+    table.write_text(f"{head}{series},18,30,18,9,5,7,9\n{series},46,36,24,-1,,,\n")
+    folder = run_scan(data, series, "fail", table, "table")
+    findings = pd.read_csv(folder / f"nodules/{series}.csv")
+    assert findings["diameter_mm"].tolist() == [-1, 9]
+    record = json.loads((folder / f"volumes/{series}.json").read_text())
+    assert record["unsized"] == [1]
+    labels = np.load(folder / f"volumes/{series}_mask.npy")
+    box = [s.stop - s.start for s in ndimage.find_objects(labels)[1]]
+    assert (np.abs(np.subtract(box, [9, 7, 5])) <= [2, 1, 1]).all()  # slices of 2 mm
+    scan = load_scan(
+        folder / "volumes",
+        {"series_uid": series} | {n: f"{series}{end}" for n, end in small_training.ENDINGS.items()},
+    )
+    assert scan.unsized == {1}
+    assert len(scan.centres) == 2
+
+
 def test_a_listed_nodule_outside_its_scan(data: Path, caplog: pytest.LogCaptureFixture) -> None:
     table = data / "nodules.csv"
     table.write_text(tiny.draw_table().replace("18.0,30.0,18.0,10", "18.0,64.0,18.0,10"))
@@ -94,7 +118,7 @@ def test_a_listed_nodule_outside_its_scan(data: Path, caplog: pytest.LogCaptureF
     )
     table.write_text(tiny.draw_table().replace("18.0,30.0,18.0,10", "18.0,30.0,1.0,10"))
     run_scan(data, tiny.SERIES[0], "fail", table, "table")
-    assert "line 2: its cube of 10 mm is cut at the edge of the scan" in caplog.text
+    assert "line 2: its box of 10 x 10 x 10 mm is cut at the scan's edge" in caplog.text
 
 
 def test_the_digest_follows_the_content(data: Path) -> None:

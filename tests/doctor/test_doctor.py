@@ -379,6 +379,24 @@ def test_every_column_with_missing_files_has_a_line(healthy):
     assert told[1].startswith("scans.tsv: 2 of 2 files of column lung_mask do not exist, first ")
 
 
+def test_masks_are_examined_where_the_config_has_them_read(healthy):
+    """Two readers' files in one cell; with `mixed` the kind is that of the file."""
+    (healthy / "b.mhd").write_text(IMAGE.replace("a.raw", "b.raw"))
+    (healthy / "b.raw").write_bytes(bytes(7))
+    cell = "a.mhd; b.mhd"
+    (healthy / "scans.tsv").write_text(f"{HEAD}1.2\tP1\ta.mhd\t{cell}\t\n1.3\tP2\ta.mhd\ta.xml\t\n")
+    for annotations, count in (("xml", 0), ("mixed", 1), ("masks", 2)):
+        write_config(healthy, annotations=annotations)
+        found = [one.text for one in examine() if one.name == "masks"]
+        assert len(found) == count
+        for text in found[:1]:
+            begin = "scans.tsv: a mask of series 1.2 is refused: b.raw: holds 7 bytes of data"
+            assert text.startswith(begin)
+    (healthy / "b.mhd").unlink()
+    text = "1 of 3 files of column annotations do not exist, first b.mhd"
+    assert text in missing()["scan table"]
+
+
 def test_dicom_series_that_make_no_volume_are_named(healthy):
     heights = {"1.3": (0, 2, 4), "1.4": (0, 2, 6, 8, 10), "1.5": (0, 1, 2.3, 3.6, 4.9, 5.5, 6)}
     for uid, own in heights.items():

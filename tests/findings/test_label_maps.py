@@ -1,6 +1,7 @@
 """Masks that `predict` wrote, corrected or not, read as annotations."""
 
 import shutil
+from contextlib import nullcontext
 
 import highdicom as hd
 import numpy as np
@@ -13,10 +14,13 @@ from nodulenet.annotations import voxels_of
 from nodulenet.cohort.annotate import read_annotations
 from nodulenet.cohort.index import index_folders
 from nodulenet.cohort.mask_files import find_masks
+from nodulenet.cohort.steps import Scan, find_nodules
+from nodulenet.doctor.config import check_masks
 from nodulenet.files import InputError
+from nodulenet.imaging import drawn_masks, label_maps, write_volume
 from nodulenet.imaging.drawn_masks import drawn_groups
 from nodulenet.imaging.volume import blank
-from nodulenet.settings import ConsensusSettings
+from nodulenet.settings import ConsensusSettings, PreprocessSettings
 
 RULES = ConsensusSettings(level=1)
 
@@ -83,6 +87,90 @@ def test_segmentations_of_others_are_refused(predicted, tmp_path):
     cut.write_bytes((predicted.output / "seg.dcm").read_bytes()[:-500])
     with pytest.raises(InputError, match=r"cut.dcm: .*cannot be read"):
         read_annotations(SERIES, [cut], "masks")
+
+
+def test_a_segmentation_of_another_frame_is_refused(predicted, tmp_path):
+    """Where both have one: the UID of the CT's DICOM series and that of the segmentation."""
+    own = str(predicted.sources[0].header.FrameOfReferenceUID)
+
+    def other_frame(data):
+        data.FrameOfReferenceUID = "1.2.3.4"
+
+    def nodules_in(path, ct):
+        reading = read_annotations(SERIES, [predicted.output / "masks.nii.gz", path], "masks")
+        return find_nodules(Scan(SERIES, ct), reading, RULES, PreprocessSettings()).groups
+
+    other = edited(predicted, tmp_path / "other.dcm", other_frame)
+    with pytest.raises(InputError) as error:
+        nodules_in(other, predicted.folder)
+    assert str(error.value) == f"{other}: its frame of reference is 1.2.3.4, the CT's {own}"
+    write_volume(predicted.volume, tmp_path / "ct.mha")
+    for path, ct in (
+        (predicted.output / "seg.dcm", predicted.folder),
+        (other, tmp_path / "ct.mha"),  # names no frame
+    ):
+        assert len(nodules_in(path, ct)) == 2
+
+
+def test_a_segmentation_without_a_frame_is_named(predicted, tmp_path):
+    def no_frame(data):
+        del data.FrameOfReferenceUID
+
+    path = edited(predicted, tmp_path / "none.dcm", no_frame)
+    with pytest.raises(InputError, match=r"none.dcm: has no FrameOfReferenceUID"):
+        read_annotations(SERIES, [path], "masks")
+
+
+def test_frames_are_read_only_for_masks_that_name_theirs(predicted, monkeypatch):
+    def unread(*_):
+        raise AssertionError("read")
+
+    monkeypatch.setattr(drawn_masks, "read_frame", unread)
+    for names, read in ((["masks.nii.gz"], False), (["seg.dcm"], True)):
+        paths = [predicted.output / name for name in names]
+        reading = read_annotations(SERIES, paths, "masks")
+        with pytest.raises(AssertionError, match="read") if read else nullcontext():
+            drawn_masks.check_frame(reading, predicted.folder)
+
+
+def test_an_empty_segmentation_is_a_reader_who_found_nothing(predicted, tmp_path):
+    keep_segments(predicted.output / "seg.dcm", tmp_path / "empty.dcm", set())
+    reading = read_annotations(SERIES, [tmp_path / "empty.dcm"], "masks")
+    assert reading.sessions[0].marks == ()
+    assert reading.flags == (f"{tmp_path / 'empty.dcm'}: no nodule is drawn",)
+
+
+def test_a_segmentation_of_many_segments_is_no_mask_of_nodules(predicted, monkeypatch):
+    monkeypatch.setattr(label_maps, "MOST_LABELS", 1)
+    with pytest.raises(InputError) as error:
+        read_annotations(SERIES, [predicted.output / "seg.dcm"], "masks")
+    fault = "holds 2 segments, more than 1: not a mask of nodules"
+    assert str(error.value) == f"{predicted.output / 'seg.dcm'}: {fault}"
+
+
+def test_the_doctor_reads_the_headers_of_masks(predicted, tmp_path):
+    """Those that the workflow would refuse are named; nothing else of them is read."""
+
+    def other_series(data):
+        data.ReferencedSeriesSequence[0].SeriesInstanceUID = "1.2.3"
+
+    other = edited(predicted, tmp_path / "other.dcm", other_series)
+    cut = tmp_path / "cut.nii"
+    sitk.WriteImage(sitk.ReadImage(str(predicted.output / "masks.nii.gz")), str(cut))
+    cut.write_bytes(cut.read_bytes()[:-400])
+    note = tmp_path / "note.txt"
+    note.write_text("a note")
+    good = [predicted.output / "seg.dcm", predicted.output / "masks.nii.gz"]
+    files = [*good, other, cut, note, tmp_path / "gone.nii"]  # others tell of missing files
+    found = check_masks("t.tsv", [(SERIES, str(path)) for path in files], skip=False)
+    begin = f"t.tsv: a mask of series {SERIES} is refused: "
+    faults = [one.text.removeprefix(begin) for one in found]
+    assert [one.state for one in found] == ["missing"] * 3
+    assert faults[0].startswith(f"{other}: refers to series 1.2.3, not to {SERIES}: repair it")
+    assert faults[1].startswith(f"{cut}: holds ")
+    assert faults[2].startswith(f"{note}: neither a DICOM file nor an image")
+    (skipped,) = check_masks("t.tsv", [(SERIES, str(note))], skip=True)
+    assert (skipped.name, skipped.state) == ("masks", "optional")
 
 
 def write_segmentation(predicted, kind, pixels, path):

@@ -1,4 +1,4 @@
-"""Cubes of listed nodules: their voxels, their rows, and what becomes of them in the 1 mm grid."""
+"""Boxes of listed nodules: their voxels, their rows, and what becomes of them in the 1 mm grid."""
 
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from nodulenet.files import InputError
 from nodulenet.imaging import (
     Volume,
     blank,
-    cube_groups,
-    cut_cubes,
+    cut_listed,
     findings_table,
     label_volume,
     listed_findings,
+    listed_groups,
     read_nodules,
     target_grid,
     write_nodules,
@@ -28,9 +28,9 @@ SHAPE = (20, 60, 80)
 PLACE = blank(AFFINE, SHAPE)
 
 
-def at(z, y, x, diameter, line=2, place=PLACE):
+def at(z, y, x, diameter, line=2, place=PLACE, sides=None):
     """A nodule at a voxel index."""
-    return ListedNodule(tuple(place.to_world(np.array([z, y, x])).tolist()), diameter, line)
+    return ListedNodule(tuple(place.to_world(np.array([z, y, x])).tolist()), diameter, line, sides)
 
 
 def box(group):
@@ -39,13 +39,13 @@ def box(group):
 
 def table_of(listed, place=PLACE):
     reading = Reading("1.2.3", (), "t.csv", "0", (), tuple(listed))
-    groups = cube_groups(listed, place)
+    groups = listed_groups(listed, place)
     measured = findings_table(reading, groups, place, 1)
     return groups, listed_findings(measured, groups, listed)
 
 
 def test_a_cube_by_hand():
-    (group,) = cube_groups([ListedNodule((80, 35, -5), 7.2, 2)], PLACE)
+    (group,) = listed_groups([ListedNodule((80, 35, -5), 7.2, 2)], PLACE)
     # Voxel (10, 30, 40). z: 7.2 mm are 2.88 slices, so from 8.56 to 11.44; y: 14.4 voxels, from
     # 22.8 to 37.2; x likewise, from 32.8 to 47.2.
     assert box(group) == [(9, 11), (23, 37), (33, 47)]
@@ -53,39 +53,63 @@ def test_a_cube_by_hand():
     assert group.members == ((0, 0),)
 
 
+def test_a_box_by_hand():
+    """6 mm along x (12 voxels), 3 along y (6), 10 along z (4 slices)."""
+    nodule = at(10, 30, 40, 10, sides=(6.0, 3.0, 10.0))
+    (group,) = listed_groups([nodule], PLACE)
+    assert box(group) == [(8, 11), (27, 32), (34, 45)]
+    assert group.mask.all()
+    _, table = table_of([nodule])
+    row = table.iloc[0]
+    assert row["diameter_mm"] == 10
+    assert row["volume_mm3"] == pytest.approx(np.pi / 6 * 180)
+    assert row["equivalent_diameter_mm"] == pytest.approx(180 ** (1 / 3))
+    assert row[list("zyxdhw")].tolist() == [8, 27, 34, 4, 6, 12]
+
+
+def test_the_smaller_of_two_boxes_keeps_its_voxels():
+    """A long thin box has the larger side and the smaller volume."""
+    long, cube = at(10, 30, 40, 12, sides=(12.0, 2.0, 2.5)), at(10, 30, 40, 8)
+    groups, table = table_of([long, cube])
+    assert table["diameter_mm"].tolist() == [8, 12]
+    assert [group.members for group in groups] == [((0, 1),), ((0, 0),)]
+
+
 def test_a_side_between_two_voxels_has_its_length_everywhere():
     for y in (30, 31):
-        (group,) = cube_groups([at(10, y, 40, 7)], PLACE)
+        (group,) = listed_groups([at(10, y, 40, 7)], PLACE)
         assert group.mask.shape == (3, 14, 14)
 
 
 def test_an_unknown_diameter_is_10_mm():
-    (group,) = cube_groups([at(10, 30, 40, -1)], PLACE)
+    (group,) = listed_groups([at(10, 30, 40, -1)], PLACE)
     assert group.mask.shape == (4, 20, 20)
 
 
 def test_a_tiny_nodule_has_at_least_2_mm():
-    (group,) = cube_groups([at(10.4, 30.4, 40, 0.1)], PLACE)
+    (group,) = listed_groups([at(10.4, 30.4, 40, 0.1)], PLACE)
     assert box(group) == [(10, 10), (29, 32), (38, 41)]
 
 
 def test_a_cube_is_cut_at_the_edge_and_this_is_told():
     inside, over = at(10, 30, 40, 6, line=2), at(0, 59, 2, 6, line=7)
-    assert cut_cubes([inside, over], PLACE) == (
-        "line 7: its cube of 6 mm is cut at the edge of the scan",
+    box_over = at(19, 30, 40, 8, line=9, sides=(6.0, 7.5, 8.0))
+    assert cut_listed([inside, over, box_over], PLACE) == (
+        "line 7: its box of 6 x 6 x 6 mm is cut at the scan's edge",
+        "line 9: its box of 6 x 7.5 x 8 mm is cut at the scan's edge",
     )
-    assert box(cube_groups([over], PLACE)[0]) == [(0, 1), (53, 59), (0, 7)]
+    assert box(listed_groups([over], PLACE)[0]) == [(0, 1), (53, 59), (0, 7)]
 
 
 @pytest.mark.parametrize("index", [(-0.6, 30, 40), (19.6, 30, 40), (10, 30, 79.6)])
 def test_a_position_outside_the_scan_is_an_error(index):
     with pytest.raises(InputError, match=r"^line 9: the position \(.*\) mm, index .*, is outside"):
-        cube_groups([at(10, 30, 40, 6), at(*index, 6, line=9)], PLACE)
+        listed_groups([at(10, 30, 40, 6), at(*index, 6, line=9)], PLACE)
 
 
 @pytest.mark.parametrize("index", [(-0.5, 59.5, 79.5), (19.5, -0.5, -0.5)])
 def test_the_outermost_voxels_are_inside(index):
-    (group,) = cube_groups([at(*index, 0.1)], PLACE)
+    (group,) = listed_groups([at(*index, 0.1)], PLACE)
     assert group.mask.size
 
 
@@ -135,7 +159,7 @@ def test_labels_keep_to_the_cube(spacing, flips, centre, diameter):
     affine[:3, 3] = (-7, 11, 300)
     place = blank(affine, tuple(np.ceil(45 / np.array(spacing)).astype(int).tolist()))
     index = np.array(centre) / spacing
-    (group,) = cube_groups([at(*index, diameter, place=place)], place)
+    (group,) = listed_groups([at(*index, diameter, place=place)], place)
     grid, shape = target_grid(affine, place.array.shape)
     labels, painted = label_volume([(1, group.cropped)], affine, grid, shape)
     assert painted[1]["lost"] == ""

@@ -34,10 +34,12 @@ Span = tuple[tuple[int, int], ...]
 
 @dataclass
 class Chosen:
-    """What was chosen on the way to the loss, crop by crop; likely: detections before their NMS."""
+    """What was chosen on the way to the loss, crop by crop; likely: detections before their NMS;
+    sizeless: which truth boxes have no known size."""
 
     positives: list[list[int]] = field(default_factory=list)
     truths: list[list[int]] = field(default_factory=list)
+    sizeless: list[list[bool]] = field(default_factory=list)
     negatives: list[list[int]] = field(default_factory=list)
     proposals: list[list[Box]] = field(default_factory=list)
     samples: list[list[tuple[Box, int]]] = field(default_factory=list)
@@ -250,7 +252,8 @@ def loss_terms(
 ) -> tuple[dict[str, Tensor], Chosen]:
     """Loss terms of a batch of all three branches, and what was chosen for them.
 
-    state: float64 tensors; images and labels: (batch, z, y, x).
+    state: float64 tensors; images and labels: (batch, z, y, x); the setting `unsized` has the
+    labels of each crop whose boxes are only classified.
     """
     shape, chosen = labels.shape[1:], Chosen()
     image = (torch.tensor(images, dtype=torch.float64)[:, None] - 128) / 128
@@ -258,6 +261,10 @@ def loss_terms(
     logits, deltas = screened(state, dec2)
     anchors = anchor_boxes(shape)
     truth = [truth_boxes(crop, settings["margin_total"]) for crop in labels]
+    chosen.sizeless = [
+        [label in own for label in sorted(set(crop[crop > 0].tolist()))]
+        for crop, own in zip(labels, settings["unsized"], strict=True)
+    ]
     terms = screening_terms(logits, deltas, anchors, truth, settings["ncs"], seeds, chosen)
     for row, moved in zip(logits, deltas, strict=True):
         chosen.proposals.append(proposed(row, moved, anchors, shape, settings["ncs"]))
@@ -322,15 +329,18 @@ def screening_terms(
     chosen: Chosen,
 ) -> dict[str, Tensor]:
     positives, negatives, moved, targets = [], [], [], []
-    for row, moves, boxes, seed in zip(logits, deltas, truth, seeds, strict=True):
+    crops = zip(logits, deltas, truth, chosen.sizeless, seeds, strict=True)
+    for row, moves, boxes, sizeless, seed in crops:
         hits, owners, misses = label_anchors(anchors, boxes, settings, seed)
         chosen.positives.append(hits)
         chosen.truths.append(owners)
         chosen.negatives.append(misses)
         positives += [row[k] for k in hits]
         negatives += [row[k] for k in misses]
-        moved += [moves[k] for k in hits]
-        targets += [encode(boxes[t], anchors[k]) for k, t in zip(hits, owners, strict=True)]
+        for k, t in zip(hits, owners, strict=True):
+            if not sizeless[t]:
+                moved.append(moves[k])
+                targets.append(encode(boxes[t], anchors[k]))
     kept = settings["hard_negatives"] * (len(positives) or len(logits))
     return {
         "ncs_class": class_loss(positives, negatives, kept),
@@ -365,11 +375,11 @@ def suppression_terms(
 ) -> dict[str, Tensor]:
     nodule, moved, targets = [], [], []
     rows = iter(moves)
-    for crop, boxes in zip(chosen.samples, truth, strict=True):
+    for crop, boxes, sizeless in zip(chosen.samples, truth, chosen.sizeless, strict=True):
         for box, owner in crop:
             delta = next(rows)
             nodule.append(owner >= 0)
-            if owner >= 0:
+            if owner >= 0 and not sizeless[owner]:
                 moved.append(delta)
                 targets.append(encode(boxes[owner], box))
     terms = {"dfps_class": balanced_loss(scores, nodule)}

@@ -25,8 +25,11 @@ from nodulenet.training.optimiser import start
 SIDE = 32
 # The published values, and those of the released code, but for the numbers, which are to be scarce
 # in a crop of 32 voxels.
+ALL_SIZED: tuple[set[int], ...] = (set(), set(), set())
+"""Labels of unknown size in each crop."""
 PUBLISHED: dict[str, Any] = {
     "margin_total": 8,
+    "unsized": ALL_SIZED,
     "ncs": {
         "positive_iou": 0.5,
         "negative_iou": 0.1,
@@ -60,16 +63,20 @@ PUBLISHED: dict[str, Any] = {
 }
 RELEASED: dict[str, Any] = {
     "margin_total": 8,
+    "unsized": ALL_SIZED,
     "ncs": {**PUBLISHED["ncs"], "negative_iou": 0.02, "positives": "one_per_crop"},
     "dfps": {**PUBLISHED["dfps"], "negative_iou": 0.1, "regression": False},
     "sr": {**PUBLISHED["sr"], "snap": "truncate"},
 }
 WEIGHTED: dict[str, Any] = {
     "margin_total": 8,
+    "unsized": ALL_SIZED,
     "ncs": {**PUBLISHED["ncs"], "hard_negatives": 2, "box_weight": 0.5, "weight": 3},
     "dfps": {**PUBLISHED["dfps"], "box_weight": 5, "weight": 0.7},
     "sr": {**PUBLISHED["sr"], "alpha": 0.3, "beta": 0.7, "reduction": "mean", "weight": 1.5},
 }
+UNSIZED: dict[str, Any] = {**PUBLISHED, "unsized": ({4}, {2}, set())}
+"""The largest nodule of three, and the only one of a crop, have no known size."""
 SEEDS = [30, 31, 32]
 
 
@@ -102,18 +109,29 @@ def draw_batch() -> tuple[np.ndarray, np.ndarray]:
     return images, labels
 
 
-def part_of(batch: tuple[np.ndarray, np.ndarray], margin: float, weight: float = 1.0) -> Part:
+def part_of(
+    batch: tuple[np.ndarray, np.ndarray],
+    margin: float,
+    weight: float = 1.0,
+    unsized: tuple[set[int], ...] = ALL_SIZED,
+) -> Part:
     """The batch as the package is given it."""
     images, labels = batch
     nodules = labels > 0
-    truth = padded_truth([truth_boxes(crop, margin) for crop in labels])
-    tensors = (torch.from_numpy(x) for x in (images[:, None], nodules[:, None]))
-    return Part(Crops(*tensors, nodules, torch.from_numpy(truth), torch.tensor(SEEDS)), weight)
+    crops = zip(labels, unsized[: len(labels)], strict=True)
+    truth = padded_truth([truth_boxes(crop, margin, own) for crop, own in crops])
+    image, nodule, *truth = map(torch.from_numpy, (images[:, None], nodules[:, None], *truth))
+    return Part(Crops(image, nodule, nodules, *truth, torch.tensor(SEEDS)), weight)
 
 
-@pytest.fixture(scope="module", params=["published", "released", "weighted"])
+@pytest.fixture(scope="module", params=["published", "released", "weighted", "unsized"])
 def settings(request: pytest.FixtureRequest) -> dict[str, Any]:
-    own = {"published": PUBLISHED, "released": RELEASED, "weighted": WEIGHTED}
+    own = {
+        "published": PUBLISHED,
+        "released": RELEASED,
+        "weighted": WEIGHTED,
+        "unsized": UNSIZED,
+    }
     return own[request.param]
 
 
@@ -177,7 +195,7 @@ def ours(
             ("samples", "sample_boxes"),
         ):
             patch.setattr(objective, call, watch(name, getattr(objective, call)))
-        part = part_of(batch, settings["margin_total"])
+        part = part_of(batch, settings["margin_total"], unsized=settings["unsized"])
         terms = dict(zip(TERMS, backward(net, part, wanted), strict=True))
     hook.remove()
     gradients = {name: p.grad for name, p in net.named_parameters()}
@@ -199,9 +217,7 @@ def theirs(
     return terms, chosen, {k: v.grad for k, v in learned.items() if v.grad is not None}
 
 
-def test_the_batch_leaves_something_to_choose(
-    theirs: Theirs,
-) -> None:
+def test_the_batch_leaves_something_to_choose(theirs: Theirs, settings: dict[str, Any]) -> None:
     """Every rule decides something here, else the other tests would not see it."""
     _, chosen, _ = theirs
     assert [bool(rows) for rows in chosen.positives] == [True, True, False]
@@ -209,6 +225,13 @@ def test_the_batch_leaves_something_to_choose(
     assert len(chosen.proposals[0]) == 20  # the cap
     owners = [[owner for _, owner in crop] for crop in chosen.samples]
     assert sum(owner >= 0 for owner in owners[0]) > 1
+    sizeless = {
+        own[owner]
+        for own, crop in zip(chosen.sizeless, owners, strict=True)
+        for owner in crop
+        if owner >= 0
+    }
+    assert sizeless == ({True, False} if settings is UNSIZED else {False})
     assert 1 < len(chosen.segmented) < chosen.likely
 
 
@@ -255,6 +278,28 @@ def test_the_gradients_are_the_same(ours: Ours, theirs: Theirs) -> None:
         assert grad is not None
         size = float(exact.abs().max())
         torch.testing.assert_close(grad.double(), exact, atol=2e-4 * size + 1e-7, rtol=0, msg=name)
+
+
+def test_boxes_of_unknown_size_are_classified_and_not_learned(
+    net: NoduleNet, batch: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """The class losses are as with known sizes; a batch without a known size has no box loss."""
+    own = {name: PUBLISHED[name] for name in ("ncs", "dfps")} | {"train": {"amp": False}}
+    wanted = Objective(("ncs", "dfps"), Recipe.model_validate(own))
+    crops = {
+        "all": ALL_SIZED,
+        "some": UNSIZED["unsized"],
+        "none": ({1, 4, 5}, {2}, set()),
+    }
+    terms = {}
+    for name, unsized in crops.items():
+        found = shares_of(net, part_of(batch, 8, unsized=unsized), wanted)
+        terms[name] = {term: value.item() for term, value in found.items()}
+    for term in ("ncs_class", "dfps_class"):
+        assert terms["some"][term] == terms["none"][term] == terms["all"][term]
+    for term in ("ncs_box", "dfps_box"):
+        assert terms["none"][term] == 0
+        assert 0 < terms["some"][term] != terms["all"][term] > 0
 
 
 def test_a_part_of_a_batch_has_its_weight_in_means_and_the_whole_of_sums(

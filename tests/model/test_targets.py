@@ -16,10 +16,12 @@ from nodulenet.model.targets import (
     POSITIVE_BOXES,
     REPEATED_BOXES,
     AnchorTargets,
+    TruthBoxes,
     anchor_targets,
     padded_truth,
     sample_boxes,
     truth_boxes,
+    with_size,
 )
 from nodulenet.settings import DfpsSettings, NcsSettings
 
@@ -31,18 +33,22 @@ def boxes(*rows: tuple[float, ...]) -> Tensor:
     return torch.tensor(rows, dtype=torch.float32).reshape(-1, 6)
 
 
+def padded(truth: Tensor) -> Tensor:
+    """The truth boxes of one crop as a batch."""
+    boxes, _ = padded_truth([TruthBoxes(truth.numpy(), np.ones(len(truth), np.bool_))])
+    return torch.from_numpy(boxes)
+
+
 def targets_of(anchors: Tensor, truth: Tensor, **settings: object) -> AnchorTargets:
     """Of one crop."""
-    padded = torch.from_numpy(padded_truth([truth.numpy()]))
-    found = anchor_targets(anchors, padded, NcsSettings(**settings), torch.tensor([SEED]))
+    found = anchor_targets(anchors, padded(truth), NcsSettings(**settings), torch.tensor([SEED]))
     return AnchorTargets(*(tensor[0] for tensor in found))
 
 
 def sample_of(proposals: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     """Sampled boxes of one crop and the truth box of each."""
-    padded = torch.from_numpy(padded_truth([truth.numpy()]))
     valid = torch.ones(1, len(proposals), dtype=torch.bool)
-    args = proposals[None], valid, padded, DfpsSettings(), torch.tensor([SEED])
+    args = proposals[None], valid, padded(truth), DfpsSettings(), torch.tensor([SEED])
     found = sample_boxes(*args)
     assert found.boxes.shape == (1, 64, 6)
     return found.boxes[found.valid], found.truths[found.valid]
@@ -63,9 +69,33 @@ def test_truth_box_has_the_margin_and_the_centre_of_its_voxels() -> None:
     labels[3:6, 4:8, 5:6] = 2  # from 3 to 5, from 4 to 7, 5
     labels[10, 10, 10] = 7
     expected = [[4, 5.5, 5, 11, 12, 9], [10, 10, 10, 9, 9, 9]]
-    assert truth_boxes(labels).tolist() == expected
-    assert truth_boxes(labels, 0)[0].tolist() == [4, 5.5, 5, 3, 4, 1]
-    assert truth_boxes(np.zeros((4, 4, 4), np.uint8)).shape == (0, 6)
+    assert truth_boxes(labels).boxes.tolist() == expected
+    assert truth_boxes(labels, 0).boxes[0].tolist() == [4, 5.5, 5, 3, 4, 1]
+    assert truth_boxes(np.zeros((4, 4, 4), np.uint8)).boxes.shape == (0, 6)
+
+
+def test_the_size_of_a_label_is_known_unless_it_is_said_not_to_be() -> None:
+    labels = np.zeros((20, 20, 20), np.uint8)
+    for label in (2, 3, 7):
+        labels[2 * label, 2, 2] = label
+    assert truth_boxes(labels).sized.tolist() == [True] * 3
+    assert truth_boxes(labels, 8, {3, 4}).sized.tolist() == [True, False, True]
+    empty = truth_boxes(np.zeros((4, 4, 4), np.uint8))
+    assert empty.sized.shape == (0,)
+    truth, sized = padded_truth([empty, truth_boxes(labels, 8, {3})])
+    assert truth.shape == (2, 3, 6)
+    assert not truth[0].any()
+    assert sized.tolist() == [[False] * 3, [True, False, True]]
+    assert padded_truth([empty])[1].shape == (1, 1)
+
+
+def test_boxes_are_learned_of_nodules_of_known_size() -> None:
+    labels = torch.tensor([[0, 1, NEGATIVE, IGNORED, 2], [1, 0, 0, 2, NEGATIVE]])
+    sized = torch.tensor([[True, False, True], [False, True, False]])
+    assert with_size(labels, sized).tolist() == [
+        [True, False, False, False, True],
+        [True, False, False, False, False],
+    ]
 
 
 def test_anchors_at_half_overlap_are_positive_and_below_a_tenth_negative() -> None:

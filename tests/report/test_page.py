@@ -140,7 +140,7 @@ def test_a_cohort_without_masks_outlines_or_training(sources, tmp_path):
     assert "No evaluated stage has masks" in text
     assert "Nothing was trained here" in text
     assert "positions and diameters alone" in text
-    assert "the cube that stands for a listed nodule" in text
+    assert "the box that stands for a listed nodule" in text
 
 
 def test_a_damaged_file_is_named(sources, tmp_path):

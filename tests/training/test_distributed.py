@@ -91,12 +91,13 @@ def accumulate(cohort: tuple[Path, Path]) -> list[list[float]]:
             sums: dict[str, torch.Tensor] = {}
             for k in batch:
                 image, labels = cut_sample(scans, samples[k], settings, generator(seed, k, CUT))
-                truth = padded_truth([truth_boxes(labels, settings.targets.margin_total)])
+                truth, sized = padded_truth([truth_boxes(labels, settings.targets.margin_total)])
                 crops = Crops(
                     torch.from_numpy(image)[None, None],
                     torch.from_numpy(labels > 0)[None, None],
                     labels[None] > 0,
                     torch.from_numpy(truth),
+                    torch.from_numpy(sized),
                     torch.tensor([target_seed(seed, k)]),
                 )
                 found = loss_terms(net, crops, objective)

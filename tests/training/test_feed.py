@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import small_training
 import torch
@@ -99,7 +100,7 @@ def test_crops_are_cut_two_steps_ahead_and_in_order(
         part = steps[number // 2][0].crops
         assert np.array_equal(part.nodules[number % 2, 0], labels > 0)
         truth = part.truth[number % 2]
-        assert np.array_equal(truth[truth[:, 3] > 0], truth_boxes(labels, 8))
+        assert np.array_equal(truth[truth[:, 3] > 0], truth_boxes(labels, 8).boxes)
         assert int(part.seeds[number % 2]) == target_seed([0, 1, 2], number)
 
 
@@ -116,6 +117,26 @@ def test_cubes_are_detected_and_not_segmented(tmp_path: Path) -> None:
     job = small_training.job(cohort, "full", tmp_path / "full")
     with pytest.raises(InputError, match="sr learns from outlines or masks, and no scan has any"):
         train_stage(job, threads=1)
+
+
+def test_an_unknown_size_is_not_learned(tmp_path: Path) -> None:
+    """Such nodules are examples for the classes; where there are no others, no box is learned."""
+    cohort = small_training.write_cohort(tmp_path, unsized=(1,))
+    scans = load_training_scans(*cohort, 1)
+    settings = Recipe.model_validate(small_training.SETTINGS)
+    feed = epoch_feed(scans, settings, [0], Rank(), torch.device("cpu"))
+    crops = [part.crops for step in feed for part in step]
+    assert any((own.truth[..., 3] > 0).any() for own in crops)
+    assert not any(own.sized.any() for own in crops)
+    parent = None
+    for stage, branches in (("ncs", ("ncs",)), ("full", ("ncs", "dfps"))):
+        job = small_training.job(cohort, stage, tmp_path / stage, parent=parent)
+        train_stage(job, threads=1)
+        parent = job.output
+        history = pd.read_csv(job.output / "history.csv")
+        for branch in branches:
+            assert (history[f"{branch}_class"] > 0).all()
+            assert (history[f"{branch}_box"] == 0).all()
 
 
 def test_a_fault_of_a_thread_that_cuts_is_raised(

@@ -21,7 +21,7 @@ from nodulenet.inference.scan import predict_window
 from nodulenet.model import NoduleNet, heads, objective
 from nodulenet.model.objective import Crops, Objective
 from nodulenet.model.roi_pool import CropGroup
-from nodulenet.model.targets import padded_truth
+from nodulenet.model.targets import TruthBoxes, padded_truth
 from nodulenet.model.weights import Provenance
 from nodulenet.settings import Branch, InferenceSettings, Recipe
 from nodulenet.training.engine import READ_EVERY, Learner, train_one_epoch, train_step
@@ -91,10 +91,10 @@ def part_of(crops: int) -> Part:
     images = torch.from_numpy(rng.integers(0, 255, (crops, 1, *(SIDE,) * 3)).astype(np.uint8))
     nodules = torch.zeros(images.shape, dtype=torch.bool)
     nodules[..., 8:20, 10:22, 12:24] = True
-    truth = padded_truth([np.array([[13.5, 15.5, 17.5, 20, 20, 20]], np.float32)] * crops)
+    boxes = np.array([[13.5, 15.5, 17.5, 20, 20, 20]], np.float32)
+    truth = map(torch.from_numpy, padded_truth([TruthBoxes(boxes, np.ones(1, bool))] * crops))
     held = nodules[:, 0].numpy()
-    own = Crops(images, nodules, held, torch.from_numpy(truth), torch.arange(crops))
-    return Part(own, 1.0)
+    return Part(Crops(images, nodules, held, *truth, torch.arange(crops)), 1.0)
 
 
 def cost_of_a_step(stage: str, crops: int, proposals: int) -> tuple[Counter, list[str]]:
