@@ -59,10 +59,8 @@ def find_series(
         files = [place / name for name in names if not name.lower().endswith(".xml")]
         images = [path for path in files if image_suffix(path)]
         _add_images(images, found, unusable)
-        owned = _data_files(images)
-        inspected += [
-            inspect_file(path) for path in files if path not in owned and path not in images
-        ]
+        known = {*images, *_data_files(images)}
+        inspected += [inspect_file(path) for path in files if path not in known]
     _add_dicom(inspected, found, unusable)
     return _without_copies(found, unusable), unusable
 

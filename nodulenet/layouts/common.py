@@ -9,7 +9,7 @@ import pandas as pd
 
 from nodulenet.cohort.index import NO_CT, Index, Passed, fix_folds
 from nodulenet.files import InputError, examples, walk_folders
-from nodulenet.imaging.readers import ImageHeader, data_files, image_header
+from nodulenet.imaging.readers import ImageHeader, check_data, data_files, image_header
 from nodulenet.imaging.series import same_image
 from nodulenet.progress import track
 from nodulenet.scan_table import COLUMNS
@@ -43,7 +43,7 @@ class Cohort(NamedTuple):
 
 
 class Image(NamedTuple):
-    """A usable CT or mask by its header. uid: from the header, else derived from its name."""
+    """A usable CT by its header. uid: from the header, else derived from its name."""
 
     path: Path
     uid: str
@@ -79,6 +79,22 @@ def open_images(layout: str, named: Mapping[str, Path]) -> tuple[dict[str, Image
         except InputError as error:
             passed.append((path, f"refused: {str(error).removeprefix(f'{path}: ')}"))
     return images, passed
+
+
+def check_masks(named: Mapping[str, Path]) -> tuple[dict[str, Path], Passed]:
+    """The masks by their names whose headers and sizes of data are right, and the others.
+
+    What else may be wrong with a mask shows when it is read.
+    """
+    masks: dict[str, Path] = {}
+    passed: Passed = []
+    for name, path in track(named.items(), "check masks", "masks", len(named)):
+        try:
+            check_data(path, deep=False)
+            masks[name] = path
+        except InputError as error:
+            passed.append((path, f"refused: {str(error).removeprefix(f'{path}: ')}"))
+    return masks, passed
 
 
 def without_copies(found: Iterable[tuple[str, Path]]) -> tuple[dict[str, Path], Passed]:

@@ -18,6 +18,7 @@ from nodulenet.layouts.common import (
     Cohort,
     Image,
     Request,
+    check_masks,
     left_over,
     list_files,
     open_images,
@@ -61,7 +62,7 @@ def read_lndb(request: Request) -> Cohort:
     path = the_file(files, {MERGED.lower()}, request.root, f"table {MERGED}")
     findings = read_findings(path, own_table(files, request.root))
     images, faulty = open_images("lndb", cts)
-    drawn, odd = open_images("lndb", masks)
+    drawn, odd = check_masks(masks)
     passed += copies + faulty + odd + rows_without_ct(path, findings.rows, images)
     rows, unmatched = match(images, drawn, findings, path)
     passed += unmatched
@@ -102,7 +103,7 @@ def own_table(files: Sequence[Path], root: Path) -> Path | None:
 
 
 def match(
-    images: Mapping[str, Image], drawn: Mapping[str, Image], findings: Findings, path: Path
+    images: Mapping[str, Image], drawn: Mapping[str, Path], findings: Findings, path: Path
 ) -> tuple[list[dict[str, str]], Passed]:
     """The rows of the scan table, and what belongs to nothing."""
     masks: dict[str, list[str]] = defaultdict(list)
@@ -111,7 +112,7 @@ def match(
         scan = name.partition("_")[0]
         masks[scan].append(name)
         if scan not in images:
-            passed.append((mask.path, f"{NO_CT}: {scan}"))
+            passed.append((mask, f"{NO_CT}: {scan}"))
     missing = {finding.mask for finding in findings.nodule if finding.scan in images} - {*drawn}
     passed += [(path, f"no mask of its reader: {name}") for name in sorted(missing)]
     rows = []
@@ -119,7 +120,7 @@ def match(
         if scan not in masks:
             passed.append((image.path, f"{NO_ANNOTATIONS}: {scan}"))
             continue
-        files = [str(drawn[name].path) for name in masks[scan]]
+        files = [str(drawn[name]) for name in masks[scan]]
         labels = [labels_of(name, findings.nodule) for name in masks[scan]]
         row = {"series_uid": image.uid, "patient_id": scan, "ct": str(image.path)}
         row |= {"annotations": SEPARATOR.join(files), "lung_mask": ""}

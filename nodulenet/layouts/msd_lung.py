@@ -12,6 +12,7 @@ from nodulenet.layouts.common import (
     NO_ANNOTATIONS,
     Cohort,
     Request,
+    check_masks,
     left_over,
     list_files,
     open_images,
@@ -32,7 +33,7 @@ def read_msd_lung(request: Request) -> Cohort:
     listed = read_data_set(path)
     pairs, passed = training_pairs(listed, path)
     cts, faulty = open_images("msd_lung", {name: ct for name, (ct, _) in pairs.items()})
-    labels, odd = open_images("msd_lung", {name: label for name, (_, label) in pairs.items()})
+    labels, odd = check_masks({name: label for name, (_, label) in pairs.items()})
     passed += faulty + odd
     rows = []
     for name, image in cts.items():
@@ -40,7 +41,7 @@ def read_msd_lung(request: Request) -> Cohort:
             passed.append((image.path, f"{NO_ANNOTATIONS}: its mask is refused"))
             continue
         row = {"series_uid": image.uid, "patient_id": name, "ct": str(image.path)}
-        rows.append(row | {"annotations": str(labels[name].path), "lung_mask": ""})
+        rows.append(row | {"annotations": str(labels[name]), "lung_mask": ""})
     table = scan_table(rows)
     require_scans(table, request.root, "training pair of the lung task", passed)
     tests = test_images(listed, path)
