@@ -1,4 +1,4 @@
-"""`nodulenet index` on large cohorts: `python -m benchmarks.index`, from the root of the repository.
+"""`nodulenet index` on large cohorts: `python -m benchmarks.index`, from the repository's root.
 
 Trees of tiny scans are made in a temporary folder: MetaImage files with LIDC XML (one reader, one
 nodule), and the layouts lndb (two masks per scan), luna25, dlcs24 and msd_lung with one nodule per

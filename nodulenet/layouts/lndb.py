@@ -115,23 +115,26 @@ def match(
             passed.append((mask, f"{NO_CT}: {scan}"))
     missing = {finding.mask for finding in findings.nodule if finding.scan in images} - {*drawn}
     passed += [(path, f"no mask of its reader: {name}") for name in sorted(missing)]
-    rows = []
+    rows, chosen = [], labels_of(findings.nodule)
     for scan, image in images.items():
         if scan not in masks:
             passed.append((image.path, f"{NO_ANNOTATIONS}: {scan}"))
             continue
         files = [str(drawn[name]) for name in masks[scan]]
-        labels = [labels_of(name, findings.nodule) for name in masks[scan]]
+        labels = [",".join(map(str, sorted(chosen[name]))) or NO_LABEL for name in masks[scan]]
         row = {"series_uid": image.uid, "patient_id": scan, "ct": str(image.path)}
         row |= {"annotations": SEPARATOR.join(files), "lung_mask": ""}
         rows.append(row | {"labels": SEPARATOR.join(labels)})
     return rows, passed
 
 
-def labels_of(mask: str, nodule: Mapping[Finding, bool]) -> str:
-    """The labels of a mask that are nodules, as the scan table has them."""
-    own = sorted(one.label for one, wanted in nodule.items() if one.mask == mask and wanted)
-    return ",".join(map(str, own)) or NO_LABEL
+def labels_of(nodule: Mapping[Finding, bool]) -> dict[str, list[int]]:
+    """The labels of each mask that are nodules."""
+    labels: dict[str, list[int]] = defaultdict(list)
+    for finding, wanted in nodule.items():
+        if wanted:
+            labels[finding.mask].append(finding.label)
+    return labels
 
 
 def counted(table: pd.DataFrame, findings: Findings) -> str:

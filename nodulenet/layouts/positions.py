@@ -38,11 +38,8 @@ def place_rows(
     their grids in the other axes: then these are wrong, or the headers are.
     """
     passed = rows_without_ct(path, rows["name"], images)
-    passed += [
-        (image.path, f"{NO_ANNOTATIONS}: {name}")
-        for name, image in images.items()
-        if name not in set(rows["name"])
-    ]
+    unread = images.keys() - set(rows["name"])
+    passed += [(images[name].path, f"{NO_ANNOTATIONS}: {name}") for name in sorted(unread)]
     rows = rows[rows["name"].isin(list(images))]
     empty = (rows[list(POSITION)] == "").any(axis=1)
     none = (rows[list(POSITION)] == "").all(axis=1) & (rows["nodule"] == "")
@@ -90,12 +87,14 @@ def check_axes(
 
 def are_inside(numbers: pd.DataFrame, images: Mapping[str, Image], axes: str) -> pd.Series:
     """Whether each position, in these axes, lies in the grid of its image."""
-    found = pd.Series(False, numbers.index)
-    for name, own in numbers.groupby("name", sort=False):
-        header = images[str(name)].header
-        points = own[list(POSITION)].to_numpy(float) * (TURN if axes == "RAS" else 1.0)
-        found[own.index] = blank(header.affine, header.shape).contains(points)
-    return found
+    places = {
+        name: blank(images[name].header.affine, images[name].header.shape)
+        for name in set(numbers["name"])
+    }
+    points = numbers[list(POSITION)].to_numpy(float) * (TURN if axes == "RAS" else 1.0)
+    pairs = zip(numbers["name"], points, strict=True)
+    found = [bool(places[name].contains(point)) for name, point in pairs]
+    return pd.Series(found, numbers.index, dtype=bool)
 
 
 def negated(numbers: pd.DataFrame, rows: pd.DataFrame, axis: str) -> list[str]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pages
 import pandas as pd
 import pytest
 import trees
@@ -18,7 +19,7 @@ from nodulenet.files import InputError
 from nodulenet.layouts.choose import LAYOUTS, read_layout
 from nodulenet.layouts.common import Cohort, Request, derived_uid
 from nodulenet.scan_table import files_of, read_scans, with_labels
-from nodulenet.settings import Settings, check_settings
+from nodulenet.settings import Settings, check_settings, read_settings
 
 
 def read(name: str, root: Path, axes: str = "LPS") -> Cohort:
@@ -221,3 +222,16 @@ def test_the_uid_of_a_header_counts(tmp_path: Path) -> None:
     path = root / "data1/LNDb-0001.mhd"
     path.write_text(path.read_text().replace("NDims", "SeriesInstanceUID = 1.2.3\nNDims", 1))
     assert "1.2.3" in read("lndb", root).found.table["series_uid"].tolist()
+
+
+@pytest.mark.parametrize("name", ["lndb", "luna25", "dlcs24", "msd_lung"])
+def test_configs_of_pages(tmp_path: Path, name: str) -> None:
+    """The config of a layout's page is what the command prints, over lidc.yaml."""
+    ((_, text),) = pages.fenced(pages.ROOT / f"docs/cohorts/{name}.md", "yaml")
+    shown = yaml.safe_load(text)
+    printed = config_of(name, getattr(trees, name)(tmp_path))
+    official = {"lndb": {"folds": {"number": 4}}}
+    names = {"cohort": name, "scans": f"{name}.tsv"}
+    assert shown == printed | names | official.get(name, {})
+    own = trees.write(tmp_path / f"{name}.yaml", text)
+    assert read_settings([pages.ROOT / "lidc.yaml", own]).annotations == shown["annotations"]
