@@ -7,6 +7,7 @@ that make a data frame import pandas.
 import os
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,14 +19,28 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("series_uid", "patient_id", "ct", "annotations", "lung_mask")
+OPTIONAL = ("labels", "fold")
 PATHS = ("ct", "annotations", "lung_mask")
 MADE = "results/demo/source"
 """Files of a scan table below this folder are made by the workflow."""
 
 SEPARATOR = ";"
-"""Between the files of several readers in the column `annotations`."""
+"""Between the files of several readers in the column `annotations`, and between their labels."""
+
+NO_LABEL = "none"
+"""In the column `labels`: none of a file's labels is a nodule."""
+
+LABELS = re.compile(rf"|{NO_LABEL}|[0-9]{{1,8}}(,[0-9]{{1,8}})*")
 
 Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class MaskFile:
+    """A file of masks of which only some labels are nodules."""
+
+    path: Path
+    labels: frozenset[int]
 
 
 def read_scan_table(path: Path | str) -> "pd.DataFrame":
@@ -37,17 +52,18 @@ def read_scan_table(path: Path | str) -> "pd.DataFrame":
 
 def read_scans(path: Path | str) -> list[Row]:
     """The rows of a scan table: one row per scan, columns `series_uid, patient_id, ct, annotations,
-    lung_mask` and optionally `fold`, all as text.
+    lung_mask` and optionally `labels` and `fold`, all as text.
 
     Paths are resolved against the table's folder and given relative to the working directory; those
     outside of it are absolute. `annotations` and `lung_mask` may be empty; `annotations` may name
     several files separated by semicolons. Raises `InputError` naming the table and its fault: a
     missing, repeated or unknown column, a repeated or invalid series, no scan, a fold that is not a
-    number. Whether the files exist is checked by `missing_files`.
+    number, labels that are not those of its files. Whether the files exist is checked by
+    `missing_files`.
     """
     path = Path(path)
     head, body = read_rows(path, COLUMNS, "\t")
-    if unknown := [name for name in head if name not in (*COLUMNS, "fold")]:
+    if unknown := [name for name in head if name not in (*COLUMNS, *OPTIONAL)]:
         raise InputError(f"{path}: unknown column {', '.join(map(repr, unknown))}")
     scans = [dict(zip(head, row, strict=True)) for _, row in body]
     check_scans(scans, path, [line for line, _ in body])
@@ -72,6 +88,21 @@ def files_of(scan: Row, column: str) -> list[str]:
     cell = scan[column]
     parts = cell.split(SEPARATOR) if column == "annotations" else [cell]
     return [part.strip() for part in parts if part.strip()]
+
+
+def with_labels(files: Sequence[str], labels: str) -> list[Path | MaskFile]:
+    """The files of annotations of a scan, those with a choice of labels as `MaskFile`.
+
+    labels: the cell of the column `labels`: for each file, separated by semicolons, the labels that
+    are nodules, separated by commas; `none` if there is none; nothing if all are.
+    """
+    parts = [part.strip() for part in labels.split(SEPARATOR)] if labels else [""] * len(files)
+    chosen: list[Path | MaskFile] = []
+    for file, part in zip(files, parts, strict=True):
+        numbers = [] if part == NO_LABEL else part.split(",")
+        whole = not part
+        chosen.append(Path(file) if whole else MaskFile(Path(file), frozenset(map(int, numbers))))
+    return chosen
 
 
 def kind_of(path: Path | str) -> Literal["xml", "table", "masks"]:
@@ -103,9 +134,22 @@ def check_scans(scans: Sequence[Row], path: Path, lines: Sequence[int]) -> None:
                 raise InputError(f"{path}: scan {series}: {column} is empty")
         if not COUNT.fullmatch(row.get("fold", "0")):
             raise InputError(f"{path}: scan {series}: fold {row['fold']!r} is not a number")
+        check_labels(row, path)
         if series in seen:
             raise InputError(f"{path}: scan {series} is listed more than once")
         seen.add(series)
+
+
+def check_labels(row: Row, path: Path) -> None:
+    """Raise `InputError` if the labels of a row cannot be those of its files."""
+    if not row.get("labels"):
+        return
+    parts, files = row["labels"].split(SEPARATOR), files_of(row, "annotations")
+    where = f"{path}: scan {row['series_uid']}: labels {row['labels']!r}"
+    if not all(LABELS.fullmatch(part.strip()) for part in parts):
+        raise InputError(f"{where}: not numbers separated by commas, `{NO_LABEL}` or nothing")
+    if len(parts) != len(files):
+        raise InputError(f"{where}: of {len(parts)} files, but annotations has {len(files)}")
 
 
 def resolve(folder: str, cell: str) -> str:

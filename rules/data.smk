@@ -17,6 +17,7 @@ rule annotations:
         series="{series}",
         source=SETTINGS.annotations,
         files=lambda w: files_of(SCANS[w.series], "annotations"),
+        labels=lambda w: SCANS[w.series].get("labels", ""),
     message:
         "read the annotations of scan {wildcards.series}"
     script:

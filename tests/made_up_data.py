@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import pages
 import tiny
+import trees
+
+from nodulenet.cli import main
 
 LINKED = (
     *("Snakefile", "rules", "workflow_scripts", "envs", "profiles", "nodulenet"),
@@ -76,6 +79,9 @@ def write_configs(folder: Path) -> None:
     for name in ("lidc", "mine", "real", "lndb", "clinic"):
         rows = [write_row(series, "data/lidc-xml/{}.xml") for series in tiny.SERIES]
         (folder / f"{name}.tsv").write_text(head + "".join(rows))
+    trees.lndb(folder / "data/LNDb")
+    index = ["index", "--layout", "lndb", "--root", str(folder / "data/LNDb")]
+    assert main([*index, "--output", str(folder / "lndb.tsv")]) == 0
     rows = [write_row(series, "data/luna16/annotations.csv") for series in tiny.SERIES]
     (folder / "luna16.tsv").write_text(head + "".join(rows))
     for path in pages.PAGES:

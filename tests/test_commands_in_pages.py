@@ -85,6 +85,7 @@ HOW = {
         " results/lidc/fold0/full/weights.pt",
         "snakemake --cores all --configfile lidc.yaml --touch",
         "snakemake --cores all --configfile lidc.yaml -n",
+        "snakemake --cores all --configfile lidc.yaml lndb.yaml",
         "snakemake --cores all --configfile lidc.yaml deep.yaml -n",
         "snakemake --cores all --configfile lidc.yaml given.yaml -n",
         "snakemake --cores all --configfile lidc.yaml longer.yaml -n",
@@ -158,6 +159,7 @@ HOW = {
     ],
 }
 # Run by the test named, or the tests themselves; or why nothing can be run.
+LAYOUTS = "tests/layouts/test_layouts.py"
 CORRECTED = "tests/workflow/test_masks.py::test_corrected_predictions_are_trained_on"
 ELSEWHERE = {
     "mkdir corrected": CORRECTED,
@@ -166,6 +168,28 @@ ELSEWHERE = {
     "nodulenet predict data/ct --weights weights.pt --output found": CORRECTED,
     "nodulenet index --ct data/ct --annotations corrected --output corrected.tsv": CORRECTED,
     "snakemake --cores all --configfile corrected.yaml": CORRECTED,
+    # On trees made up there; the planned lndb.yaml stands for the other configs.
+    "nodulenet index --layout lndb --root data/LNDb --output lndb.tsv": f"{LAYOUTS}::test_lndb",
+    "nodulenet index --layout luna25 --root data/luna25 --output luna25.tsv": (
+        f"{LAYOUTS}::test_luna25"
+    ),
+    "nodulenet index --layout dlcs24 --root data/DLCS24 --output dlcs24.tsv": (
+        f"{LAYOUTS}::test_dlcs24"
+    ),
+    "nodulenet index --layout msd_lung --root data/Task06_Lung --output msd_lung.tsv": (
+        f"{LAYOUTS}::test_msd_lung"
+    ),
+    "nodulenet index --layout luna16 --root data/luna16 --output luna16.tsv": (
+        f"{LAYOUTS}::test_luna16"
+    ),
+    "nodulenet index --layout lidc --root data/lidc_idri --output lidc.tsv": (
+        f"{LAYOUTS}::test_lidc"
+    ),
+    "snakemake --cores all --configfile lidc.yaml luna25.yaml": f"{LAYOUTS}::test_configs_of_pages",
+    "snakemake --cores all --configfile lidc.yaml dlcs24.yaml": f"{LAYOUTS}::test_configs_of_pages",
+    "snakemake --cores all --configfile lidc.yaml msd_lung.yaml": (
+        f"{LAYOUTS}::test_configs_of_pages"
+    ),
     "pytest": "tests",
     "pytest tests/boxes": "tests/boxes",
     "pytest tests/workflow/test_workflow.py::test_all_targets": (

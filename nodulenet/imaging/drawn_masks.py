@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from nodulenet.annotations import DrawnVoxels, Group, Reading, Session, voxels_of
@@ -61,12 +62,13 @@ def drawn_groups(
 def place_session(
     session: Session, place: Volume, components: bool
 ) -> tuple[list[tuple[int, CroppedMask]], list[str]]:
-    """The masks of one reader on the grid of `place` with the positions of their marks, and notes.
+    """The nodules' masks of one reader on the grid of `place` with the positions of their marks,
+    and notes.
 
-    components: whether the only mark of a reader is split into its parts.
+    components: whether the only nodule of a reader is split into its parts.
     """
     masks, notes, resampled = [], [], False
-    split = components and len(session.marks) == 1
+    split = components and sum(mark.kind == "nodule" for mark in session.marks) == 1
     for number, mark in enumerate(session.marks):
         if mark.drawing is None:
             continue
@@ -75,6 +77,10 @@ def place_session(
         if not fits and not mark.drawing.placed:
             fault = "its header does not say where it lies, and its grid is not the CT's"
             raise InputError(f"{session.reader}: {fault}")
+        if mark.kind != "nodule":
+            if not place.contains(drawn_point(mark.drawing)):
+                notes.append(f"{where}: lies outside the CT")
+            continue
         resampled |= not fits
         parts = parts_of(voxels_of(mark.drawing))
         if len(parts) > 1:
@@ -87,6 +93,13 @@ def place_session(
     if resampled:
         notes.append(f"{session.reader}: its grid is not the CT's: resampled by nearest neighbour")
     return masks, notes
+
+
+def drawn_point(drawing: DrawnVoxels) -> NDArray[np.float64]:
+    """The centroid of a drawing's voxels, (x, y, z) in LPS mm."""
+    voxels = voxels_of(drawing)
+    centroid = np.argwhere(voxels.mask).mean(axis=0) + voxels.offset
+    return blank(np.array(drawing.affine), drawing.grid).to_world(centroid)
 
 
 def parts_of(mask: CroppedMask) -> list[CroppedMask]:

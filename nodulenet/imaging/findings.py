@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nodulenet.annotations import Group, Reading, point_index
+from nodulenet.annotations import Group, Mark, Reading, point_index
 from nodulenet.annotations.challenge_csv import POSITION
+from nodulenet.imaging.drawn_masks import drawn_point
 from nodulenet.imaging.grid import PUBLISHED, target_grid
 from nodulenet.imaging.masks import resample_mask
 from nodulenet.imaging.volume import Volume, blank
@@ -41,8 +42,8 @@ def findings_table(
     diameter_mm (mm, LPS): centre and largest side of the mask's box in the 1 mm grid of
     `preprocessing`, or in the scan's own where the mask vanishes there. centroid, volume and
     volume-equivalent diameter: of the mask in the scan's grid, as is the box z, y, x, d, h, w
-    (voxel; first index and size). A point has its own position, rounded to a voxel in z, y, x, no
-    size, and -1 for its diameters.
+    (voxel; first index and size). A point has its own position (of a drawn non-nodule, the centroid
+    of its voxels), rounded to a voxel in z, y, x, no size, and -1 for its diameters.
     """
     grid_affine, _ = target_grid(place.affine, place.array.shape, preprocessing)
     rows, label = [], 0
@@ -52,13 +53,11 @@ def findings_table(
         kind = "nodule" if wanted else "below_level"
         row = _group_row(group, place, grid_affine)
         rows.append({"kind": kind, "label": label if wanted else 0, **row})
-    geometry = place.slice_geometry()
     for kind in ("small", "non_nodule"):
         for session in reading.sessions:
             for mark in session.marks:
                 if mark.kind == kind:
-                    index = np.array(point_index(mark, geometry))
-                    rows.append({"kind": kind, "label": 0, **_point_row(index, place)})
+                    rows.append({"kind": kind, "label": 0, **_point_row(mark, place)})
     for number, row in enumerate(rows, 1):
         row |= {"series_uid": reading.series_uid, "finding": number}
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -92,7 +91,11 @@ def _group_row(group: Group, place: Volume, grid_affine: NDArray[np.float64]) ->
     }
 
 
-def _point_row(index: NDArray[np.float64], place: Volume) -> dict[str, Any]:
+def _point_row(mark: Mark, place: Volume) -> dict[str, Any]:
+    if mark.drawing:
+        index = place.to_voxel(drawn_point(mark.drawing))
+    else:
+        index = np.array(point_index(mark, place.slice_geometry()))
     world = place.to_world(index)
     return {
         "marks": 1,

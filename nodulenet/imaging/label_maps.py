@@ -6,7 +6,8 @@ highdicom is imported only for a segmentation: importing it is slow.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from nodulenet.imaging.image_files import IMAGE_SUFFIXES, image_suffix
 from nodulenet.imaging.orientation import ASSUMED_LPS, ASSUMED_ORIGIN
 from nodulenet.imaging.readers import SeveralNumbers, read_geometry, read_volume
 from nodulenet.masks import CroppedMask, crop
+from nodulenet.scan_table import MaskFile
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation
@@ -37,20 +39,19 @@ MOST_LABELS = 1000
 """More in one scan are no nodules."""
 
 
-def read_label_maps(paths: Sequence[Path], series_uid: str) -> Reading:
+def read_label_maps(files: Sequence[Path | MaskFile], series_uid: str) -> Reading:
     """The masks of one series, each file by one reader, as a reading whose marks have voxels.
 
     A file is an image whose whole numbers above 0 are labels, or a DICOM segmentation; a label or
-    a segment is one nodule. A file without any is a reader who found nothing. Raises `InputError`
-    naming the file and the fault.
+    a segment is one nodule or, if the file has a choice of labels and it is not among them, a
+    non-nodule. A file without any is a reader who found nothing. Raises `InputError` naming the
+    file and the fault, such as a chosen label that it lacks.
     """
+    paths = [file.path if isinstance(file, MaskFile) else file for file in files]
     if repeated := [path for path in paths if paths.count(path) > 1]:
         raise InputError(f"{repeated[0]}: is named twice: each reader has one file")
-    sessions = tuple(
-        Session(str(path), tuple(nodules_of_file(path, series_uid)), frame_of_mask(path))
-        for path in paths
-    )
-    flags = [f"{session.reader}: no nodule is drawn" for session in sessions if not session.marks]
+    sessions = tuple(session_of(file, series_uid) for file in files)
+    flags = [flag for session in sessions for flag in flags_of(session)]
     first: dict[tuple[DrawnVoxels | None, ...], str | None] = {}
     for session in sessions:
         drawn = tuple(mark.drawing for mark in session.marks)
@@ -60,8 +61,43 @@ def read_label_maps(paths: Sequence[Path], series_uid: str) -> Reading:
     return Reading(series_uid, sessions, ";".join(map(str, paths)), whole, tuple(flags))
 
 
-def nodules_of_file(path: Path, series_uid: str) -> Iterator[Mark]:
-    """The nodules of one file. Raises `InputError` as `read_label_maps`."""
+def session_of(file: Path | MaskFile, series_uid: str) -> Session:
+    """What the reader of one file drew. Raises `InputError` as `read_label_maps`."""
+    path = file.path if isinstance(file, MaskFile) else file
+    drawn = nodules_of_file(path, series_uid)
+    chosen = isinstance(file, MaskFile)
+    marks = chosen_marks(file, drawn) if chosen else tuple(mark for _, mark in drawn)
+    return Session(str(path), marks, frame_of_mask(path))
+
+
+def chosen_marks(file: MaskFile, marks: Iterable[tuple[int, Mark]]) -> tuple[Mark, ...]:
+    """The marks of a file's labels: nodules if chosen, else non-nodules. Raises `InputError`."""
+    drawn = dict(marks)
+    if missing := sorted(file.labels - set(drawn)):
+        told = ", ".join(map(str, sorted(drawn))) or "none"
+        raise InputError(
+            f"{file.path}: lacks label {', '.join(map(str, missing))}, a nodule by the scan table;"
+            f" its labels: {told}"
+        )
+    return tuple(
+        mark if label in file.labels else replace(mark, kind="non_nodule")
+        for label, mark in drawn.items()
+    )
+
+
+def flags_of(session: Session) -> list[str]:
+    """What is odd about one reader's marks."""
+    others = [mark.mark_id for mark in session.marks if mark.kind != "nodule"]
+    flags = []
+    if len(others) == len(session.marks):
+        flags.append(f"{session.reader}: no nodule is drawn")
+    if others:
+        flags.append(f"{session.reader}: no nodules by the scan table: {', '.join(others)}")
+    return flags
+
+
+def nodules_of_file(path: Path, series_uid: str) -> Iterator[tuple[int, Mark]]:
+    """The labels of one file with their nodules. Raises `InputError` as `read_label_maps`."""
     if not path.is_file():
         raise InputError(f"{path}: is not a file: name the mask file itself")
     if not image_suffix(path):
@@ -75,7 +111,7 @@ def nodules_of_file(path: Path, series_uid: str) -> Iterator[Mark]:
     placed = not any(sign in note for note in volume.notes for sign in assumed)
     for label, voxels in masks_of_labels(volume.array, path):
         drawing = drawing_of(voxels, volume.affine, volume.array.shape, placed)
-        yield Mark("nodule", f"label {label}", (), drawing=drawing)
+        yield label, Mark("nodule", f"label {label}", (), drawing=drawing)
 
 
 def frame_of_mask(path: Path) -> str | None:
@@ -119,8 +155,8 @@ def masks_of_labels(array: NDArray, path: Path) -> Iterator[tuple[int, CroppedMa
         yield int(labels[number - 1]), crop(numbered[box] == number, offset)
 
 
-def read_segments(path: Path, series_uid: str) -> Iterator[Mark]:
-    """The segments of a DICOM segmentation that have voxels, in order.
+def read_segments(path: Path, series_uid: str) -> Iterator[tuple[int, Mark]]:
+    """The segments of a DICOM segmentation that have voxels, in order, with their numbers.
 
     Raises `InputError` if it is no segmentation, refers to another series, is fractional, or its
     frames do not form a volume.
@@ -147,7 +183,7 @@ def read_segments(path: Path, series_uid: str) -> Iterator[Mark]:
             affine = np.asarray(volume.affine, float)
             drawing = drawing_of(voxels, affine, (z, y, x), has_spacing(segmentation))
             label = segmentation.get_segment_description(number).segment_label
-            yield Mark("nodule", f"segment {number} ({label})", (), drawing=drawing)
+            yield number, Mark("nodule", f"segment {number} ({label})", (), drawing=drawing)
 
 
 def open_segmentation(path: Path, series_uid: str) -> Segmentation:

@@ -24,14 +24,13 @@ from nodulenet.imaging.findings import CENTROID
 from nodulenet.imaging.image_files import META
 from nodulenet.imaging.orientation import STANDARD, Turn, off_axes, standard, turned_mask
 from nodulenet.imaging.readers import image_header, read_geometry
-from nodulenet.imaging.volume import Volume, blank
+from nodulenet.imaging.volume import NEAR, Volume, blank
 
 LARGEST_ANGLE = 1.0  # degrees between a grid axis and the body's; more: a new, rotated grid
 HOW = (
     "give the DICOM series, or convert it to a file with rows towards the back and columns towards"
     " the left (direction 1 0 0 0 1 0 0 0 1)"
 )
-NEAR = 1e-6  # voxels within which a face is on a voxel's centre or edge
 LEAST_MM = 2.0  # a thinner box could fall between the voxels of the 1 mm grid
 
 
@@ -145,8 +144,7 @@ def listed_box(nodule: ListedNodule, place: Volume) -> tuple[NDArray[np.int_], N
     Raises `InputError` naming the line if the centre is outside the scan.
     """
     centre = place.to_voxel(np.array(nodule.centre))
-    beyond = np.maximum(-0.5 - centre, centre - np.array(place.array.shape) + 0.5)
-    if beyond.max() > NEAR:
+    if not place.contains(np.array(nodule.centre)):
         at, index = (", ".join(f"{v:g}" for v in p) for p in (nodule.centre, centre.round(1)))
         raise InputError(
             f"line {nodule.line}: the position ({at}) mm, index (z, y, x) = ({index}), is outside"

@@ -59,10 +59,8 @@ def find_series(
         files = [place / name for name in names if not name.lower().endswith(".xml")]
         images = [path for path in files if image_suffix(path)]
         _add_images(images, found, unusable)
-        owned = _data_files(images)
-        inspected += [
-            inspect_file(path) for path in files if path not in owned and path not in images
-        ]
+        known = {*images, *_data_files(images)}
+        inspected += [inspect_file(path) for path in files if path not in known]
     _add_dicom(inspected, found, unusable)
     return _without_copies(found, unusable), unusable
 
@@ -134,7 +132,7 @@ def _without_copies(found: Sequence[FoundSeries], unusable: list[Unusable]) -> l
         uid = image.series_uid
         if uid not in series:
             series[uid] = image
-        elif _same_image(series[uid].path, image.path):
+        elif same_image(series[uid].path, image.path):
             unusable.append((image.path, f"a copy of an image: {series[uid].path}"))
         else:
             both = f"both in {series[uid].path} and in {image.path}"
@@ -143,7 +141,7 @@ def _without_copies(found: Sequence[FoundSeries], unusable: list[Unusable]) -> l
     return list(series.values())
 
 
-def _same_image(a: Path, b: Path) -> bool:
+def same_image(a: Path, b: Path) -> bool:
     """Whether two image files, with the data files that they name, are the same byte for byte."""
     if not (a.is_file() and b.is_file()):
         return False

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from nodulenet.annotations import SliceGeometry
 
+NEAR = 1e-6  # voxels within which a position is on a voxel's centre or edge
+
 
 @dataclass(frozen=True, eq=False)
 class Volume:
@@ -39,6 +41,12 @@ class Volume:
         """LPS positions (..., 3) as (x, y, z) in mm -> voxel indices (..., 3) as (z, y, x)."""
         inverse = np.linalg.inv(self.affine[:3, :3])
         return (np.asarray(world, float) - self.affine[:3, 3]) @ inverse.T
+
+    def contains(self, world: NDArray) -> NDArray[np.bool_]:
+        """Whether LPS positions (..., 3) as (x, y, z) in mm lie in one of its voxels."""
+        index = self.to_voxel(world)
+        beyond = np.maximum(-0.5 - index, index - np.array(self.array.shape) + 0.5)
+        return np.asarray(beyond.max(axis=-1) <= NEAR)
 
     def slice_z(self) -> NDArray[np.float64]:
         """World z in mm of the first voxel of every slice, in array order, shape (Z,)."""
