@@ -63,10 +63,12 @@ def read_label_maps(files: Sequence[Path | MaskFile], series_uid: str) -> Readin
 
 def session_of(file: Path | MaskFile, series_uid: str) -> Session:
     """What the reader of one file drew. Raises `InputError` as `read_label_maps`."""
-    path = file.path if isinstance(file, MaskFile) else file
-    drawn = nodules_of_file(path, series_uid)
-    chosen = isinstance(file, MaskFile)
-    marks = chosen_marks(file, drawn) if chosen else tuple(mark for _, mark in drawn)
+    if isinstance(file, MaskFile):
+        path = file.path
+        marks = chosen_marks(file, nodules_of_file(path, series_uid))
+    else:
+        path = file
+        marks = tuple(mark for _, mark in nodules_of_file(path, series_uid))
     return Session(str(path), marks, frame_of_mask(path))
 
 
