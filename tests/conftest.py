@@ -47,6 +47,19 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Slow tests go first, so that no process is left alone with one at the end.
+
+    Those of the Slurm cluster go before them: processes take tests from each other's ends, and a
+    cluster, which only one process can have, would be started twice.
+    """
+    items.sort(key=lambda item: (not uses_cluster(item), item.get_closest_marker("slow") is None))
+
+
+def uses_cluster(item: pytest.Function) -> bool:
+    return "nodes" in item.fixturenames
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     if config.option.markexpr == QUICK:
         terminalreporter.write_line(

@@ -5,15 +5,20 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import venv
 import zipfile
 from collections.abc import Iterator
+from email import message_from_bytes
+from importlib.metadata import Distribution, distribution
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
 import tiny
 import yaml
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 BESIDE = ("rules", "workflow_scripts", "envs", "profiles")
@@ -37,10 +42,67 @@ def environment(wheel: Path) -> Iterator[Path]:
     """A new virtual environment with the wheel and what it requires: its folder of commands."""
     with tempfile.TemporaryDirectory() as folder:  # 2 GB, which pytest would keep
         venv.create(folder, symlinks=True)
+        packages = Path(sysconfig.get_path("purelib", vars={"base": folder}))
+        for needed in required_by(wheel):
+            lend(needed, packages)
         # What is imported is compiled then; to compile all takes longer than the whole test.
         pip = (sys.executable, "-m", "pip", "--python", folder, "install", "--no-compile")
         run(*pip, "-c", ROOT / "envs/constraints.txt", wheel, cwd=wheel.parent)
+        lend_loops(packages / "nodulenet")
         yield Path(folder).resolve() / "bin"
+
+
+def required_by(wheel: Path) -> list[Distribution]:
+    """What the wheel says that it requires, and what that requires, of this environment."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        lines = message_from_bytes(archive.read(name)).get_all("Requires-Dist") or []
+    pending, found = [(line, "") for line in lines], {}
+    while pending:
+        line, extra = pending.pop()
+        need = Requirement(line)
+        if need.marker is None or need.marker.evaluate({"extra": extra}):
+            for wanted in {"", *need.extras} - {k for name, k in found if name == need.name}:
+                own = found[need.name, wanted] = distribution(need.name)
+                pending += [(line, wanted) for line in own.requires or []]
+    return list({own.name: own for own in found.values()}.values())
+
+
+def lend(needed: Distribution, packages: Path) -> None:
+    """Link the modules of an installed package, and what is compiled of them, into `packages`.
+
+    pip finds it there and downloads and unpacks nothing. Commands are left out: they name their
+    interpreter.
+    """
+    for file in needed.files or []:
+        if file.parts[0] != ".." and file.suffix != ".pyc":
+            old, new = Path(str(file.locate())), packages / file
+            link(old, new)
+            if file.suffix == ".py" and (compiled := Path(cache_from_source(str(old)))).exists():
+                link(compiled, Path(cache_from_source(str(new))))
+
+
+def link(old: Path, new: Path) -> None:
+    """Make a hard link, or a copy on another file system."""
+    new.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(old, new)
+    except OSError:
+        shutil.copy2(old, new)
+
+
+def lend_loops(package: Path) -> None:
+    """Copy what Numba compiled for this clone, which holds for sources of the same time and size.
+
+    An index goes before the compiled files that it names, as other tests may be adding to both.
+    """
+    own = ROOT / "nodulenet"
+    for kind in ("*.py", "*.nbi", "*.nbc"):
+        for path in own.rglob(kind):
+            new = package / path.relative_to(own)
+            assert path.suffix != ".py" or new.read_bytes() == path.read_bytes()
+            new.parent.mkdir(exist_ok=True)
+            shutil.copy2(path, new)
 
 
 def held_by(wheel: Path) -> set[str]:
@@ -117,7 +179,7 @@ def test_the_tiny_tour_without_a_clone(environment: Path, tmp_path: Path) -> Non
     folder = Path(run(environment / "nodulenet", "workflow", cwd=tmp_path).strip())
     assert folder.is_relative_to(environment.parent)
     # The profile beside the installed Snakefile is found, or --cores would be asked for.
-    snakemake = (environment / "snakemake", "--snakefile", folder / "Snakefile")
+    snakemake = (environment / "python", "-m", "snakemake", "--snakefile", folder / "Snakefile")
     assert "Nothing to be done" in run(*snakemake, *own, cwd=tmp_path)
     # The clone's rules find all of it up to date: digests, defaults and scripts are the same.
     clone = (sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--dry-run")

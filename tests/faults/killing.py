@@ -58,14 +58,14 @@ def moment(generator: random.Random, writes: int) -> str:
     return f"{generator.randint(1, writes)} {generator.choice((0, 0.001, 0.01, 0.1)):.4f}"
 
 
-def killed(clone: Path, script: str, when: str, *targets: str) -> None:
+def killed(clone: Path, script: str, when: str, *arguments: str) -> None:
     """Run Snakemake until a job of this adapter is killed with all that belongs to the run."""
     hook = clone / "killing"
     hook.mkdir(exist_ok=True)
     (hook / "sitecustomize.py").write_text(HOOK)
     path = os.pathsep.join(map(str, (hook, clone)))
     process = subprocess.Popen(
-        [sys.executable, "-m", "snakemake", *targets],
+        [sys.executable, "-m", "snakemake", *arguments],
         cwd=clone,
         env={**os.environ, "PYTHONPATH": path, "NODULENET_KILL": f"{script} {when}"},
         stdout=subprocess.PIPE,

@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +60,13 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="module")
-def on_two(cohort: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def on_two(cohort: tuple[Path, Path], once: Callable[[str, Callable[[Path], Any]], Path]) -> Path:
     """The folder of a stage that two processes trained."""
-    output = tmp_path_factory.mktemp("on_two")
-    train_stage(small_training.job(cohort, "full", output, several(2)), threads=2)
-    return output
+
+    def train(output: Path) -> None:
+        train_stage(small_training.job(cohort, "full", output, several(2)), threads=2)
+
+    return once("on_two", train)
 
 
 def accumulate(cohort: tuple[Path, Path]) -> list[list[float]]:

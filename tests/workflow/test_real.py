@@ -59,6 +59,7 @@ def test_real_scans(
     assert np.linalg.norm(centre - NODULE_0001) < 1
 
     predictions = pd.read_csv(results / "full/predictions.csv")
+    assert len(predictions)
     for patient, row in manifest.iterrows():
         _, affine, record = open_scan(results / row["volume"], results / row["record"])
         last = np.array(record["shape"]) - 1
