@@ -9,8 +9,8 @@ from pathlib import Path
 from nodulenet.files import InputError, walk_folders
 from nodulenet.imaging.dicom_header import NotDicom, read_header
 from nodulenet.imaging.image_files import image_suffix
-from nodulenet.imaging.label_maps import SEGMENTATIONS
 from nodulenet.imaging.readers import data_files
+from nodulenet.imaging.segmentations import SEGMENTATIONS
 from nodulenet.progress import track
 from nodulenet.scan_table import SEPARATOR
 

@@ -29,7 +29,6 @@ from nodulenet.files import InputError, naming, read_json, write_json
 from nodulenet.imaging import (
     Volume,
     blank,
-    check_frame,
     check_hu,
     crop_offset,
     cut_listed,
@@ -47,6 +46,7 @@ from nodulenet.imaging import (
     read_readers,
     read_scanner,
     read_volume,
+    require_same_frame,
     segment_lungs,
     standard,
     target_grid,
@@ -125,7 +125,7 @@ def find_nodules(
     if reading.listed:
         return find_listed(reading, standard(stored)[0], preprocessing)
     if is_drawn(reading):
-        check_frame(reading, scan.ct)
+        require_same_frame(reading, scan.ct)
         return find_drawn(reading, stored, rules, preprocessing)
     marked = any(session.marks for session in reading.sessions)
     pixels = lidc_grid(scan.ct, stored, scan.series_uid) if marked else standard(stored)[0]

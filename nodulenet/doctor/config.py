@@ -52,7 +52,7 @@ def check_table(settings: "Settings") -> tuple[list[Check], Table]:
             *check_files(path, scans),
             *check_images(path, there),
             *check_series(path, dicom, skip),
-            *check_masks(path, masks_of(scans, settings.annotations), skip),
+            *check_drawn(path, masks_of(scans, settings.annotations), skip),
         ]
     except ImportError as error:
         findings = [Check("missing", "scan table", f"not examined: {error}: {install()}")]
@@ -114,7 +114,7 @@ def check_series(table: str, series: Sequence[tuple[str, str]], skip: bool) -> l
     return refusals("DICOM series", table, faults, skip)
 
 
-def check_masks(table: str, masks: Sequence[tuple[str, str]], skip: bool) -> list[Check]:
+def check_drawn(table: str, masks: Sequence[tuple[str, str]], skip: bool) -> list[Check]:
     """One finding per mask file (series, path) that is refused, by its headers alone.
 
     skip: the run excludes bad scans.

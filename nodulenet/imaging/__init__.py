@@ -2,7 +2,7 @@
 
 from nodulenet.imaging.checks import check_hu, misfit
 from nodulenet.imaging.dicom_series import read_scanner
-from nodulenet.imaging.drawn_masks import check_frame, drawn_groups, is_drawn
+from nodulenet.imaging.drawn_masks import drawn_groups, is_drawn, require_same_frame
 from nodulenet.imaging.findings import findings_table, unsized_labels
 from nodulenet.imaging.grid import crop_offset, target_grid
 from nodulenet.imaging.lungs import segment_lungs
@@ -27,7 +27,6 @@ __all__ = [
     "FoundSeries",
     "Volume",
     "blank",
-    "check_frame",
     "check_hu",
     "crop_offset",
     "cut_listed",
@@ -47,6 +46,7 @@ __all__ = [
     "read_readers",
     "read_scanner",
     "read_volume",
+    "require_same_frame",
     "resample_mask",
     "restore_mask",
     "segment_lungs",

@@ -25,7 +25,7 @@ def is_drawn(reading: Reading) -> bool:
     return any(mark.drawing for session in reading.sessions for mark in session.marks)
 
 
-def check_frame(reading: Reading, ct: Path) -> None:
+def require_same_frame(reading: Reading, ct: Path) -> None:
     """Raise `InputError` for a segmentation in another frame of reference than its CT's.
 
     Where both name theirs; of the CT one header is read, and only if a mask has a frame.

@@ -4,20 +4,20 @@ from collections.abc import Callable
 
 from nodulenet.files import InputError
 from nodulenet.layouts.common import Cohort, Request
-from nodulenet.layouts.dlcs24 import read_dlcs24
-from nodulenet.layouts.lidc import read_lidc
-from nodulenet.layouts.lndb import read_lndb
-from nodulenet.layouts.luna16 import read_luna16
-from nodulenet.layouts.luna25 import read_luna25
-from nodulenet.layouts.msd_lung import read_msd_lung
+from nodulenet.layouts.dlcs24 import dlcs24_cohort
+from nodulenet.layouts.lidc import lidc_cohort
+from nodulenet.layouts.lndb import lndb_cohort
+from nodulenet.layouts.luna16 import luna16_cohort
+from nodulenet.layouts.luna25 import luna25_cohort
+from nodulenet.layouts.msd_lung import msd_lung_cohort
 
 LAYOUTS: dict[str, Callable[[Request], Cohort]] = {
-    "lndb": read_lndb,
-    "luna25": read_luna25,
-    "dlcs24": read_dlcs24,
-    "msd_lung": read_msd_lung,
-    "luna16": read_luna16,
-    "lidc": read_lidc,
+    "lndb": lndb_cohort,
+    "luna25": luna25_cohort,
+    "dlcs24": dlcs24_cohort,
+    "msd_lung": msd_lung_cohort,
+    "luna16": luna16_cohort,
+    "lidc": lidc_cohort,
 }
 WITH_LUNGS = ("luna16", "lidc")
 WITH_POSITIONS = ("luna25", "dlcs24")

@@ -57,7 +57,7 @@ def list_files(root: Path) -> list[Path]:
     return [place / name for place, names in walk_folders(root) for name in names]
 
 
-def derived_uid(layout: str, name: str) -> str:
+def uid_of_name(layout: str, name: str) -> str:
     """The series UID of a scan that has none: always the same one for a layout and a name.
 
     As DICOM derives a UID from a UUID (PS3.5, B.2), here of version 5: at most 44 characters.
@@ -75,13 +75,13 @@ def open_images(layout: str, named: Mapping[str, Path]) -> tuple[dict[str, Image
     for name, path in track(named.items(), "read headers", "images", len(named)):
         try:
             header = image_header(path)
-            images[name] = Image(path, header.series_uid or derived_uid(layout, name), header)
+            images[name] = Image(path, header.series_uid or uid_of_name(layout, name), header)
         except InputError as error:
             passed.append((path, f"refused: {str(error).removeprefix(f'{path}: ')}"))
     return images, passed
 
 
-def check_masks(named: Mapping[str, Path]) -> tuple[dict[str, Path], Passed]:
+def usable_masks(named: Mapping[str, Path]) -> tuple[dict[str, Path], Passed]:
     """The masks by their names whose headers and sizes of data are right, and the others.
 
     What else may be wrong with a mask shows when it is read.
@@ -123,7 +123,7 @@ def left_over(
     """
     told = {path for path, _ in passed}
     known = {*used, *told}
-    parts = {part for path in known if path.suffix.lower() == ".mhd" for part in parts_of(path)}
+    parts = {part for path in known if path.suffix.lower() == ".mhd" for part in data_parts(path)}
     others = [path for path in files if path not in known and path not in parts]
     return passed + [
         (path, HIDDEN if path.name.startswith(".") else f"not one of {what}'s files")
@@ -131,7 +131,7 @@ def left_over(
     ]
 
 
-def parts_of(path: Path) -> list[Path]:
+def data_parts(path: Path) -> list[Path]:
     """The data files that the header of an image names; none if it cannot be read."""
     try:
         return data_files(path)
@@ -159,7 +159,7 @@ def refusal(root: Path, what: str, files: Sequence[Path]) -> InputError:
     return InputError(f"{root}: no {what} in it or below it: {shown}")
 
 
-def scan_table(rows: Sequence[Mapping[str, str]]) -> pd.DataFrame:
+def table_of_rows(rows: Sequence[Mapping[str, str]]) -> pd.DataFrame:
     """The scan table of rows, sorted by patient and series."""
     more = [name for name in (rows[0] if rows else {}) if name not in COLUMNS]
     table = pd.DataFrame(list(rows), columns=[*COLUMNS, *more])

@@ -18,7 +18,7 @@ from nodulenet.layouts.common import (
     plural,
     refusal,
     require_scans,
-    scan_table,
+    table_of_rows,
     with_folds,
     without_copies,
 )
@@ -27,7 +27,7 @@ from nodulenet.layouts.positions import (
     SIDES,
     Placed,
     listed_scans,
-    nodule_table,
+    listed_table,
     place_rows,
 )
 from nodulenet.layouts.tables import bare, by_bare_name, read_csv, read_head, without_doubles
@@ -42,7 +42,7 @@ FIRST = (("train", "training"), ("val", "validation", "valid"), ("test", "testin
 """The splits that are numbered first, under any of their names."""
 
 
-def read_dlcs24(request: Request) -> Cohort:
+def dlcs24_cohort(request: Request) -> Cohort:
     """DLCS24 in a folder: NIfTI files and the table with the column ct_nifti_file."""
     files = list_files(request.root)
     path = table_of(files, request.root)
@@ -55,14 +55,14 @@ def read_dlcs24(request: Request) -> Cohort:
     images, faulty = open_images("dlcs24", cts)
     placed = place_rows(rows, images, path, request)
     placed = placed._replace(rows=with_diameters(placed, path))
-    table = scan_table(listed_scans(placed, images, patients_of(rows, path), request))
+    table = table_of_rows(listed_scans(placed, images, patient_of_each(rows, path), request))
     passed = copies + faulty + placed.passed
     require_scans(table, request.root, "scan of DLCS24 with usable positions", passed)
     names = {images[name].uid: name for name in placed.rows["name"]}
     splits = split_of(rows, path)
     folds, told = numbered({uid: splits[name] for uid, name in names.items()})
     table, moved, line = with_folds(table, folds, path)
-    nodules = nodule_table(placed, images)
+    nodules = listed_table(placed, images)
     counts = f"{plural(len(table), 'scan')}, {plural(len(nodules), 'nodule')} with boxes"
     passed = left_over(files, [*cts.values(), path], passed, "DLCS24")
     index = Index(table, passed, [*notes, *placed.notes, told, *moved])
@@ -124,7 +124,7 @@ def with_diameters(placed: Placed, path: Path) -> pd.DataFrame:
     return rows.assign(**{DIAMETER: diameters.reindex(rows.index, fill_value="")})
 
 
-def patients_of(rows: pd.DataFrame, path: Path) -> dict[str, str]:
+def patient_of_each(rows: pd.DataFrame, path: Path) -> dict[str, str]:
     """The patient of each image. Raises `InputError` for an image of two patients or of none."""
     return one_of_each(rows, "patient", "patient-id", path)
 

@@ -12,7 +12,7 @@ from nodulenet.progress import track
 OUTLINED = "{} nodules outlined by a reader (consensus groups them)"
 
 
-def read_lidc(request: Request) -> Cohort:
+def lidc_cohort(request: Request) -> Cohort:
     """LIDC-IDRI in a folder. Other objects beside the CT (SEG, SR) are not read, and listed."""
     root = request.root
     xml = any(path.suffix.lower() == ".xml" for path in list_files(root))

@@ -18,7 +18,6 @@ from nodulenet.layouts.common import (
     Cohort,
     Image,
     Request,
-    check_masks,
     left_over,
     list_files,
     open_images,
@@ -26,8 +25,9 @@ from nodulenet.layouts.common import (
     refusal,
     require_scans,
     rows_without_ct,
-    scan_table,
+    table_of_rows,
     the_file,
+    usable_masks,
     with_folds,
     without_copies,
 )
@@ -35,11 +35,11 @@ from nodulenet.layouts.lndb_tables import (
     FOLDS,
     MERGED,
     OWN,
-    Finding,
     Findings,
+    LndbFinding,
     name_of,
-    read_findings,
-    read_folds,
+    read_lndb_findings,
+    read_train_folds,
 )
 from nodulenet.scan_table import NO_LABEL, SEPARATOR
 
@@ -51,7 +51,7 @@ CONFIG: tuple[str, ...] = (
 )
 
 
-def read_lndb(request: Request) -> Cohort:
+def lndb_cohort(request: Request) -> Cohort:
     """LNDb in a folder, scans with a mask alone: those of its test set have none."""
     files = list_files(request.root)
     cts, passed = without_copies(named_by(files, CT))
@@ -60,19 +60,19 @@ def read_lndb(request: Request) -> Cohort:
         what = "LNDb-NNNN.mhd" if not cts else "LNDb-NNNN_radK.mhd"
         raise refusal(request.root, f"file {what}", files)
     path = the_file(files, {MERGED.lower()}, request.root, f"table {MERGED}")
-    findings = read_findings(path, own_table(files, request.root))
+    findings = read_lndb_findings(path, own_table(files, request.root))
     images, faulty = open_images("lndb", cts)
-    drawn, odd = check_masks(masks)
+    drawn, odd = usable_masks(masks)
     passed += copies + faulty + odd + rows_without_ct(path, findings.rows, images)
-    rows, unmatched = match(images, drawn, findings, path)
+    rows, unmatched = match_findings(images, drawn, findings, path)
     passed += unmatched
-    table = scan_table(rows)
+    table = table_of_rows(rows)
     require_scans(table, request.root, "scan of LNDb with a usable mask", passed)
     used = [*cts.values(), *masks.values(), path]
     folds = [name for name in files if name.name.lower() == FOLDS.lower()]
     notes, config = findings.notes, CONFIG
     if folds:
-        fixed = read_folds(folds[0])
+        fixed = read_train_folds(folds[0])
         known = dict(zip(table["patient_id"], table["series_uid"], strict=True))
         series = {known[scan]: fold for scan, fold in fixed.items() if scan in known}
         table, told, line = with_folds(table, series, folds[0])
@@ -102,7 +102,7 @@ def own_table(files: Sequence[Path], root: Path) -> Path | None:
     return the_file(files, {OWN.lower()}, root, OWN)
 
 
-def match(
+def match_findings(
     images: Mapping[str, Image], drawn: Mapping[str, Path], findings: Findings, path: Path
 ) -> tuple[list[dict[str, str]], Passed]:
     """The rows of the scan table, and what belongs to nothing."""
@@ -128,7 +128,7 @@ def match(
     return rows, passed
 
 
-def labels_of(nodule: Mapping[Finding, bool]) -> dict[str, list[int]]:
+def labels_of(nodule: Mapping[LndbFinding, bool]) -> dict[str, list[int]]:
     """The labels of each mask that are nodules."""
     labels: dict[str, list[int]] = defaultdict(list)
     for finding, wanted in nodule.items():

@@ -20,7 +20,7 @@ MERGED_COLUMNS = ("LNDbID", "RadID", "RadFindingID", "AgrLevel", "Nodule")
 OWN_COLUMNS = ("LNDbID", "RadID", "FindingID", "Nodule")
 
 
-class Finding(NamedTuple):
+class LndbFinding(NamedTuple):
     """One reader's finding: names of the scan and of his mask, and its label there."""
 
     scan: str
@@ -31,13 +31,13 @@ class Finding(NamedTuple):
 class Findings(NamedTuple):
     """Whether each finding is a nodule; nodules of each scan; rows' scans; what is odd."""
 
-    nodule: dict[Finding, bool]
+    nodule: dict[LndbFinding, bool]
     nodules: dict[str, int]
     rows: pd.Series
     notes: list[str]
 
 
-def read_findings(path: Path, own: Path | None) -> Findings:
+def read_lndb_findings(path: Path, own: Path | None) -> Findings:
     """The findings of `trainNodules_gt.csv`; own: `trainNodules.csv`.
 
     A finding is a nodule if it is merged into one and its own reader did not say that it is none.
@@ -45,8 +45,8 @@ def read_findings(path: Path, own: Path | None) -> Findings:
     and a finding of two rows of which one alone is a nodule.
     """
     table, notes = without_doubles(read_csv(path, MERGED_COLUMNS), path)
-    nodule: dict[Finding, bool] = {}
-    lines: dict[Finding, int] = {}
+    nodule: dict[LndbFinding, bool] = {}
+    lines: dict[LndbFinding, int] = {}
     nodules: dict[str, int] = defaultdict(int)
     scans, unclear = [], 0
     for line, scan_id, rads, labels, agreed, verdict in table.itertuples():
@@ -56,7 +56,7 @@ def read_findings(path: Path, own: Path | None) -> Findings:
         if len(readers) != len(numbers):
             raise InputError(f"{where}: {len(readers)} RadID, but {len(numbers)} RadFindingID")
         for reader, number in zip(readers, numbers, strict=True):
-            finding = Finding(scan, name_of(scan[5:], str(reader)), number)
+            finding = LndbFinding(scan, name_of(scan[5:], str(reader)), number)
             if nodule.setdefault(finding, is_nodule) != is_nodule:
                 what = f"finding {number} of {finding.mask}"
                 raise InputError(
@@ -74,14 +74,14 @@ def read_findings(path: Path, own: Path | None) -> Findings:
     return Findings(nodule, dict(nodules), pd.Series(scans, dtype=str), notes)
 
 
-def overrule(nodule: dict[Finding, bool], path: Path) -> list[str]:
+def overrule(nodule: dict[LndbFinding, bool], path: Path) -> list[str]:
     """Unset the findings that their own reader called none, by `trainNodules.csv`; notes."""
     table, notes = without_doubles(read_csv(path, OWN_COLUMNS), path)
     count = 0
     for line, scan_id, reader, label, verdict in table.itertuples():
         where = f"{path}: line {line}"
         scan, (number,) = scan_of(scan_id, where), one(label, where)
-        finding = Finding(scan, name_of(scan[5:], str(*one(reader, where))), number)
+        finding = LndbFinding(scan, name_of(scan[5:], str(*one(reader, where))), number)
         if not yes_or_no(verdict, where) and nodule.get(finding):
             nodule[finding] = False
             count += 1
@@ -91,7 +91,7 @@ def overrule(nodule: dict[Finding, bool], path: Path) -> list[str]:
     return notes
 
 
-def read_folds(path: Path) -> dict[str, int]:
+def read_train_folds(path: Path) -> dict[str, int]:
     """Scan -> fold: from columns Fold0, Fold1, ... that list scans, or rows LNDbID, Fold.
 
     Raises `InputError` naming the line for a scan in two folds.

@@ -26,7 +26,7 @@ CONFIG = (
 )
 
 
-def read_luna16(request: Request) -> Cohort:
+def luna16_cohort(request: Request) -> Cohort:
     """LUNA16 in a folder: its subsets are the folds."""
     files = list_files(request.root)
     path = the_file(files, {NODULES}, request.root, f"table {NODULES}")

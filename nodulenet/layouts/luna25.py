@@ -16,11 +16,11 @@ from nodulenet.layouts.common import (
     plural,
     refusal,
     require_scans,
-    scan_table,
+    table_of_rows,
     the_file,
     without_copies,
 )
-from nodulenet.layouts.positions import listed_scans, nodule_table, place_rows
+from nodulenet.layouts.positions import listed_scans, listed_table, place_rows
 from nodulenet.layouts.tables import read_csv, without_doubles
 
 CT = re.compile(r"([0-9]+(?:\.[0-9]+)+)\.mha", re.I)
@@ -32,7 +32,7 @@ CONFIG = (
 )
 
 
-def read_luna25(request: Request) -> Cohort:
+def luna25_cohort(request: Request) -> Cohort:
     """LUNA25 in a folder: CTs `{series}.mha` and the table of its nodules, all of unknown size."""
     files = list_files(request.root)
     cts, copies = without_copies(named_by_series(files))
@@ -48,10 +48,10 @@ def read_luna25(request: Request) -> Cohort:
     rows = rows.set_axis(["patient", "name", *POSITION, "nodule"], axis=1)
     placed = place_rows(rows, images, path, request)
     patients = dict(zip(rows["name"], rows["patient"], strict=True))
-    table = scan_table(listed_scans(placed, images, patients, request))
+    table = table_of_rows(listed_scans(placed, images, patients, request))
     passed = copies + faulty + placed.passed
     require_scans(table, request.root, "scan of LUNA25 with usable positions", passed)
-    nodules = nodule_table(placed, images)
+    nodules = listed_table(placed, images)
     counts = f"{plural(len(table), 'scan')}, {plural(len(nodules), 'nodule')} of unknown size"
     passed = left_over(files, [*cts.values(), path], passed, "LUNA25")
     return Cohort(Index(table, passed, notes + placed.notes), counts, CONFIG, nodules)

@@ -12,28 +12,28 @@ from nodulenet.layouts.common import (
     NO_ANNOTATIONS,
     Cohort,
     Request,
-    check_masks,
     left_over,
     list_files,
     open_images,
     plural,
     require_scans,
-    scan_table,
+    table_of_rows,
     the_file,
+    usable_masks,
 )
 
 DATA_SET = "dataset.json"
 CONFIG = ("annotations: masks", "consensus: {components: true, level: 1}")
 
 
-def read_msd_lung(request: Request) -> Cohort:
+def msd_lung_cohort(request: Request) -> Cohort:
     """The lung task in a folder: the training pairs of its `dataset.json`, wherever that lies."""
     files = list_files(request.root)
     path = the_file(files, {DATA_SET}, request.root, DATA_SET)
     listed = read_data_set(path)
     pairs, passed = training_pairs(listed, path)
     cts, faulty = open_images("msd_lung", {name: ct for name, (ct, _) in pairs.items()})
-    labels, odd = check_masks({name: label for name, (_, label) in pairs.items()})
+    labels, odd = usable_masks({name: label for name, (_, label) in pairs.items()})
     passed += faulty + odd
     rows = []
     for name, image in cts.items():
@@ -42,7 +42,7 @@ def read_msd_lung(request: Request) -> Cohort:
             continue
         row = {"series_uid": image.uid, "patient_id": name, "ct": str(image.path)}
         rows.append(row | {"annotations": str(labels[name]), "lung_mask": ""})
-    table = scan_table(rows)
+    table = table_of_rows(rows)
     require_scans(table, request.root, "training pair of the lung task", passed)
     tests = test_images(listed, path)
     passed += [(test, "a test image, whose mask is not published") for test in tests]

@@ -126,7 +126,7 @@ def listed_scans(
     ]
 
 
-def nodule_table(placed: Placed, images: Mapping[str, Image]) -> pd.DataFrame:
+def listed_table(placed: Placed, images: Mapping[str, Image]) -> pd.DataFrame:
     """The table of nodules in our format; `SIDES` and diameter are those of the rows, if any."""
     rows = placed.rows[(placed.rows[list(POSITION)] != "").all(axis=1)]
     uids = [images[name].uid for name in rows["name"]]

@@ -43,7 +43,7 @@ def external_cohort(
     tables = [
         network_table(frocs),
         point_table(points, names),
-        group_table(groups, names),
+        subgroup_table(groups, names),
     ]
     return ExternalCohort(name, synthetic, score_lines(names, frocs, trained[1], bins), tables)
 
@@ -116,7 +116,7 @@ def point_table(points: pd.DataFrame, names: tuple[str, str]) -> TextTable:
     return TextTable(text, heads, rows)
 
 
-def group_table(groups: pd.DataFrame, names: tuple[str, str]) -> TextTable:
+def subgroup_table(groups: pd.DataFrame, names: tuple[str, str]) -> TextTable:
     """Sensitivity at 1 false positive per scan by size, scanner and step between slices."""
     known = {(row["cohort"], row["by"], row["group"]): row for row in groups.to_dict("records")}
     rows = []

@@ -15,9 +15,9 @@ from nodulenet.cohort.annotate import read_annotations
 from nodulenet.cohort.index import index_folders
 from nodulenet.cohort.mask_files import find_masks
 from nodulenet.cohort.steps import Scan, find_nodules
-from nodulenet.doctor.config import check_masks
+from nodulenet.doctor.config import check_drawn
 from nodulenet.files import InputError
-from nodulenet.imaging import drawn_masks, label_maps, write_volume
+from nodulenet.imaging import drawn_masks, segmentations, write_volume
 from nodulenet.imaging.drawn_masks import drawn_groups
 from nodulenet.imaging.volume import blank
 from nodulenet.settings import ConsensusSettings, PreprocessSettings
@@ -130,7 +130,7 @@ def test_frames_are_read_only_for_masks_that_name_theirs(predicted, monkeypatch)
         paths = [predicted.output / name for name in names]
         reading = read_annotations(SERIES, paths, "masks")
         with pytest.raises(AssertionError, match="read") if read else nullcontext():
-            drawn_masks.check_frame(reading, predicted.folder)
+            drawn_masks.require_same_frame(reading, predicted.folder)
 
 
 def test_an_empty_segmentation_is_a_reader_who_found_nothing(predicted, tmp_path):
@@ -141,7 +141,7 @@ def test_an_empty_segmentation_is_a_reader_who_found_nothing(predicted, tmp_path
 
 
 def test_a_segmentation_of_many_segments_is_no_mask_of_nodules(predicted, monkeypatch):
-    monkeypatch.setattr(label_maps, "MOST_LABELS", 1)
+    monkeypatch.setattr(segmentations, "MOST_LABELS", 1)
     with pytest.raises(InputError) as error:
         read_annotations(SERIES, [predicted.output / "seg.dcm"], "masks")
     fault = "holds 2 segments, more than 1: not a mask of nodules"
@@ -162,14 +162,14 @@ def test_the_doctor_reads_the_headers_of_masks(predicted, tmp_path):
     note.write_text("a note")
     good = [predicted.output / "seg.dcm", predicted.output / "masks.nii.gz"]
     files = [*good, other, cut, note, tmp_path / "gone.nii"]  # others tell of missing files
-    found = check_masks("t.tsv", [(SERIES, str(path)) for path in files], skip=False)
+    found = check_drawn("t.tsv", [(SERIES, str(path)) for path in files], skip=False)
     begin = f"t.tsv: a mask of series {SERIES} is refused: "
     faults = [one.text.removeprefix(begin) for one in found]
     assert [one.state for one in found] == ["missing"] * 3
     assert faults[0].startswith(f"{other}: refers to series 1.2.3, not to {SERIES}: repair it")
     assert faults[1].startswith(f"{cut}: holds ")
     assert faults[2].startswith(f"{note}: neither a DICOM file nor an image")
-    (skipped,) = check_masks("t.tsv", [(SERIES, str(note))], skip=True)
+    (skipped,) = check_drawn("t.tsv", [(SERIES, str(note))], skip=True)
     assert (skipped.name, skipped.state) == ("masks", "optional")
 
 

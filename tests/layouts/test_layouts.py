@@ -17,7 +17,7 @@ from nodulenet.cohort.steps import Scan, consensus_scan
 from nodulenet.files import UID as A_UID
 from nodulenet.files import InputError
 from nodulenet.layouts.choose import LAYOUTS, read_layout
-from nodulenet.layouts.common import Cohort, Request, derived_uid
+from nodulenet.layouts.common import Cohort, Request, uid_of_name
 from nodulenet.scan_table import files_of, read_scans, with_labels
 from nodulenet.settings import Settings, check_settings, read_settings
 
@@ -59,11 +59,11 @@ def test_each_name_has_a_layout() -> None:
 
 
 def test_derived_uids_are_uids_and_stay_the_same() -> None:
-    uid = derived_uid("lndb", "LNDb-0001")
+    uid = uid_of_name("lndb", "LNDb-0001")
     assert uid == "2.25.119055902756903749948858285376456985804"
     assert A_UID.fullmatch(uid)
     assert len(uid) <= 64
-    assert uid != derived_uid("msd_lung", "LNDb-0001")
+    assert uid != uid_of_name("msd_lung", "LNDb-0001")
 
 
 def test_lndb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,7 +108,7 @@ def test_dlcs24(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [scan["patient_id"] for scan in scans] == ["DLCS_0001", "DLCS_0002", "DLCS_0003"]
     assert [scan["fold"] for scan in scans] == ["0", "1", "2"]
     assert settings.folds.number == 3
-    assert scans[0]["series_uid"] == derived_uid("dlcs24", "DLCS_0001")
+    assert scans[0]["series_uid"] == uid_of_name("dlcs24", "DLCS_0001")
     assert (
         "benchmark_split: train is fold 0, val is fold 1, test is fold 2" in capsys.readouterr().out
     )
@@ -211,7 +211,7 @@ def test_options_of_the_two_ways_are_not_mixed(
 def test_given_folds_replace_the_official_ones(tmp_path: Path) -> None:
     root = trees.lndb(tmp_path / "LNDb")
     names = ("LNDb-0001", "LNDb-0002", "LNDb-0030")
-    rows = [f"{derived_uid('lndb', name)},{k}" for k, name in enumerate(names)]
+    rows = [f"{uid_of_name('lndb', name)},{k}" for k, name in enumerate(names)]
     folds = trees.write(tmp_path / "f.csv", "seriesuid,fold", *rows)
     scans, _ = index("lndb", root, tmp_path, "--folds", str(folds))
     assert [scan["fold"] for scan in scans] == ["0", "1", "2"]
