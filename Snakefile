@@ -37,6 +37,13 @@ include: "rules/external.smk"
 localrules:
     all,
     artefacts,
+    external,
+
+
+rule external:
+    input:
+        TESTS,
+        COMPARED,
 
 
 rule artefacts:

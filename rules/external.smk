@@ -10,6 +10,11 @@ TESTS = [
     for stage in stages
 ]
 
+COMPARED = [
+    f"<results>/external/{name}/{stages[0]}/transfer.svg" for name, stages in TESTED.items()
+]
+BOTH = ["", "external/{name}/"]  # the same file here and there
+
 for name, run in EXTERNAL.items():
     place = f"external_{name}_"
 
@@ -27,64 +32,43 @@ for name, run in EXTERNAL.items():
     use rule * from place as place*
 
 
-def of_both(file):
-    """Make an input function: a file of a stage's scores, here and on the external cohort."""
-
-    def inputs(wildcards):
-        path = file.format(stage=TESTED[wildcards.name][0])
-        return [f"<results>/{path}", f"<results>/external/{wildcards.name}/{path}"]
-
-    return inputs
-
-
-localrules:
-    external,
-
-
 rule transfer:
     input:
-        froc=of_both("{stage}/froc.json"),
-        scans=of_both("{stage}/scans.csv"),
-        nodules=of_both("{stage}/nodules.csv"),
-        manifest=of_both("manifest.tsv"),
-        folds=of_both("folds.tsv"),
+        froc=collect("<results>/{of}{{stage}}/froc.json", of=BOTH),
+        scans=collect("<results>/{of}{{stage}}/scans.csv", of=BOTH),
+        nodules=collect("<results>/{of}{{stage}}/nodules.csv", of=BOTH),
+        manifest=collect("<results>/{of}manifest.tsv", of=BOTH),
+        folds=collect("<results>/{of}folds.tsv", of=BOTH),
     output:
         groups=report(
-            "<results>/external/{name}/groups.csv",
+            "<results>/external/{name}/{stage}/groups.csv",
             caption="report/groups.rst",
             category="External",
-            labels={"cohort": "{name}", "table": "by size and scanner"},
+            labels={"cohort": "{name}", "stage": "{stage}", "table": "by size and scanner"},
         ),
-        reliability="<results>/external/{name}/reliability.csv",
+        reliability="<results>/external/{name}/{stage}/reliability.csv",
         operating_points=report(
-            "<results>/external/{name}/operating_points.csv",
+            "<results>/external/{name}/{stage}/operating_points.csv",
             caption="report/operating_points.rst",
             category="External",
-            labels={"cohort": "{name}", "table": "operating points"},
+            labels={"cohort": "{name}", "stage": "{stage}", "table": "operating points"},
         ),
         figure=report(
-            "<results>/external/{name}/transfer.svg",
+            "<results>/external/{name}/{stage}/transfer.svg",
             caption="report/transfer.rst",
             category="External",
-            labels={"cohort": "{name}", "table": "figure"},
+            labels={"cohort": "{name}", "stage": "{stage}", "table": "figure"},
         ),
     log:
-        "<logs>/transfer/{name}.log",
+        "<logs>/transfer/{name}_{stage}.log",
     benchmark:
-        "<benchmarks>/transfer/{name}.tsv"
+        "<benchmarks>/transfer/{name}_{stage}.tsv"
     conda:
         "../envs/cpu.yaml"
     params:
         code=code("transfer"),
         names=lambda w: [SETTINGS.cohort, w.name],
-        stage=lambda w: TESTED[w.name][0],
     message:
-        "compare the scores on cohort {wildcards.name} with those here"
+        "compare the scores of stage {wildcards.stage} on cohort {wildcards.name} with those here"
     script:
         "../workflow_scripts/transfer.py"
-
-
-rule external:
-    input:
-        TESTS,
-        collect("<results>/external/{name}/transfer.svg", name=EXTERNAL),

@@ -28,7 +28,7 @@ rule cohort_report:
         readers="<results>/reader_pairs.json",
         timings="<results>/timings.tsv",
         external=TESTS,
-        transfer=collect("<results>/external/{name}/transfer.svg", name=EXTERNAL),
+        transfer=COMPARED,
         figures=[
             *collect("<results>/figures/{name}.svg", name=["froc", "ablation", "timings"]),
             *collect("<results>/figures/{name}.svg", name=["dice"] if SEGMENTING else []),

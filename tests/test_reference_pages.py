@@ -35,14 +35,14 @@ CONSTANTS = {
     "`{stage}/segmentation.csv`": segmentation.COLUMNS,
     "`{stage}/readers.csv`": segmentation.READER_COLUMNS,
     "`reader_pairs.csv`": readers.PAIR_COLUMNS,
-    "`external/{name}/groups.csv`": transfer.GROUP_COLUMNS,
-    "`external/{name}/reliability.csv`": (*transfer.BIN_COLUMNS, "cohort"),
-    "`external/{name}/operating_points.csv`": transfer.POINT_COLUMNS,
+    "`external/{name}/{stage}/groups.csv`": transfer.GROUP_COLUMNS,
+    "`external/{name}/{stage}/reliability.csv`": (*transfer.BIN_COLUMNS, "cohort"),
+    "`external/{name}/{stage}/operating_points.csv`": transfer.POINT_COLUMNS,
     "`timings.tsv`": timings.COLUMNS,
 }
 # What a running training or a broken run leaves, given weights, and other cohorts.
 NOT_OF_THE_TINY_RUN = {"fold{k}/{stage}/given.json", "fold{k}/{stage}/validation.tsv"} | {
-    f"external/{{name}}/{name}"
+    f"external/{{name}}/{{stage}}/{name}"
     for name in ("groups.csv", "reliability.csv", "operating_points.csv", "transfer.svg")
 }
 

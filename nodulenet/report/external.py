@@ -30,12 +30,12 @@ def external_cohort(
 ) -> ExternalCohort:
     """What the page says of a cohort that the networks were tested on.
 
-    files: stage of the test -> its froc.json, the ensemble of all networks first; the tables of
-    `transfer` are in the folder above. trained: name of the training cohort and froc.json of its
+    files: stage of the test -> its froc.json, the ensemble of all networks first, beside which are
+    the tables of `transfer`. trained: name of the training cohort and froc.json of its
     stage. Raises `CorruptArtefact` naming a damaged file.
     """
     frocs = {stage: read_froc(path) for stage, path in files.items()}
-    folder = next(iter(files.values())).parents[1]
+    folder = next(iter(files.values())).parent
     groups = read_scores(folder / "groups.csv", ("cohort", "by", "group", *SHARE))
     points = read_scores(folder / "operating_points.csv", ("rate", "threshold"))
     bins = read_scores(folder / "reliability.csv", ("cohort", "share_hit", "mean_probability"))

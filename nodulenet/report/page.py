@@ -86,7 +86,7 @@ def external_sections(
     for name, files in sources.external.items():
         synthetic, stage = about.external[name]
         cohort = external_cohort(name, synthetic, files, (about.cohort, frocs[stage]))
-        figure = next(iter(files.values())).parents[1] / "transfer.svg"
+        figure = next(iter(files.values())).with_name("transfer.svg")
         sections.append((cohort, read_drawing("transfer", figure)))
     return sections
 

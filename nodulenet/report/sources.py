@@ -17,8 +17,8 @@ class Sources:
     froc: evaluated stage -> froc.json; the headline and the gallery are of the first stage. Of that
     stage: predictions.csv, nodules.csv, false_positives.csv and the folders of masks in the order
     of the folds. readers: reader_pairs.json. figures: name of the file without suffix -> SVG.
-    external: cohort tested on -> stage of the test -> froc.json, all networks together first; the
-    tables and the figure of rule `transfer` are in the folder above.
+    external: cohort tested on -> stage of the test -> froc.json, all networks together first, with
+    the tables and the figure of rule `transfer` beside it.
     """
 
     manifest: Path

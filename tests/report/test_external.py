@@ -29,7 +29,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for stage in ("full", "full_fold0"):
         shutil.copytree(folder / "full", folder / "external/b" / stage)
     other = replace(own, name="b", scores=folder / "external/b/full")
-    compare_cohorts(own, other, folder / "external/b")
+    compare_cohorts(own, other, folder / "external/b/full")
     return folder
 
 
@@ -69,7 +69,7 @@ def test_another_protocol_is_named(place: Path, tmp_path: Path) -> None:
 
 def test_a_group_of_one_cohort_has_a_dash_in_the_other(place: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(place, tmp_path / "run")
-    path = folder / "external/b/groups.csv"
+    path = folder / "external/b/full/groups.csv"
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(line for line in lines if not line.startswith("b,size")))
     froc = read_froc(folder / "full/froc.json")
@@ -81,5 +81,5 @@ def test_a_group_of_one_cohort_has_a_dash_in_the_other(place: Path, tmp_path: Pa
 
 def test_the_figure_has_both_cohorts(place: Path, tmp_path: Path) -> None:
     frocs = place / "full/froc.json", place / "external/b/full/froc.json"
-    plot_transfer(("a", "b"), frocs, place / "external/b", tmp_path / "transfer.svg")
+    plot_transfer(("a", "b"), frocs, place / "external/b/full", tmp_path / "transfer.svg")
     assert (tmp_path / "transfer.svg").read_text().startswith("<?xml")

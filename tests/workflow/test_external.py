@@ -57,10 +57,10 @@ def test_networks_are_tested_on_another_cohort(finished: Path) -> None:
         assert set(predictions["seriesuid"]) <= set(OTHER)
         scored = pd.read_csv(place / stage / "froc.csv")
         assert set(scored["nodules"]) == {2}
-    groups = pd.read_csv(place / "groups.csv").set_index(["cohort", "by"]).sort_index()
-    assert groups.loc[("other", "all"), "nodules"].tolist() == [2]
-    assert groups.loc[("tiny", "all"), "nodules"].tolist() == [4]
-    assert len(pd.read_csv(place / "operating_points.csv")) == 7
+    groups = pd.read_csv(place / "full/groups.csv").set_index(["cohort", "by"]).sort_index()
+    assert groups.loc[("other", "all"), "nodules"] == 2
+    assert groups.loc[("tiny", "all"), "nodules"] == 4
+    assert len(pd.read_csv(place / "full/operating_points.csv")) == 7
     assert "Job " not in running.run(finished, "--dry-run", "external")
     running.run(finished, "--cores", "2")
     page = (finished / RESULTS / "report.html").read_text()

@@ -60,7 +60,7 @@ def test_corrected_predictions_are_trained_on(fresh: Path, first_run: Path) -> N
             if "cp " in block.commands[-1]:
                 correct(fresh / "corrected", fresh / "found")
             if "index" in block.commands[-1]:
-                assert "with `annotations: masks` in its config" in printed
+                assert "in its config:\n  annotations: masks\n" in printed
     results = fresh / "results/corrected"
     manifest = pd.read_csv(results / "manifest.tsv", sep="\t").set_index("series_uid")
     assert manifest["n_nodules"].to_dict() == {SCANS[0]: 2, SCANS[1]: 1, SCANS[2]: 1}
