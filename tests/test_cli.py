@@ -102,7 +102,8 @@ def test_index_with_a_table_of_nodules(folder, capsys):
         f"matched 1.2 (1.2): {folder / 'ct' / 'a.mhd'}, {nodules}",
         f"not matched {nodules}: no CT of its series: 1.3 (rows: 1)",
         f"1 scans in {folder / 'scans.tsv'}, 1 file not matched (--verbose names each)",
-        "run the workflow on this table with `annotations: table` in its config",
+        "run the workflow on this table with, in its config:",
+        "  annotations: table",
     ]
     assert (folder / "scans.tsv").read_text().endswith("1.2\t1.2\tct/a.mhd\tnodules.csv\t\n")
 
