@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nodulenet.commands.options import ANNOTATIONS_HELP, add_command, add_path, folder_or_pylidc
-from nodulenet.files import InputError
 from nodulenet.layouts import NAMES
 
 if TYPE_CHECKING:
@@ -37,13 +36,15 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="list every file that is not matched, with the reason",
     )
+    parser.set_defaults(refuse=parser.error)
 
 
 def run(options: argparse.Namespace) -> None:
     from nodulenet.cohort.folds import read_fold_list
     from nodulenet.cohort.index import counted_by_reason, fix_folds, write_scan_table
 
-    check_options(options)
+    if fault := misuse(options):
+        options.refuse(fault)
     (table, passed, remarks), counts, config, nodules = (
         from_layout(options) if options.layout else from_folders(options)
     )
@@ -72,18 +73,16 @@ def run(options: argparse.Namespace) -> None:
         print("run the workflow on this table with, in its config:", *config, sep="\n  ")
 
 
-def check_options(options: argparse.Namespace) -> None:
-    """Raise `InputError` unless the options are those of one of the two ways."""
+def misuse(options: argparse.Namespace) -> str:
+    """What is wrong with the options, which must be those of one of the two ways; or nothing."""
     folders = [name for name in ("ct", "annotations") if getattr(options, name) is not None]
     if options.layout is None:
         if options.root or options.axes:
-            raise InputError("--root and --axes: only with --layout")
-        if len(folders) < 2:
-            raise InputError("give --ct and --annotations, or --layout and --root")
-    elif folders:
-        raise InputError(f"--{folders[0]}: not with --layout, which finds the files below --root")
-    elif options.root is None:
-        raise InputError(f"--layout {options.layout}: give its folder by --root")
+            return "--root and --axes: only with --layout"
+        return "" if len(folders) == 2 else "give --ct and --annotations, or --layout and --root"
+    if folders:
+        return f"--{folders[0]}: not with --layout, which finds the files below --root"
+    return "" if options.root else f"--layout {options.layout}: give its folder by --root"
 
 
 def from_folders(options: argparse.Namespace) -> "Cohort":

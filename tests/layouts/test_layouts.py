@@ -192,20 +192,30 @@ def test_each_tree_is_refused_as_another(tmp_path: Path, name: str) -> None:
         read(name, root)
 
 
+@pytest.mark.parametrize(
+    ("more", "fault"),
+    [
+        ("--layout lndb --ct x --root x", "--ct: not with --layout"),
+        ("--layout lndb", "--layout lndb: give its folder by --root"),
+        ("--ct x", "give --ct and --annotations, or --layout and --root"),
+        ("--ct x --annotations x --root x", "--root and --axes: only with"),
+    ],
+)
 def test_options_of_the_two_ways_are_not_mixed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    more: str, fault: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = ["index", "--output", str(tmp_path / "o.tsv")]
-    for more, fault in (
-        (["--layout", "lndb", "--ct", "x", "--root", "x"], "--ct: not with --layout"),
-        (["--layout", "lndb"], "--layout lndb: give its folder by --root"),
-        (["--ct", "x"], "give --ct and --annotations, or --layout and --root"),
-        (["--ct", "x", "--annotations", "x", "--root", "x"], "--root and --axes: only with"),
-        (["--layout", "lndb", "--root", ".", "--axes", "RAS"], "--axes: only for --layout luna25"),
-        (["--layout", "lndb", "--root", ".", "--lung-masks", "x"], "--lung-masks: only for"),
-    ):
-        assert main([*out, *more]) == 1
-        assert capsys.readouterr().err.startswith(f"nodulenet: {fault}")
+    with pytest.raises(SystemExit) as error:
+        main(["index", "--output", "o.tsv", *more.split()])
+    assert error.value.code == 2
+    assert f"nodulenet index: error: {fault}" in capsys.readouterr().err
+
+
+def test_options_that_a_layout_does_not_take(tmp_path: Path) -> None:
+    root = trees.lndb(tmp_path)
+    with pytest.raises(InputError, match="--axes: only for --layout luna25 and dlcs24"):
+        read("lndb", root, "RAS")
+    with pytest.raises(InputError, match="--lung-masks: only for --layout luna16 and lidc"):
+        read_layout("lndb", Request(root, root / "n.csv", lung_masks=root))
 
 
 def test_given_folds_replace_the_official_ones(tmp_path: Path) -> None:
