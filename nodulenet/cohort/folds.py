@@ -20,13 +20,15 @@ def split_folds(
 
     Patients in descending order of nodule count, ties in a seeded random order, go to the fold with
     the fewest nodules so far (for a patient without nodules, the fewest scans). `fixed`
-    (series -> fold) is used unchanged instead, after the same checks. One fold holds every scan of
-    a cohort that nothing is trained on. Returns series_uid,
+    (series -> fold) is used unchanged instead, after the same checks. A single fold holds every
+    scan, whatever `fixed` says: nothing is trained on such a cohort. Returns series_uid,
     patient_id, fold in the manifest's order. Raises `InputError` if a fold is empty, a patient is
     in two folds, or one of several folds leaves no nodule to train on.
     """
     scans = manifest[manifest["status"] == "ok"]
-    if fixed is None:
+    if number == 1:
+        folds = pd.Series(0, scans.index)
+    elif fixed is None:
         patients = assign_patients(scans, number, seed)
         folds = scans["patient_id"].map(patients)
     else:
