@@ -35,17 +35,17 @@ def test_the_cpm_of_scans_is_what_the_evaluation_says_of_them(
 
 
 @pytest.mark.slow
-def test_a_training_that_is_watched(finished: Path) -> None:
+def test_a_training_that_is_watched(fresh: Path) -> None:
     over = {
         "folds": {"validation": 0.5},
         "train": {"validate_every": 2, "warmup": 3, "stages": {"full": {"epochs": 3}}},
     }
-    (finished / "over.yaml").write_text(yaml.safe_dump(over))
+    (fresh / "over.yaml").write_text(yaml.safe_dump(over))
     target = f"{RESULTS}/fold0/full/history.csv"
-    running.run(finished, target, "--cores", "2", "--configfile", "config.yaml", "over.yaml")
-    folder = (finished / target).parent
+    running.run(fresh, target, "--cores", "2", "--configfile", "config.yaml", "over.yaml")
+    folder = (fresh / target).parent
     held = pd.read_csv(folder / "validation.tsv", sep="\t", dtype=str)
-    folds = pd.read_csv(finished / RESULTS / "folds.tsv", sep="\t", dtype=str)
+    folds = pd.read_csv(fresh / RESULTS / "folds.tsv", sep="\t", dtype=str)
     test = set(folds.series_uid[folds.fold == "0"])
     assert len(held) == 1
     assert not test & set(held.series_uid)
@@ -56,4 +56,4 @@ def test_a_training_that_is_watched(finished: Path) -> None:
     assert history.val_cpm.notna().tolist() == [False, True, True]
     assert history.val_cpm.dropna().between(0, 1).all()
     assert history.dfps_live_1.between(0, 1).all()
-    assert not running.plan(finished, target, "--configfile", "config.yaml", "over.yaml")
+    assert not running.plan(fresh, target, "--configfile", "config.yaml", "over.yaml")
