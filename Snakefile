@@ -51,6 +51,8 @@ rule artefacts:
         "<results>/manifest.tsv",
         # Listed here too, so that a deleted fold is made again.
         [f"<results>/fold{k}/{stage}/weights.pt" for k in FOLDS for stage in TRAINED[k]],
+        # And these, since Snakemake ignores changed params where an output was never made.
+        [w.format(fold=k, stage=s) for w in WATCHED.values() for k in FOLDS for s in TRAINED[k]],
         collect("<results>/fold{fold}/{stage}/predictions.csv", fold=FOLDS, stage=EVALUATED),
         collect("<results>/{stage}/froc.csv", stage=EVALUATED),
         collect("<results>/{stage}/segmentation.csv", stage=EVALUATED),

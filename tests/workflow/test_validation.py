@@ -57,3 +57,10 @@ def test_a_training_that_is_watched(fresh: Path) -> None:
     assert history.val_cpm.dropna().between(0, 1).all()
     assert history.dfps_live_1.between(0, 1).all()
     assert not running.plan(fresh, target, "--configfile", "config.yaml", "over.yaml")
+
+
+@pytest.mark.slow
+def test_a_finished_run_that_shall_be_watched_is_trained_again(finished: Path) -> None:
+    running.configure(finished, folds={"number": 2, "seed": 0, "validation": 0.5})
+    jobs = running.plan(finished)
+    assert {f"train stage {s} without fold {k}" for s in ("ncs", "full") for k in (0, 1)} <= jobs
