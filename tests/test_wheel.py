@@ -45,8 +45,7 @@ def environment(wheel: Path) -> Iterator[Path]:
         packages = Path(sysconfig.get_path("purelib", vars={"base": folder}))
         for needed in required_by(wheel):
             lend(needed, packages)
-        # What is imported is compiled then; to compile all takes longer than the whole test.
-        pip = (sys.executable, "-m", "pip", "--python", folder, "install", "--no-compile")
+        pip = (sys.executable, "-m", "pip", "--python", folder, "install")
         run(*pip, "-c", ROOT / "envs/constraints.txt", wheel, cwd=wheel.parent)
         lend_loops(packages / "nodulenet")
         yield Path(folder).resolve() / "bin"
