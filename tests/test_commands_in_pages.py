@@ -327,7 +327,7 @@ def test_what_is_installed_is_there(command: str) -> None:
 
 
 def test_continuous_integration_runs_its_part() -> None:
-    steps = re.findall(r"^step (.+)$", (pages.ROOT / ".ci/run").read_text(), re.M)
+    steps = re.findall(r"^ *step (.+)$", (pages.ROOT / ".ci/run").read_text(), re.M)
     assert [command for command in HOW["ci"] if command not in (*steps, ".ci/run")] == []
     assert os.access(pages.ROOT / ".ci/run", os.X_OK)
 
