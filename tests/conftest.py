@@ -20,7 +20,7 @@ QUICK = "not slow"  # as in pyproject.toml
 MOST_WORKERS = 8  # each imports torch: about 2 s and 400 MB
 
 # No test is timed: a busy machine would fail it.
-settings.register_profile("full", deadline=None, max_examples=40)
+settings.register_profile("full", deadline=None)
 settings.register_profile("quick", deadline=None, max_examples=20)
 
 
