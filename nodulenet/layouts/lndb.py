@@ -1,8 +1,8 @@
-"""LNDb: one mask per reader, whose labels are the numbers of his findings.
+"""LNDb: one mask per reader, whose labels are the numbers of that reader's findings.
 
 Where the files lie below the root does not matter, only their names: the CTs come in `data0` to
 `data5`, the tables in `trainset_csv`. `trainNodules_gt.csv` says which findings are one nodule, or
-none; `trainNodules.csv`, where it is there, what the reader himself said.
+none; `trainNodules.csv`, where it is there, what each reader said.
 """
 
 import re
