@@ -11,7 +11,7 @@ from nodulenet.demo.cohort import DemoScan, demo_reading, find_scan, window_geom
 from nodulenet.phantom.donors import Outlined, Shape, shape_of, spacing_of
 from nodulenet.phantom.files import ScanFiles, write_files
 from nodulenet.phantom.grid import Grid, make_grid
-from nodulenet.phantom.nodules import OUTLINE_MM, SOLID_SCORE, Look, Nodule
+from nodulenet.phantom.nodules import SOLID_SCORE, Look, Nodule
 from nodulenet.phantom.parameters import draw_parameters
 from nodulenet.phantom.scene import Scene, at_level, plan_around
 from nodulenet.phantom.tubes import join
@@ -67,7 +67,7 @@ def nodules_of(
         readers = shape.readers
         outward = np.float32(UNITED) * (readers.max(axis=0) - readers.mean(axis=0))
         look = _look(shape, 1.0 if group.level >= CONSENSUS_LEVEL else FADED[group.level], number)
-        nodules.append(Nodule(shape, centre, np.eye(3), 1.0, outward + OUTLINE_MM, look, join([])))
+        nodules.append(Nodule(shape, centre, np.eye(3), 1.0, outward + shape.gap, look, join([])))
     return nodules
 
 

@@ -21,6 +21,9 @@ PAD = 3
 FINEST, COARSEST = 0.4, 1.0
 CHOICE = 3
 SCALES = (0.65, 1.6)
+SMALLEST_GAP = 0.35
+"""Readers drew the first pixels outside a nodule, so its surface lies a pixel within what they
+drew; at most this share of its radius, so that something is left of the smallest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +32,8 @@ class Shape:
 
     readers: (R, d, h, w) depth in mm below the outline of each reader, outlines included, on a grid
     of `step` mm whose centre is the origin. scores: the mean of every characteristic. radius: mm,
-    of the sphere of the same volume; reach: mm, half the largest side. votes: number of readers.
+    of the sphere of the same volume; reach: mm, half the largest side. gap: mm from the outlines
+    to the surface of the nodule.
     """
 
     patient_id: str
@@ -38,7 +42,7 @@ class Shape:
     scores: dict[str, float]
     radius: float
     reach: float
-    votes: int
+    gap: float
 
 
 def donor_series(part: int = 0, parts: int = 1, without: Sequence[str] = ()) -> tuple[str, ...]:
@@ -140,7 +144,7 @@ def shape_of(one: Outlined) -> Shape:
     }
     return Shape(
         one.patient_id, np.stack(depths), (fine[0], fine[1], fine[2]), scores, one.radius, side / 2,
-        group.level,
+        min(spacing[2], SMALLEST_GAP * one.radius),
     )  # fmt: skip
 
 

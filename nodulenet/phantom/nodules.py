@@ -16,8 +16,6 @@ Calcification = Literal["none", "whole", "central", "laminated", "popcorn"]
 
 SOLID_SCORE, PART_SOLID_SCORE = 3.5, 2.4
 CALCIFIED_SCORE = 4.5
-OUTLINE_MM = 0.35
-"""Readers draw around a nodule: its surface lies this far within the pixels of the outline."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ class Nodule:
 
     def surface(self) -> Floats:
         """Depth below the rendered surface on the shape's grid: the mean of the readers."""
-        return self.shape.readers.mean(axis=0) - np.float32(OUTLINE_MM) + self.bumps
+        return self.shape.readers.mean(axis=0) - np.float32(self.shape.gap) + self.bumps
 
 
 def draw_look(shape: Shape, scale: float, rng: np.random.Generator) -> Look:

@@ -22,6 +22,9 @@ POINT_MARKS: tuple[tuple[Kind, MarkKind, int], ...] = (
 BEYOND_LUNG_MM = 1.0
 """How far an outline reaches beyond the surface of the lung."""
 
+SAME_NODULE = 0.5
+"""Overlap (IoU) from which outlines are kept: the published consensus asks for more than 0.4."""
+
 SliceUid = Callable[[int], str]
 
 
@@ -36,13 +39,21 @@ def outlined_marks(
     box = box_of(chest.grid, nodule.centre - reach, nodule.centre + reach)
     where = positions(chest.grid, box)
     inside = chest.anatomy.lung_depth(where) > -BEYOND_LUNG_MM
-    marks = []
     fields = islice(cycle(nodule.shape.readers), READERS)
+    masks = [drawn_voxels(nodule.depth(field + nodule.bumps, where), inside) for field in fields]
     scores = {key: max(1, round(value)) for key, value in nodule.shape.scores.items()}
-    for field in fields:
-        mask = drawn_voxels(nodule.depth(field + nodule.bumps, where), inside)
-        marks.append(Mark("nodule", name, _rois(mask, box, place), scores))
-    return marks
+    return [
+        Mark("nodule", name, _rois(mask if _same(mask, masks[0]) else masks[0], box, place), scores)
+        for mask in masks
+    ]
+
+
+def _same(mask: NDArray[np.bool_], first: NDArray[np.bool_]) -> bool:
+    """Whether two readers' voxels are one nodule to the consensus, with some room.
+
+    A cut by the surface of the lung, or small size, can part outlines that agreed in the database.
+    """
+    return bool((mask & first).sum() > SAME_NODULE * (mask | first).sum())
 
 
 def drawn_voxels(depth: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.bool_]:

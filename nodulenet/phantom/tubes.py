@@ -45,9 +45,10 @@ def paint_tubes(volume: Floats, grid: Grid, tubes: Tubes, hu: float, behind: flo
     """Paint tubes of `hu` that lie in tissue of `behind`, both HU, into a volume (z, y, x).
 
     Tubes denser than what is behind them raise voxels, others lower them; where tubes overlap, the
-    strongest counts, so that a joint is as dense as its branches. The volume that a tube adds over
-    its cross-section is exact however thin it is: a ramp of width w about its surface covers
-    pi (r² + w²/12), or pi (r + w/2)³ / 3 w below r = w/2, and the coverage is scaled to pi r².
+    strongest counts, so that a joint is as dense as its branches. What a tube adds per mm is its
+    cross-section (the mean of all positions on the grid), however thin it is: a ramp of width w
+    about its surface covers pi (r² + w²/12), or pi (r + w/2)³ / 3 w below r = w/2, and the
+    coverage is scaled to pi r².
     """
     first = np.array([grid.z[0], grid.y[0], grid.x[0]], np.float64)
     _paint(

@@ -110,7 +110,7 @@ def test_seeds_and_uids_depend_on_every_part() -> None:
 
 @pytest.mark.parametrize("thickness", [0.6, 1.25, 5.0])
 def test_a_slice_is_a_mean_of_planes_as_thick_as_the_slice(thickness: float) -> None:
-    slices = make_grid((thickness * 0.8, 1, 1), (8, 1, 1))
+    slices = make_grid((thickness * 0.8, 1, 1), (8, 2, 2))
     fine = finer(slices, 1.0)
     assert fine.spacing[0] <= 1
     weights = slice_weights(fine, slices, thickness)
