@@ -78,8 +78,7 @@ def _kernel(image: Floats, grid: Grid, drawn: Parameters) -> Floats:
 
 def _blurred(image: Floats, x: float, y: float = 0) -> Floats:
     """The image smoothed over x and y (default: as x) pixels."""
-    smooth: Floats = cv2.GaussianBlur(image, (0, 0), sigmaX=x, sigmaY=y)
-    return smooth
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigmaX=x, sigmaY=y), np.float32)
 
 
 def _noise(grid: Grid, drawn: Parameters, rng: np.random.Generator) -> Floats:
@@ -95,7 +94,7 @@ def _noise(grid: Grid, drawn: Parameters, rng: np.random.Generator) -> Floats:
     noise *= np.float32(drawn.noise) / noise.std()
     if drawn.streaks > 0:
         rows = rng.standard_normal((grid.shape[1], 24), dtype=np.float32)
-        rows = _blurred(rows, 2.0, 1.0 / grid.spacing[1])  # type: ignore[assignment]
+        rows = _blurred(rows, 2.0, 1.0 / grid.spacing[1])
         lines = cv2.resize(rows, grid.shape[:0:-1], interpolation=cv2.INTER_LINEAR)
         noise += np.float32(drawn.streaks) * lines / lines.std()
     return noise

@@ -114,8 +114,8 @@ def _tiled(tile: Floats, tissue: Tissue, scale: float = 1.0) -> Floats:
     )
     repeats = (-(-height // GRAIN_SIDE), -(-width // GRAIN_SIDE))
     whole = np.tile(tile, repeats)[:height, :width]
-    scaled: Floats = cv2.resize(whole, tissue.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return scaled
+    scaled = cv2.resize(whole, tissue.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(scaled, np.float32)
 
 
 def _fissures(anatomy: Anatomy, position: tuple[float, Floats, Floats]) -> Floats:

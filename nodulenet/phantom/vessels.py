@@ -57,7 +57,8 @@ class Trees:
 
 def grow_trees(anatomy: Anatomy, drawn: Parameters, rng: np.random.Generator) -> Trees:
     """The trees of both lungs."""
-    arteries, veins = [], []
+    arteries: list[Tree] = []
+    veins: list[Tree] = []
     for side in (1, -1):
         hilum = np.array([0.04 * anatomy.height, anatomy.centre_y + 6, anatomy.middle])
         across = np.array([0, 0, side * (HILUM + 14.0)])
