@@ -21,8 +21,6 @@ FADED = {2: 0.49, 1: 0.34}
 """Share of the contrast of findings that two readers and one reader outlined."""
 SOLID_HU, PART_SOLID_HU = 25.0, -120.0
 MARGIN_MM = 1.0
-UNITED = 0.7
-"""Where the surface lies between the mean of the readers' (0) and all that any of them drew (1)."""
 
 
 def render_demo_scan(
@@ -65,7 +63,8 @@ def nodules_of(
         shape = shape_of(Outlined(patient_id, group, reading, grid.spacing))
         centre = grid.position(np.array(group.offset) + (np.array(group.mask.shape) - 1) / 2)
         readers = shape.readers
-        outward = np.float32(UNITED) * (readers.max(axis=0) - readers.mean(axis=0))
+        # To the edge of all that any reader drew, which is the label.
+        outward = readers.max(axis=0) - readers.mean(axis=0)
         look = _look(shape, 1.0 if group.level >= CONSENSUS_LEVEL else FADED[group.level], number)
         nodules.append(Nodule(shape, centre, np.eye(3), 1.0, outward + shape.gap, look, join([])))
     return nodules
