@@ -24,7 +24,7 @@ pathvars:
 report: "rules/report/workflow.rst"
 
 
-include: "rules/demo.smk"
+include: "rules/synthetic.smk"
 include: "rules/data.smk"
 include: "rules/cohort.smk"
 include: "rules/train.smk"

@@ -21,8 +21,14 @@ if TYPE_CHECKING:
 COLUMNS = ("series_uid", "patient_id", "ct", "annotations", "lung_mask")
 OPTIONAL = ("labels", "fold")
 PATHS = ("ct", "annotations", "lung_mask")
-MADE = "results/demo/source"
-"""Files of a scan table below this folder are made by the workflow."""
+MADE = {"demo": "results/demo/source", "pretrain": "results/pretrain/source"}
+"""Files of a scan table below these folders are made by the workflow."""
+
+TRAIN = "train"
+"""In the column `fold`: the scan is in no fold, so every network is trained on it and none tested."""
+
+NO_FOLD = -1
+"""The number of what is in no fold."""
 
 SEPARATOR = ";"
 """Between the files of several readers in the column `annotations`, and between their labels."""
@@ -57,8 +63,8 @@ def read_scans(path: Path | str) -> list[Row]:
     Paths are resolved against the table's folder and given relative to the working directory; those
     outside of it are absolute. `annotations` and `lung_mask` may be empty; `annotations` may name
     several files separated by semicolons. Raises `InputError` naming the table and its fault: a
-    missing, repeated or unknown column, a repeated or invalid series, no scan, a fold that is not a
-    number, labels that are not those of its files. Whether the files exist is checked by
+    missing, repeated or unknown column, a repeated or invalid series, no scan, a fold that is
+    neither a number nor `train`, labels that are not those of its files. Whether the files exist is checked by
     `missing_files`.
     """
     path = Path(path)
@@ -115,7 +121,7 @@ def kind_of(path: Path | str) -> Literal["xml", "table", "masks"]:
 
 def is_made(path: str) -> bool:
     """Whether the workflow makes this file of a scan table."""
-    return path.startswith(f"{MADE}/")
+    return path.startswith(tuple(f"{folder}/" for folder in MADE.values()))
 
 
 def check_scans(scans: Sequence[Row], path: Path, lines: Sequence[int]) -> None:
@@ -132,8 +138,11 @@ def check_scans(scans: Sequence[Row], path: Path, lines: Sequence[int]) -> None:
         for column in ("patient_id", "ct"):
             if not row[column]:
                 raise InputError(f"{path}: scan {series}: {column} is empty")
-        if not COUNT.fullmatch(row.get("fold", "0")):
-            raise InputError(f"{path}: scan {series}: fold {row['fold']!r} is not a number")
+        fold = row.get("fold", TRAIN)
+        if fold != TRAIN and not COUNT.fullmatch(fold):
+            raise InputError(
+                f"{path}: scan {series}: fold {fold!r} is neither a number nor `{TRAIN}`"
+            )
         check_labels(row, path)
         if series in seen:
             raise InputError(f"{path}: scan {series} is listed more than once")
@@ -164,7 +173,8 @@ def resolve(folder: str, cell: str) -> str:
 
 
 def fixed_folds(table: "pd.DataFrame") -> dict[str, int] | None:
-    """series -> fold from the column `fold`; None if the table has no such column."""
+    """series -> fold from the column `fold`, `NO_FOLD` for `train`; None without such a column."""
     if "fold" not in table:
         return None
-    return dict(zip(table["series_uid"], table["fold"].astype(int), strict=True))
+    cells = zip(table["series_uid"], table["fold"], strict=True)
+    return {series: NO_FOLD if fold == TRAIN else int(fold) for series, fold in cells}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nodulenet.files import InputError
 from nodulenet.plan import challenge_files, given_folds, missing_weights, origin, training_of
-from nodulenet.scan_table import MADE, files_of, is_made, missing_files, read_scans
+from nodulenet.scan_table import MADE, TRAIN, files_of, is_made, missing_files, read_scans
 from nodulenet.settings import check_settings, read_config
 from nodulenet.source_code import PACKAGE, code_digest
 from snakemake.exceptions import WorkflowError

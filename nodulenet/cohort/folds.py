@@ -9,6 +9,7 @@ import pandas as pd
 from nodulenet.annotations.challenge_csv import read_cells
 from nodulenet.files import InputError, examples, own_artefact, replacing
 from nodulenet.numerals import COUNT
+from nodulenet.scan_table import NO_FOLD, TRAIN
 
 COLUMNS = ("series_uid", "patient_id", "fold")
 
@@ -20,19 +21,19 @@ def split_folds(
 
     Patients in descending order of nodule count, ties in a seeded random order, go to the fold with
     the fewest nodules so far (for a patient without nodules, the fewest scans). `fixed`
-    (series -> fold) is used unchanged instead, after the same checks. A single fold holds every
-    scan, whatever `fixed` says: nothing is trained on such a cohort. Returns series_uid,
-    patient_id, fold in the manifest's order. Raises `InputError` if a fold is empty, a patient is
-    in two folds, or one of several folds leaves no nodule to train on.
+    (series -> fold) is used unchanged instead, after the same checks; a scan in `NO_FOLD` is trained
+    on for every fold. A single fold holds every other scan, whatever its number in `fixed`. Returns
+    series_uid, patient_id, fold in the manifest's order. Raises `InputError` if a fold is empty, a
+    patient is in two folds, or one of several folds leaves no nodule to train on.
     """
     scans = manifest[manifest["status"] == "ok"]
-    if number == 1:
-        folds = pd.Series(0, scans.index)
-    elif fixed is None:
+    if fixed is None:
         patients = assign_patients(scans, number, seed)
         folds = scans["patient_id"].map(patients)
     else:
         folds = scans["series_uid"].map(fixed)
+        if number == 1:
+            folds = folds.clip(upper=0)
     table = scans[["series_uid", "patient_id"]].assign(fold=folds.astype(int))
     check_folds(table, scans["n_kept"], number)
     return table.reset_index(drop=True)
@@ -59,7 +60,7 @@ def check_folds(table: pd.DataFrame, nodules: pd.Series, number: int) -> None:
     folds = table.groupby("patient_id")["fold"].nunique()
     if (folds > 1).any():
         raise InputError(f"folds: patient {folds.idxmax()} is in more than one fold")
-    beyond = table[(table["fold"] < 0) | (table["fold"] >= number)]
+    beyond = table[(table["fold"] < NO_FOLD) | (table["fold"] >= number)]
     if len(beyond):
         scan = beyond.iloc[0]
         raise InputError(
@@ -78,21 +79,23 @@ def check_folds(table: pd.DataFrame, nodules: pd.Series, number: int) -> None:
 
 
 def write_folds(table: pd.DataFrame, path: Path | str) -> None:
-    """Write folds.tsv."""
+    """Write folds.tsv, with `train` for scans in no fold."""
+    table = table.assign(fold=table["fold"].astype(str).replace(str(NO_FOLD), TRAIN))
     with replacing(path) as temporary:
         table.to_csv(temporary, sep="\t", index=False, columns=list(COLUMNS))
 
 
 def read_folds(path: Path | str) -> pd.DataFrame:
-    """Read folds.tsv (series_uid, patient_id, fold as int).
+    """Read folds.tsv (series_uid, patient_id, fold as int, `NO_FOLD` for `train`).
 
     Raises `CorruptArtefact` naming the file if it is missing or damaged.
     """
     with own_artefact(path):
         table = read_cells(path, COLUMNS, "\t").reset_index(drop=True)
-        bad = table[~table["fold"].str.fullmatch(COUNT)]
+        bad = table[~table["fold"].str.fullmatch(COUNT) & (table["fold"] != TRAIN)]
         if len(bad):
             raise InputError(f"{path}: scan {bad.iloc[0].series_uid}: fold is not a number")
+        table["fold"] = table["fold"].replace(TRAIN, str(NO_FOLD))
         return table[list(COLUMNS)].astype({"fold": int})
 
 

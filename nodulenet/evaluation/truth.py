@@ -24,6 +24,7 @@ from nodulenet.cohort.manifest import read_manifest
 from nodulenet.evaluation.tables import read_scan_list, scan_positions, within
 from nodulenet.files import InputError, examples, own_artefact
 from nodulenet.inference.table import read_predictions
+from nodulenet.scan_table import NO_FOLD
 
 LABELLED_COLUMNS = ("series_uid", "label", *POSITION, "diameter_mm")
 DFPS_MARK_COLUMNS = tuple(f"dfps_{name}" for name in MARK_COLUMNS[1:])
@@ -50,8 +51,8 @@ class ScoredScan:
     outlines: Path
 
 
-def read_cohort(manifest: Path, folds: Path) -> list[ScoredScan]:
-    """The scans of folds.tsv in its order.
+def read_cohort(manifest: Path, folds: Path, *, untested: bool = False) -> list[ScoredScan]:
+    """The scans of folds.tsv in its order; untested: also those in no fold.
 
     Raises `InputError` when it does not name the same scans as the manifest's `ok` ones.
     """
@@ -67,6 +68,7 @@ def read_cohort(manifest: Path, folds: Path) -> list[ScoredScan]:
     return [
         ScoredScan(str(series), int(fold), count, *(manifest.parent / path for path in paths))
         for (series, fold), (count, *paths) in zip(fold_of.items(), values, strict=True)
+        if untested or fold != NO_FOLD
     ]
 
 

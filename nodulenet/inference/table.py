@@ -17,6 +17,7 @@ from nodulenet.annotations.challenge_csv import (
 from nodulenet.cohort import read_folds
 from nodulenet.files import InputError, own_artefact, read_json, replacing
 from nodulenet.imaging import Volume
+from nodulenet.scan_table import NO_FOLD
 
 if TYPE_CHECKING:  # needs torch, which joining tables does not
     from nodulenet.inference.predictor import ScanPrediction
@@ -113,7 +114,8 @@ def concat_predictions(folders: Sequence[Path], folds: Path, output: Path) -> No
     predicted: list[str] = []
     for folder in map(Path, folders):
         predicted += read_fold(folder)
-    check_predicted(predicted, set(read_folds(folds).series_uid), folds)
+    table = read_folds(folds)
+    check_predicted(predicted, set(table.series_uid[table.fold != NO_FOLD]), folds)
     join_tables([Path(folder) / "predictions.csv" for folder in folders], output)
 
 

@@ -56,10 +56,11 @@ class PreprocessSettings(Section):
 
 
 class FoldsSettings(Section):
-    """Cross-validation. A column `fold` in the scan table fixes the folds instead."""
+    """Cross-validation. A column `fold` in the scan table fixes the folds instead; every network is
+    trained on a scan whose fold is `train`."""
 
     number: Count = 6
-    """Number of folds; 1 if nothing is trained here (every network is given in `weights`)."""
+    """Number of folds; 1 for one test set, or if every network is given in `weights`."""
     seed: Whole = 0
     """Seed for the order of patients with the same number of nodules."""
     validation: Annotated[float, Field(gt=0, lt=1)] | None = None

@@ -102,14 +102,10 @@ class Settings(Recipe):
 
     @model_validator(mode="after")
     def check_branches(self) -> "Settings":
-        """Reject training of segmentation on positions and diameters, and training on no fold."""
+        """Reject training of segmentation on positions and diameters."""
         for fold in range(self.folds.number):
             for name in self.trained(fold):
                 self.require_outlines(name)
-                if self.folds.number == 1:
-                    raise ValueError(
-                        f"folds.number: 1 leaves nothing to train stage {name} on: give weights"
-                    )
         return self
 
     @model_validator(mode="after")

@@ -24,13 +24,13 @@ from nodulenet.demo.cohort import (
     DemoScan,
     demo_reading,
     demo_scans,
-    derived_uid,
     divide_marks,
     find_scan,
     window_geometry,
 )
-from nodulenet.demo.scan import write_lidc_xml
 from nodulenet.files import InputError
+from nodulenet.phantom.donors import EXCLUDED
+from nodulenet.phantom.files import derived_uid, write_lidc_xml
 
 COHORT = demo_scans()
 OWN = [scan for scan in COHORT if scan.look == "standard"]
@@ -149,13 +149,6 @@ def test_an_unknown_series_is_an_error() -> None:
         find_scan("1.2.3")
 
 
-def test_derived_uids_are_uids_and_depend_on_every_part() -> None:
-    uids = {derived_uid("a", 1), derived_uid("a", 2), derived_uid("b", 1)}
-    assert len(uids) == 3
-    assert all(uid.startswith("2.25.") and len(uid) <= 64 for uid in uids)
-    assert derived_uid("a", 1) == derived_uid("a", 1)
-
-
 def test_a_finding_seen_again_begins_the_next_reader() -> None:
     marks = [square("a1", 5, 5), square("b1", 30, 30), square("b2", 31, 30), square("a2", 5, 6)]
     sessions = divide_marks(marks, GEOMETRY)
@@ -178,3 +171,7 @@ def test_the_fourth_reader_takes_what_is_left() -> None:
 def test_no_marks_are_four_empty_sessions() -> None:
     assert [session.marks for session in divide_marks([], GEOMETRY)] == [()] * 4
     assert all(isinstance(session, Session) for session in divide_marks([], GEOMETRY))
+
+
+def test_no_patient_of_the_cohort_is_one_whose_outlines_are_kept_for_real_scans() -> None:
+    assert not {scan.patient_id for scan in COHORT} & set(EXCLUDED)
