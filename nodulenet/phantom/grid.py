@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numba import vectorize
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.floating[Any]]
@@ -71,12 +72,23 @@ def box_of(grid: Grid, low: NDArray, high: NDArray) -> tuple[slice, slice, slice
 
 def edge(depth: Floats, width: float) -> Floats:
     """Depth below a surface in mm -> coverage in 0..1, rising over `width` mm."""
-    return np.clip(depth / np.float32(width) + np.float32(0.5), 0, 1)
+    return np.asarray(_edge(np.asarray(depth, np.float32), np.float32(1 / width)))
 
 
 def blend(image: Floats, cover: Floats | float, hu: Floats | float) -> None:
-    """Mix `hu` into an image by the share of each voxel that is covered."""
-    image += cover * (np.float32(hu) - image)
+    """Mix `hu` into an image (float32) by the share of each voxel that is covered."""
+    _mix(image, np.asarray(cover, np.float32), np.asarray(hu, np.float32), out=image)
+
+
+# One pass over memory instead of three: half the time of a scan was spent in these two.
+@vectorize(["float32(float32, float32)"], cache=True)
+def _edge(depth, slope):  # type: ignore[no-untyped-def]
+    return min(max(depth * slope + np.float32(0.5), np.float32(0)), np.float32(1))
+
+
+@vectorize(["float32(float32, float32, float32)"], cache=True)
+def _mix(image, cover, hu):  # type: ignore[no-untyped-def]
+    return image + cover * (hu - image)
 
 
 def random_axes(normal: NDArray, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -18,6 +18,21 @@ LIVER = 85.0
 
 
 @dataclass(frozen=True, eq=False)
+class Axis:
+    """What is the same in every slice (y, x): the angle (rad) from the back, the distance (mm) from
+    the midline, and the coverage of vertebrae, their arches and the sternum.
+    """
+
+    angle: Floats
+    aside: Floats
+    vertebra: Floats
+    marrow: Floats
+    arch: Floats
+    canal: Floats
+    sternum: Floats
+
+
+@dataclass(frozen=True, eq=False)
 class Tissue:
     """What slices are made from. grain: (96, 96, 96) periodic, about 1 mm per voxel."""
 
@@ -25,6 +40,7 @@ class Tissue:
     anatomy: Anatomy
     drawn: Parameters
     grain: Floats
+    axis: Axis
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -41,7 +57,20 @@ def prepare_tissue(
     grain /= grain.std()
     # Skewed: there is more dense structure than holes.
     grain = grain + np.float32(0.35) * (grain * grain - 1)
-    return Tissue(grid, anatomy, drawn, grain / grain.std())
+    return Tissue(grid, anatomy, drawn, grain / grain.std(), _axis(grid, anatomy))
+
+
+def _axis(grid: Grid, anatomy: Anatomy) -> Axis:
+    """Vertebrae, sternum and the angles of the ribs."""
+    _, (rows,), (columns,) = grid.open()
+    y, x = rows - np.float32(anatomy.centre_y), columns - np.float32(anatomy.middle)
+    spine_y = 0.9 * anatomy.half_depth + 4
+    spine = np.hypot(x, (y - spine_y) * 1.15)
+    arch = np.hypot(x * 0.9, y - spine_y - 23)
+    sternum = 5 - np.maximum(np.abs(x) - 14, np.abs(y + anatomy.half_depth + 8))
+    angle, aside = np.arctan2(np.abs(x), y), np.broadcast_to(np.abs(x), spine.shape)
+    covers = (17.0 - spine, 1.2), (15.2 - spine, 1.2), (11 - arch, 1.2), (7.5 - arch, 1.2)
+    return Axis(angle, aside, *(edge(*cover) for cover in covers), edge(sternum, 1.5))
 
 
 def tissue_slice(tissue: Tissue, index: int) -> Floats:
@@ -62,7 +91,7 @@ def tissue_slice(tissue: Tissue, index: int) -> Floats:
     blend(image, edge(thorax - 1, 2.0), FAT + 20 * texture)
     blend(image, edge(thorax - 1, 2.0) * edge(abdomen, 2.0), LIVER + 12 * texture)
     blend(image, edge(heart, 1.2), drawn.blood_hu * 0.9)
-    for cover, hu in _bones((z, y, x), thorax, anatomy.half_depth):
+    for cover, hu in _bones(tissue.axis, z, thorax):
         blend(image, cover, hu)
     # A film of tissue between the lung and the fat around it: pleura and intercostal muscle.
     blend(image, edge(3.2 - np.abs(lungs), 1.0), MUSCLE - 15)
@@ -145,27 +174,19 @@ def _outside(
         blend(image, edge(arm - 20, 1.0), CORTEX + 300)
 
 
-def _bones(
-    position: tuple[float, Floats, Floats], thorax: Floats, half_depth: float
-) -> Iterator[tuple[Floats, float]]:
+def _bones(axis: Axis, z: float, thorax: Floats) -> Iterator[tuple[Floats, float]]:
     """Coverage and HU: slanted ribs with their cartilage, vertebrae with discs, the sternum."""
-    z, y, x = position
-    angle = np.arctan2(np.abs(x), y)
-    wave = np.cos((np.float32(z) + 52 * angle) * np.float32(2 * np.pi / 27))
+    wave = np.cos((np.float32(z) + 52 * axis.angle) * np.float32(2 * np.pi / 27))
     yield edge(2.5 - np.abs(thorax + 6), 2.0) * edge(0.1 - wave, 0.5), MUSCLE
     rib = np.minimum((wave - np.float32(0.1)) * 6, 4.2 - np.abs(thorax + 5.5))
-    rib = np.minimum(rib, np.abs(x) - 12)
-    bony = edge(np.float32(2.25) - angle, 0.1)
+    rib = np.minimum(rib, axis.aside - 12)
+    bony = edge(np.float32(2.25) - axis.angle, 0.1)
     yield edge(rib, 1.2) * (1 - bony), CARTILAGE
     yield edge(rib, 1.2) * bony, CORTEX
     yield edge(rib - 1.8, 1.2) * bony, MARROW
-    spine_y = 0.9 * half_depth + 4
-    spine = np.hypot(x, (y - spine_y) * 1.15)
     disc = float(np.cos(z * 2 * np.pi / 25)) > 0.75
-    yield edge(17.0 - spine, 1.2), DISC if disc else CORTEX - 150
-    yield edge(15.2 - spine, 1.2), DISC if disc else MARROW
-    arch = np.hypot(x * 0.9, y - spine_y - 23)
-    yield edge(11 - arch, 1.2), CORTEX - 150
-    yield edge(7.5 - arch, 1.2), 30.0
-    sternum = 5 - np.maximum(np.abs(x) - 14, np.abs(y + half_depth + 8))
-    yield edge(sternum, 1.5), MARROW + 60
+    yield axis.vertebra, DISC if disc else CORTEX - 150
+    yield axis.marrow, DISC if disc else MARROW
+    yield axis.arch, CORTEX - 150
+    yield axis.canal, 30.0
+    yield axis.sternum, MARROW + 60
