@@ -15,11 +15,13 @@ from nodulenet.commands import (
     consensus,
     demo,
     doctor,
+    export_weights,
     froc,
     import_weights,
     index,
     predict,
     schema,
+    synthetic,
     train,
     workflow,
 )
@@ -53,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     for command in (
         *(index, consensus, compare_annotations, compare_excluded, froc, predict),
-        *(import_weights, train, doctor, schema, demo, workflow),
+        *(import_weights, export_weights, train, doctor, schema, demo, synthetic, workflow),
     ):
         command.add_parser(commands)
     return parser

@@ -11,10 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from nodulenet.files import InputError, sha256
-from nodulenet.settings import FrocSettings, Settings
+from nodulenet.settings import FrocSettings, Recipe, Settings
 from nodulenet.settings.training import MACHINE
+from nodulenet.weights import BUNDLED
 
 CHALLENGE = ("annotations.csv", "annotations_excluded.csv", "seriesuids.csv")
+
+
+def initial_weights(settings: Recipe) -> str | None:
+    """The weights file that the first stages start from; None if they start from nothing."""
+    init = settings.train.init
+    return None if init == "none" else str(BUNDLED) if init == "bundled" else init
 
 
 def missing_weights(settings: Settings) -> list[tuple[str, str]]:
@@ -26,6 +33,8 @@ def missing_weights(settings: Settings) -> list[tuple[str, str]]:
         for fold, paths in given.items()
         for path in paths
     ]
+    if start := initial_weights(settings):
+        files.append(("train.init", start))
     made = settings.trained_in
     gone = [(key, path) for key, path in files if not Path(path).is_file()]
     return [(key, path) for key, path in gone if not (made and Path(path).is_relative_to(made))]

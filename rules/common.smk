@@ -5,7 +5,14 @@ import shutil
 from pathlib import Path
 
 from nodulenet.files import InputError
-from nodulenet.plan import challenge_files, given_folds, missing_weights, origin, training_of
+from nodulenet.plan import (
+    challenge_files,
+    given_folds,
+    initial_weights,
+    missing_weights,
+    origin,
+    training_of,
+)
 from nodulenet.scan_table import MADE, TRAIN, files_of, is_made, missing_files, read_scans
 from nodulenet.settings import check_settings, read_config
 from nodulenet.source_code import PACKAGE, code_digest
@@ -76,9 +83,10 @@ def weights_of(stage, fold):
 
 
 def parent(wildcards):
-    """Input function: files of the previous stage, if any; given weights have no momentum."""
+    """Input function: files of the previous stage, or those of train.init if there is none; given
+    weights have no momentum."""
     checked(SETTINGS.require_outlines, wildcards.stage, of=f"{CONFIG}: ")
-    files = {}
+    files = {"weights": start} if (start := initial_weights(SETTINGS)) else {}
     for stage in SETTINGS.train.ancestors(wildcards.stage)[:1]:
         files = weights_of(stage, wildcards.fold)
         (files["weights"],) = files["weights"]

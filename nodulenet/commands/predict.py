@@ -10,6 +10,10 @@ from pathlib import Path
 
 from nodulenet.commands.options import add_command, add_path, count
 from nodulenet.files import InputError
+from nodulenet.weights import BUNDLED, weights_name
+
+DEMO_SCAN = 2
+"""Which scan of the demo --demo predicts: one with several nodules."""
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -18,17 +22,24 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "input",
         type=Path,
+        nargs="?",
         metavar="INPUT",
         help="folder with a DICOM series or whole studies, or a .mhd, .mha, .nii, .nii.gz or"
         " .nrrd file",
     )
     parser.add_argument(
+        "--demo",
+        action="store_true",
+        help="predict a synthetic scan instead, rendered into DIR/demo",
+    )
+    parser.add_argument(
         "--weights",
         type=Path,
         nargs="+",
-        required=True,
-        metavar="PT",
-        help="weights.pt of a stage; several (such as a cohort's folds) are used as an ensemble",
+        default=[BUNDLED],
+        metavar="FILE",
+        help="weights.pt of a stage, or exported weights; several (such as a cohort's folds) are used"
+        " as an ensemble (default: the bundled detector, trained on synthetic CT alone)",
     )
     add_path(parser, "--output", "DIR", "folder to write into")
     parser.add_argument(
@@ -37,10 +48,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--threshold",
         type=threshold,
-        default=0.5,
         metavar="P|RATEfp",
         help="minimum probability of a finding; or false positives per scan, such as 1fp or 1/8fp,"
-        " looked up in the FROC beside the weights (default: 0.5)",
+        " looked up in the FROC of the weights (default: that of exported weights, else 0.5)",
     )
     add_machine_options(parser)
 
@@ -68,7 +78,7 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
 
 def threshold(text: str) -> float | Fraction:
     """The parsed --threshold."""
-    from nodulenet.findings.threshold import parse_threshold
+    from nodulenet.weights.threshold import parse_threshold
 
     try:
         return parse_threshold(text)
@@ -105,15 +115,18 @@ def run(options: argparse.Namespace) -> None:
     from nodulenet.findings.detector import load_detector
     from nodulenet.findings.predict import STEPS, predict_scan
     from nodulenet.findings.scans import find_scans
-    from nodulenet.findings.threshold import find_threshold
     from nodulenet.progress import steps
     from nodulenet.settings import InferenceSettings
+    from nodulenet.weights.threshold import find_threshold
 
     started = time.monotonic()
-    scans, passed = find_scans(options.input, options.series)
+    if options.demo != (options.input is None):
+        raise InputError("predict: needs either INPUT or --demo")
+    check_writable(options.output)
+    source = render_demo(options.output / "demo") if options.demo else options.input
+    scans, passed = find_scans(source, options.series)
     for line in passed:
         print(f"skipped {line}", file=sys.stderr)
-    check_writable(options.output)
     least = find_threshold(options.threshold, options.weights)
     detector = load_detector(
         options.weights,
@@ -122,6 +135,8 @@ def run(options: argparse.Namespace) -> None:
         InferenceSettings(tile=options.tile, pad_value=options.pad_value),
         tta=options.tta,
     )
+    names = ", ".join(map(weights_name, options.weights))
+    print(f"{names}; threshold {least.probability:.3f}; for research, not for diagnosis")
     failed = []
     for number, scan in enumerate(scans, 1):
         folder = options.output / scan.series_uid if len(scans) > 1 else options.output
@@ -142,9 +157,20 @@ def run(options: argparse.Namespace) -> None:
         print(f"{scan.series_uid}: {len(content['findings'])} findings in {folder}")
     print(f"{time.monotonic() - started:.0f} s, {memory_text()}")
     if failed:
-        raise InputError(
-            f"{options.input}: {len(failed)} of {len(scans)} series could not be predicted"
-        )
+        raise InputError(f"{source}: {len(failed)} of {len(scans)} series could not be predicted")
+
+
+def render_demo(folder: Path) -> Path:
+    """Render a scan of the demo, on which the bundled detector was not trained; its CT."""
+    from nodulenet.demo import render_demo_scan
+    from nodulenet.demo.cohort import demo_scans
+
+    folder.mkdir(exist_ok=True)
+    ct = folder / "ct.mhd"
+    render_demo_scan(
+        demo_scans()[DEMO_SCAN].series_uid, ct, folder / "readers.xml", folder / "lungs.mhd"
+    )
+    return ct
 
 
 def check_writable(folder: Path) -> None:

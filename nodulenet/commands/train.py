@@ -36,6 +36,7 @@ def run(options: argparse.Namespace) -> None:
 
     from nodulenet.evaluation.held_out import score_validation
     from nodulenet.files import InputError
+    from nodulenet.plan import initial_weights
     from nodulenet.progress import logging_beside_bars
     from nodulenet.settings import read_settings
     from nodulenet.training.distributed import LOG_FORMAT, rank_given
@@ -51,6 +52,7 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(f"--stage: {options.stage!r} is none of {', '.join(stages)}")
     folder = options.output / f"fold{options.fold}"
     before = stages[options.stage].after
+    start = folder / before / "weights.pt" if before else initial_weights(settings)
     job = TrainingJob(
         manifest=options.output / "manifest.tsv",
         folds=options.output / "folds.tsv",
@@ -58,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
         stage=options.stage,
         settings=settings,
         output=folder / options.stage,
-        weights=folder / before / "weights.pt" if before else None,
+        weights=Path(start) if start else None,
         momentum=folder / before / "momentum.pt" if before else None,
     )
     with logging_beside_bars():

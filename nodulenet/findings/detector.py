@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,20 @@ from numpy.typing import NDArray
 
 from nodulenet.files import InputError, sha256
 from nodulenet.settings import InferenceSettings, PreprocessSettings
+from nodulenet.weights import weights_name
 
 if TYPE_CHECKING:
     from nodulenet.inference.predictor import Member, ScanPrediction
 
     Advance = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """The networks by name and hash, and one hash of them all."""
+
+    networks: tuple[str, ...]
+    fingerprint: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +45,15 @@ class Detector:
     weights: Sequence[dict[str, Any]]
     settings: dict[str, Any]
     steps: int
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """What DICOM objects say of the networks."""
+        hashes = "".join(weights["sha256"] for weights in self.weights)
+        return Algorithm(
+            tuple("{name}, SHA-256 {sha256}".format(**weights) for weights in self.weights),
+            hashlib.sha256(hashes.encode()).hexdigest(),
+        )
 
     @property
     def segments(self) -> bool:
@@ -86,6 +105,7 @@ def weights_facts(member: Member) -> dict[str, Any]:
     """The provenance of a network, in plain types."""
     provenance = member.provenance
     return {
+        "name": weights_name(member.path),
         "path": str(member.path),
         "sha256": sha256(member.path),
         "stage": provenance.stage,

@@ -21,6 +21,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
 from nodulenet import __version__
+from nodulenet.findings.detector import Algorithm
 from nodulenet.findings.measure import Finding, paint_findings
 from nodulenet.findings.scans import Source
 
@@ -57,18 +58,17 @@ def missing_tag(sources: Sequence[Source]) -> str:
 
 def build_segmentation(
     sources: Sequence[Source],
-    findings: Sequence[Finding],
-    tracked: Sequence[Tracked],
-    fingerprint: str,
+    marked: Sequence[tuple[Finding, Tracked]],
+    algorithm: Algorithm,
 ) -> Segmentation | None:
     """A binary segmentation with one segment per finding that has a mask; None if none has.
 
     sources: of the slices in the order of the masks' grid. Segments are numbered 1, 2, ... in the
-    order of the findings; a segment's label and tracking ID name its finding. fingerprint: hash
-    of the weights, the object's device serial number. Raises `ValueError`, `AttributeError` or
+    order of the findings; a segment's label and tracking ID name its finding. algorithm: its
+    hash is the object's device serial number. Raises `ValueError`, `AttributeError` or
     another of highdicom's errors for headers that cannot be referred to.
     """
-    pairs = [(f, t) for f, t in zip(findings, tracked, strict=True) if f.mask is not None]
+    pairs = [(finding, name) for finding, name in marked if finding.mask is not None]
     if not pairs:
         return None
     segments = [replace(finding, number=n) for n, (finding, _) in enumerate(pairs, 1)]
@@ -78,7 +78,7 @@ def build_segmentation(
         source_images=source_images(sources),
         pixel_array=by_frame(labels, sources),
         segmentation_type=SegmentationTypeValues.BINARY,
-        segment_descriptions=[_description(n, t) for n, (_, t) in enumerate(pairs, 1)],
+        segment_descriptions=[_description(n, t, algorithm) for n, (_, t) in enumerate(pairs, 1)],
         series_instance_uid=generate_uid(),
         series_number=SERIES_NUMBER,
         sop_instance_uid=generate_uid(),
@@ -86,7 +86,7 @@ def build_segmentation(
         manufacturer=MANUFACTURER,
         manufacturer_model_name=MANUFACTURER,
         software_versions=__version__,
-        device_serial_number=fingerprint[:16],
+        device_serial_number=algorithm.fingerprint[:16],
         content_description="Lung nodules, for research only",
         content_label="NODULES",
         series_description="nodulenet: lung nodules (research)",
@@ -109,7 +109,7 @@ def by_frame(labels: NDArray, sources: Sequence[Source]) -> NDArray:
     return placed
 
 
-def _description(number: int, tracked: Tracked) -> SegmentDescription:
+def _description(number: int, tracked: Tracked, algorithm: Algorithm) -> SegmentDescription:
     return SegmentDescription(
         segment_number=number,
         segment_label=tracked.name,
@@ -117,7 +117,10 @@ def _description(number: int, tracked: Tracked) -> SegmentDescription:
         segmented_property_type=codes.SCT.Nodule,
         algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=AlgorithmIdentificationSequence(
-            name=MANUFACTURER, version=__version__, family=codes.DCM.ArtificialIntelligence
+            name=MANUFACTURER,
+            version=__version__,
+            family=codes.DCM.ArtificialIntelligence,
+            parameters={f"network {n}": text for n, text in enumerate(algorithm.networks, 1)},
         ),
         tracking_uid=tracked.uid,
         tracking_id=tracked.name,

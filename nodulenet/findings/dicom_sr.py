@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from highdicom.seg import Segmentation
 from highdicom.sr import (
+    AlgorithmIdentification,
     ComprehensiveSR,
     DeviceObserverIdentifyingAttributes,
     FindingSite,
@@ -27,6 +28,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
 from nodulenet import __version__
+from nodulenet.findings.detector import Algorithm
 from nodulenet.findings.dicom_seg import MANUFACTURER, Tracked, source_images
 from nodulenet.findings.measure import Finding
 from nodulenet.findings.scans import Source
@@ -43,10 +45,10 @@ CIRCLE_DECIMALS = 3
 
 def build_report(
     sources: Sequence[Source],
-    findings: Sequence[Finding],
-    tracked: Sequence[Tracked],
+    marked: Sequence[tuple[Finding, Tracked]],
     scan: Volume,
     segmentation: Segmentation | None,
+    algorithm: Algorithm,
 ) -> ComprehensiveSR:
     """A measurement report with one group per finding, with the segmentation's tracking IDs.
 
@@ -57,7 +59,13 @@ def build_report(
     groups: list[Group] = []
     region: ReferencedSegment | ImageRegion
     segment = 0
-    for finding, name in zip(findings, tracked, strict=True):
+    identity = AlgorithmIdentification(
+        MANUFACTURER,
+        __version__,
+        parameters=list(algorithm.networks),
+        family=codes.DCM.ArtificialIntelligence,
+    )
+    for finding, name in marked:
         if segmentation is not None and finding.mask is not None:
             segment += 1
             seen = np.flatnonzero(finding.mask.mask.any(axis=(1, 2))) + finding.mask.offset[0]
@@ -65,7 +73,7 @@ def build_report(
             region = _segment_reference(segmentation, segment, slices)
         else:
             region = _circle(finding, scan, sources)
-        groups.append(_group(finding, name, region))
+        groups.append(_group(finding, name, region, identity))
     images = source_images(sources)
     report = MeasurementReport(
         observation_context=_observer(),
@@ -103,10 +111,16 @@ def _observer() -> ObservationContext:
     )
 
 
-def _group(finding: Finding, tracked: Tracked, region: ReferencedSegment | ImageRegion) -> Group:
+def _group(
+    finding: Finding,
+    tracked: Tracked,
+    region: ReferencedSegment | ImageRegion,
+    identity: AlgorithmIdentification,
+) -> Group:
     shared: dict[str, Any] = {
         "tracking_identifier": TrackingIdentifier(uid=tracked.uid, identifier=tracked.name),
         "finding_type": codes.SCT.Nodule,
+        "algorithm_id": identity,
         "finding_sites": [FindingSite(codes.SCT.Lung)],
         "measurements": _measurements(finding),
     }

@@ -59,7 +59,8 @@ def find_findings(
     rows = np.flatnonzero(prediction.kept & (probability >= least))
     rows = rows[np.argsort(-probability[rows], kind="stable")]
     alone = [row for row in rows.tolist() if not is_duplicate(row, boxes[row], prediction.masks)]
-    notes = []
+    below = int((prediction.kept & (probability < least)).sum())
+    notes = [f"{below} further candidates lie below the threshold"] if below else []
     if len(alone) < len(rows):
         notes.append(
             f"{len(rows) - len(alone)} further candidates have a mask that overlaps a finding's:"

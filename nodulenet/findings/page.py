@@ -166,7 +166,7 @@ def facts_of(content: Record) -> dict[str, str]:
             " x ".join(f"{step:.3g}" for step in content["scan"]["spacing_mm"]),
         ),
         **{
-            f"weights {number}": "{path}, stage {stage}, fold {fold}, {epochs} epochs,"
+            f"weights {number}": "{name}, stage {stage}, fold {fold}, {epochs} epochs,"
             " SHA-256 {sha256}".format(**weights)
             for number, weights in enumerate(content["weights"], 1)
         },

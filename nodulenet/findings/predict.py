@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +19,6 @@ from nodulenet.findings.overview import plot_overview
 from nodulenet.findings.page import RESEARCH, write_page
 from nodulenet.findings.scans import Source, slice_sources
 from nodulenet.findings.table import Record, finding_rows, write_finding_rows
-from nodulenet.findings.threshold import Threshold
 from nodulenet.imaging import (
     FoundSeries,
     Volume,
@@ -31,6 +29,7 @@ from nodulenet.imaging import (
     standard,
     write_volume,
 )
+from nodulenet.weights.threshold import Threshold
 
 OUTPUTS = (
     *("findings.csv", "findings.json", "masks.nii.gz", "seg.dcm", "sr.dcm"),
@@ -152,12 +151,10 @@ def write_dicom(
     if lacking or not findings:
         reason = f"a slice has no {lacking}" if lacking else "there is no finding"
         return [f"no seg.dcm and no sr.dcm: {reason}"]
-    hashes = "".join(weights["sha256"] for weights in detector.weights)
-    fingerprint = hashlib.sha256(hashes.encode()).hexdigest()
-    tracked = new_tracking(findings)
+    marked = list(zip(findings, new_tracking(findings), strict=True))
     try:
-        segmentation = build_segmentation(sources, findings, tracked, fingerprint)
-        report = build_report(sources, findings, tracked, scan, segmentation)
+        segmentation = build_segmentation(sources, marked, detector.algorithm)
+        report = build_report(sources, marked, scan, segmentation, detector.algorithm)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         reason = reason_of(error)
         return [f"no seg.dcm and no sr.dcm: the slices' headers do not allow it: {reason}"]

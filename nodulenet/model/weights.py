@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from nodulenet import __version__
 from nodulenet.files import CorruptArtefact, InputError, own_artefact, replacing
 from nodulenet.model.network import NoduleNet
+from nodulenet.model.safetensors_file import is_exported, read_exported
 from nodulenet.settings import ModelSettings, PreprocessSettings, Recipe
 from nodulenet.settings.reading import explain
 
@@ -124,12 +125,13 @@ def save_weights(net: NoduleNet, provenance: Provenance, path: Path) -> None:
 
 
 def load_weights(path: Path) -> tuple[NoduleNet, Provenance]:
-    """Read a weights file; settings missing in older files have their published values.
+    """Read a weights file, `.pt` or exported; settings missing in older files have their published
+    values.
 
     Raises `InputError` if it is of another format or has settings of another version that this one
     does not know, `CorruptArtefact` if it is damaged or does not fit its own model.
     """
-    content = load_tensors(path)
+    content = _read(path)
     if content.get("format") != FORMAT:
         raise InputError(f"{path}: not a nodulenet weights file of format {FORMAT}")
     with own_artefact(path):
@@ -156,6 +158,14 @@ def load_weights(path: Path) -> tuple[NoduleNet, Provenance]:
             fault = f"{path}: does not hold the network that it names: {reason}"
             raise InputError(fault) from error
         return net, provenance
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The content of a weights file of either kind."""
+    if not is_exported(path):
+        return load_tensors(path)
+    card, tensors = read_exported(path)
+    return card | {"state_dict": tensors}
 
 
 def _sections(content: Mapping[str, Any]) -> dict[str, Any]:

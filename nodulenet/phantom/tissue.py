@@ -69,8 +69,15 @@ def _axis(grid: Grid, anatomy: Anatomy) -> Axis:
     arch = np.hypot(x * 0.9, y - spine_y - 23)
     sternum = 5 - np.maximum(np.abs(x) - 14, np.abs(y + anatomy.half_depth + 8))
     angle, aside = np.arctan2(np.abs(x), y), np.broadcast_to(np.abs(x), spine.shape)
-    covers = (17.0 - spine, 1.2), (15.2 - spine, 1.2), (11 - arch, 1.2), (7.5 - arch, 1.2)
-    return Axis(angle, aside, *(edge(*cover) for cover in covers), edge(sternum, 1.5))
+    return Axis(
+        angle=angle,
+        aside=aside,
+        vertebra=edge(17.0 - spine, 1.2),
+        marrow=edge(15.2 - spine, 1.2),
+        arch=edge(11 - arch, 1.2),
+        canal=edge(7.5 - arch, 1.2),
+        sternum=edge(sternum, 1.5),
+    )
 
 
 def tissue_slice(tissue: Tissue, index: int) -> Floats:

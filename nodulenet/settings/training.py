@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Strict, field_validator, model_validator
 
-from nodulenet.settings.base import Count, Factor, Grey, Section, StageName, Weight, Whole
+from nodulenet.settings.base import Count, Factor, Grey, Name, Section, StageName, Weight, Whole
 
 Branch = Literal["ncs", "dfps", "sr"]
 """Nodule candidate screening, false positive reduction, segmentation refinement."""
@@ -74,6 +74,9 @@ class TrainSettings(Section):
         "ncs_only",
     )
     """Stages used for prediction and compared."""
+    init: Name = "none"
+    """Weights that the first stages start from: none, as published; bundled, those of the bundled
+    detector (docs/model_card.md); or a weights file. The section `model` must be theirs."""
     batch: Count = 16
     """Crops per step."""
     gpus: Count = 1

@@ -11,10 +11,13 @@ import SimpleITK as sitk
 from chest import check_by_others
 from pydicom.sr.codedict import codes
 
+from nodulenet.findings.detector import Algorithm
 from nodulenet.findings.dicom_seg import build_segmentation, new_tracking
 from nodulenet.findings.dicom_sr import build_report
 from nodulenet.findings.measure import Finding
 from nodulenet.masks import CroppedMask
+
+ALGORITHM = Algorithm(("a network, SHA-256 ab",), "ff")
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +110,9 @@ def test_a_finding_without_a_mask_is_a_circle_in_its_slice(predicted, tmp_path):
     volume = predicted.volume
     at = volume.to_world(np.array([7.2, 20.0, 30.0]))
     finding = Finding(1, at, 9.0, 0.7, 0.8, 0.6)
-    names = new_tracking([finding])
-    assert build_segmentation(predicted.sources, [finding], names, "ff") is None
-    report = build_report(predicted.sources, [finding], names, volume, None)
+    marked = list(zip([finding], new_tracking([finding]), strict=True))
+    assert build_segmentation(predicted.sources, marked, ALGORITHM) is None
+    report = build_report(predicted.sources, marked, volume, None, ALGORITHM)
     report.save_as(tmp_path / "sr.dcm")
     content = hd.sr.srread(tmp_path / "sr.dcm").content
     (group,) = content.get_planar_roi_measurement_groups()
@@ -128,9 +131,9 @@ def test_a_single_finding(predicted, tmp_path):
     """DICOM keeps the number of a single segment elsewhere than those of several."""
     mask = CroppedMask(np.ones((3, 4, 5), bool), (7, 20, 30))
     finding = Finding(3, np.zeros(3), 9.0, 0.7, 0.8, 0.6, mask, 648.0, 10.7, 12.0, 5.0)
-    names = new_tracking([finding])
-    seg = build_segmentation(predicted.sources, [finding], names, "ff")
-    report = build_report(predicted.sources, [finding], names, predicted.volume, seg)
+    marked = list(zip([finding], new_tracking([finding]), strict=True))
+    seg = build_segmentation(predicted.sources, marked, ALGORITHM)
+    report = build_report(predicted.sources, marked, predicted.volume, seg, ALGORITHM)
     for name, dataset in (("seg.dcm", seg), ("sr.dcm", report)):
         dataset.save_as(tmp_path / name)
         check_by_others(tmp_path / name)

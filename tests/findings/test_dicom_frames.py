@@ -12,13 +12,15 @@ from chest import check_by_others, sample, turned_affine, write_dicom
 from highdicom.legacy import LegacyConvertedEnhancedCTImage
 from pydicom.uid import generate_uid
 
+from nodulenet.findings.detector import Algorithm
 from nodulenet.findings.dicom_seg import build_segmentation, new_tracking
 from nodulenet.findings.dicom_sr import build_report
 from nodulenet.findings.measure import Finding
 from nodulenet.findings.predict import predict_scan
 from nodulenet.findings.scans import find_scans, slice_sources
-from nodulenet.findings.threshold import Threshold
+from nodulenet.weights.threshold import Threshold
 
+ALGORITHM = Algorithm(("a network, SHA-256 ab",), "ff")
 AXIAL = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]], float)
 
 
@@ -111,9 +113,9 @@ def test_a_circle_is_in_its_frame(framed, tmp_path):
     sources = slice_sources(framed.scan)
     at = framed.volume.to_world(np.array([7.2, 20.0, 30.0]))
     finding = Finding(1, at, 9.0, 0.7, 0.8, 0.6)
-    names = new_tracking([finding])
-    assert build_segmentation(sources, [finding], names, "ff") is None
-    build_report(sources, [finding], names, framed.volume, None).save_as(tmp_path / "sr.dcm")
+    marked = list(zip([finding], new_tracking([finding]), strict=True))
+    assert build_segmentation(sources, marked, ALGORITHM) is None
+    build_report(sources, marked, framed.volume, None, ALGORITHM).save_as(tmp_path / "sr.dcm")
     content = hd.sr.srread(tmp_path / "sr.dcm").content
     (group,) = content.get_planar_roi_measurement_groups()
     source = group.roi.ContentSequence[0].ReferencedSOPSequence[0]

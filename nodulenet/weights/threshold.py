@@ -1,16 +1,20 @@
-"""The minimum probability of a finding: given, or read from a cohort's FROC."""
+"""The minimum probability of a finding: given, or read from a cohort's FROC or from a card."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from nodulenet.files import InputError, read_json
+from nodulenet.model.safetensors_file import is_exported, read_card
 from nodulenet.numerals import to_number
 
 RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?|[0-9]+/[1-9][0-9]*)fp")
 RESULT_SET = "ensemble"
+PLAIN = 0.5
+"""The threshold where nothing else is known."""
 
 
 @dataclass(frozen=True)
@@ -35,23 +39,42 @@ def parse_threshold(text: str) -> float | Fraction:
     return value
 
 
-def find_threshold(wanted: float | Fraction, weights: Sequence[Path]) -> Threshold:
-    """The threshold itself, or that of an operating point of the FROC beside the weights.
+def find_threshold(wanted: float | Fraction | None, weights: Sequence[Path]) -> Threshold:
+    """The threshold itself, or that of an operating point of the weights' FROC.
 
-    `froc.json` is searched in the folder of each weights file and, if that is
+    None: that of the card of exported weights, else 0.5. The FROC of exported weights is in their
+    card; for others `froc.json` is searched in the folder of each weights file and, if that is
     {cohort}/fold{k}/{stage}, in {cohort}/{stage}. Its pooled set `ensemble` gives for each rate the
     lowest probability with at most that many false positives per scan. Raises `InputError` if there
     is no such file, it lacks the rate, or the weights belong to different ones.
     """
+    if wanted is None:
+        return default_threshold(weights)
     if not isinstance(wanted, Fraction):
         return Threshold(wanted, "given")
-    files = {froc_beside(path) for path in weights}
+    files = {path if is_exported(path) else froc_beside(path) for path in weights}
     if len(files) > 1:
         names = ", ".join(map(str, sorted(files)))
         raise InputError(f"the weights have different FROCs: {names}; give a probability instead")
     (path,) = files
-    probability = operating_point(path, float(wanted))
+    content = read_card(path).get("operating_points", {}) if is_exported(path) else read_json(path)
+    probability = operating_point(content, float(wanted), path)
     return Threshold(probability, f"{float(wanted):g} false positives per scan in {path}")
+
+
+def default_threshold(weights: Sequence[Path]) -> Threshold:
+    """The threshold of the card of a single file of exported weights, else 0.5.
+
+    Raises `InputError` for a card without one.
+    """
+    if len(weights) != 1 or not is_exported(weights[0]):
+        return Threshold(PLAIN, "the default")
+    card = read_card(weights[0])
+    try:
+        rate, probability = card["threshold"]["rate"], float(card["threshold"]["probability"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{weights[0]}: its card has no threshold") from error
+    return Threshold(probability, f"the default: {rate:g} false positives per scan in its tests")
 
 
 def froc_beside(weights: Path) -> Path:
@@ -67,9 +90,11 @@ def froc_beside(weights: Path) -> Path:
     )
 
 
-def operating_point(path: Path, rate: float) -> float:
-    """The probability that froc.json gives for a rate of false positives per scan."""
-    content = read_json(path)
+def operating_point(content: Mapping[str, Any], rate: float, path: Path) -> float:
+    """The probability that a froc.json or a card gives for a rate of false positives per scan.
+
+    path: the file of the content, for messages. Raises `InputError` if it has none.
+    """
     try:
         result = content["sets"][RESULT_SET] if "sets" in content else content
         points = dict(zip(result["rates"], result["thresholds"], strict=True))

@@ -1,0 +1,77 @@
+"""`nodulenet export-weights`: a weights file as safetensors, with a card of where it comes from."""
+
+import subprocess
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from nodulenet import __version__
+from nodulenet.cohort.folds import read_folds
+from nodulenet.cohort.manifest import read_manifest
+from nodulenet.files import InputError, read_json, sha256, workflow_folder, write_json
+from nodulenet.model.safetensors_file import is_exported, write_exported
+from nodulenet.model.weights import FORMAT, Provenance, load_weights
+from nodulenet.weights.threshold import RESULT_SET, froc_beside, operating_point
+
+SCORES = ("cpm", "interval", "scans", "nodules", "rates", "sensitivity", "thresholds")
+
+
+def export_weights(source: Path, output: Path, rate: Fraction) -> dict[str, Any]:
+    """Write a weights file as safetensors, and its card as JSON beside it; returns the card.
+
+    source: results/{cohort}/fold{k}/{stage}/weights.pt of a finished run, whose tables say what it
+    was trained and tested on. rate: false positives per scan at the default threshold of `nodulenet
+    predict`. Raises `InputError` if there are no scores, they lack the rate, or for a faulty file.
+    """
+    if not is_exported(output):
+        raise InputError(f"{output}: the name of exported weights ends in .safetensors")
+    net, provenance = load_weights(source)
+    scores = froc_beside(source)
+    content = read_json(scores)
+    threshold = {"rate": float(rate), "probability": operating_point(content, float(rate), scores)}
+    points = {name: content["sets"][RESULT_SET][name] for name in SCORES}
+    card = {
+        "format": FORMAT,
+        "version": __version__,
+        "commit": commit(),
+        **provenance.plain(),
+        "source_sha256": sha256(source),
+        "trained_on": training_facts(source.resolve().parents[2], provenance),
+        "operating_points": points | {"dice": mean_dice(content)},
+        "threshold": threshold,
+    }
+    write_exported(net.state_dict(), card, output)
+    facts = {"file": output.name, "bytes": output.stat().st_size, "sha256": sha256(output)}
+    write_json(output.with_suffix(".json"), facts | card)
+    return card
+
+
+def training_facts(cohort: Path, provenance: Provenance) -> dict[str, Any]:
+    """The cohort's name and its numbers of scans, nodules and patients that were trained on."""
+    manifest, folds = read_manifest(cohort / "manifest.tsv"), read_folds(cohort / "folds.tsv")
+    used = manifest[manifest["series_uid"].isin(folds.series_uid[folds.fold != provenance.fold])]
+    return {
+        "cohort": cohort.name,
+        "scans": len(used),
+        "patients": int(used["patient_id"].nunique()),
+        "nodules": int(used["n_kept"].sum()),
+    }
+
+
+def mean_dice(content: Mapping[str, Any]) -> float | None:
+    """The mean Dice coefficient of all nodules in a froc.json; None without masks."""
+    return (content.get("segmentation") or {}).get("dice_all")
+
+
+def commit() -> str | None:
+    """The commit of the clone that this runs from, with a `+` if it was changed; None elsewhere."""
+    git = ["git", "-C", str(workflow_folder())]
+    try:
+        number = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
+        changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True)
+    except OSError:
+        return None
+    if number.returncode:
+        return None
+    return number.stdout.strip() + ("+" if changed.stdout.strip() else "")
