@@ -25,7 +25,7 @@ MADE = {"demo": "results/demo/source", "pretrain": "results/pretrain/source"}
 """Files of a scan table below these folders are made by the workflow."""
 
 TRAIN = "train"
-"""In the column `fold`: the scan is in no fold, so every network is trained on it and none tested."""
+"""In the column `fold`: the scan is in no fold; every network is trained on it, none is tested."""
 
 NO_FOLD = -1
 """The number of what is in no fold."""
@@ -64,8 +64,8 @@ def read_scans(path: Path | str) -> list[Row]:
     outside of it are absolute. `annotations` and `lung_mask` may be empty; `annotations` may name
     several files separated by semicolons. Raises `InputError` naming the table and its fault: a
     missing, repeated or unknown column, a repeated or invalid series, no scan, a fold that is
-    neither a number nor `train`, labels that are not those of its files. Whether the files exist is checked by
-    `missing_files`.
+    neither a number nor `train`, labels that are not those of its files. Whether the files exist is
+    checked by `missing_files`.
     """
     path = Path(path)
     head, body = read_rows(path, COLUMNS, "\t")

@@ -38,8 +38,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         default=[BUNDLED],
         metavar="FILE",
-        help="weights.pt of a stage, or exported weights; several (such as a cohort's folds) are used"
-        " as an ensemble (default: the bundled detector, trained on synthetic CT alone)",
+        help="weights.pt of a stage, or exported weights; several (such as a cohort's folds) are"
+        " used as an ensemble (default: the bundled detector, trained on synthetic CT alone)",
     )
     add_path(parser, "--output", "DIR", "folder to write into")
     parser.add_argument(

@@ -22,9 +22,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    import pandas as pd
+
+    from nodulenet.cohort.index import write_scan_table
     from nodulenet.phantom.table import synthetic_scans
-    from nodulenet.scan_table import write_scans
 
     scans = synthetic_scans(options.training, options.held_out)
-    write_scans(scans, options.output)
+    write_scan_table(pd.DataFrame(scans), options.output)
     print(f"{options.output}: {len(scans)} scans")

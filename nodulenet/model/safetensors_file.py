@@ -42,8 +42,8 @@ def write_exported(state: Mapping[str, Tensor], card: Mapping[str, Any], path: P
 def read_exported(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The card and the tensors of exported weights; float16 becomes float32.
 
-    Raises `CorruptArtefact` naming a file that is missing or damaged, `InputError` for a safetensors
-    file of something else.
+    Raises `CorruptArtefact` naming a file that is missing or damaged, `InputError` for a
+    safetensors file of something else.
     """
     card = read_card(path)
     with _opened(path) as file:

@@ -125,7 +125,8 @@ class Parameters:
 
 
 _DEMO: dict[str, Distribution] = {
-    "grain": uniform(4, 9), "patches": uniform(4, 10), "leaf_radius": uniform(0.3, 0.46), "murray": uniform(2.3, 2.65), "emphysema": always(-1),
+    "grain": uniform(4, 9), "patches": uniform(4, 10),
+    "leaf_radius": uniform(0.3, 0.46), "murray": uniform(2.3, 2.65), "emphysema": always(-1),
     "dependent": always(-1), "blood_hu": uniform(35, 60), "vessel_step": uniform(15, 17),
     "dots": always(0), "granulomas": always(5), "scars": always(4), "bands": always(0),
     "plaques": always(4), "bumps": always(2), "thickenings": always(4),
