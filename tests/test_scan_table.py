@@ -8,6 +8,7 @@ import pytest
 
 from nodulenet.files import InputError
 from nodulenet.scan_table import (
+    NO_FOLD,
     PATHS,
     MaskFile,
     fixed_folds,
@@ -53,6 +54,11 @@ def test_fixed_folds(tmp_path: Path) -> None:
     assert fixed_folds(table) == {"1.1": 1, "1.2": 0}
 
 
+def test_a_scan_that_is_only_trained_on_has_no_fold(tmp_path: Path) -> None:
+    table = read_scan_table(write(tmp_path, HEAD + "\tfold", "1.1\tA\ta\t\t\ttrain"))
+    assert fixed_folds(table) == {"1.1": NO_FOLD}
+
+
 def test_labels_of_each_file(tmp_path: Path) -> None:
     rows = (f"1.{k}\tA\ta\tb;c\t\t{cell}" for k, cell in enumerate(("1,30; none", ";2", "")))
     cells = [scan["labels"] for scan in read_scans(write(tmp_path, HEAD + "\tlabels", *rows))]
@@ -75,7 +81,7 @@ def test_labels_of_each_file(tmp_path: Path) -> None:
         ((HEAD, "1" * 65 + "\tA\ta\t\t"), "is not a UID"),
         ((HEAD, "1.1\t\ta\t\t"), "scan 1.1: patient_id is empty"),
         ((HEAD, "1.1\tA\t\t\t"), "scan 1.1: ct is empty"),
-        ((HEAD + "\tfold", "1.1\tA\ta\t\t\tone"), "scan 1.1: fold 'one' is not a number"),
+        ((HEAD + "\tfold", "1.1\tA\ta\t\t\tone"), "scan 1.1: fold 'one' is neither a number nor `train`"),
         (
             (HEAD + "\tlabels", "1.1\tA\ta\tb;c\t\t1"),
             "labels '1': of 1 files, but annotations has 2",

@@ -21,10 +21,10 @@ def split_folds(
 
     Patients in descending order of nodule count, ties in a seeded random order, go to the fold with
     the fewest nodules so far (for a patient without nodules, the fewest scans). `fixed`
-    (series -> fold) is used unchanged instead, after the same checks; a scan in `NO_FOLD` is
-    trained on for every fold. A single fold holds every other scan, whatever its number in `fixed`. Returns
-    series_uid, patient_id, fold in the manifest's order. Raises `InputError` if a fold is empty, a
-    patient is in two folds, or one of several folds leaves no nodule to train on.
+    (series -> fold) is used unchanged instead, after the same checks; every network is trained on a
+    scan in `NO_FOLD`. A single fold holds every other scan, whatever its number in `fixed`.
+    Returns series_uid, patient_id, fold in the manifest's order. Raises `InputError` if a fold is
+    empty, a patient is in two folds, or one of several folds leaves no nodule to train on.
     """
     scans = manifest[manifest["status"] == "ok"]
     if fixed is None:

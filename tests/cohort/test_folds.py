@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from nodulenet.cohort import read_folds, split_folds, write_folds
 from nodulenet.files import InputError
+from nodulenet.scan_table import NO_FOLD
 
 
 def manifest(*scans: tuple[str, int], left_out: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -70,6 +71,16 @@ def test_a_single_fold_holds_every_scan_and_needs_no_nodule() -> None:
     table = split_folds(scans, 1, seed=0, fixed=fixed)
     assert table["series_uid"].tolist() == ["1.0", "1.1", "1.2"]
     assert table["fold"].tolist() == [0, 0, 0]
+
+
+def test_scans_to_train_on_alone_are_in_no_fold(tmp_path: Path) -> None:
+    scans = manifest(("A", 0), ("B", 2), ("C", 1), left_out=("D",))
+    fixed = {"1.0": 0, "1.1": NO_FOLD, "1.2": 4}
+    table = split_folds(scans, 1, seed=0, fixed=fixed)
+    assert table["fold"].tolist() == [0, NO_FOLD, 0]
+    write_folds(table, tmp_path / "folds.tsv")
+    assert "1.1\tB\ttrain\n" in (tmp_path / "folds.tsv").read_text()
+    assert read_folds(tmp_path / "folds.tsv").equals(table)
 
 
 @pytest.mark.parametrize(
