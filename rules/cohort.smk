@@ -42,6 +42,7 @@ rule folds:
         code=code("folds"),
         number=SETTINGS.folds.number,
         seed=SETTINGS.folds.seed,
+        trained=any(TRAINED.values()),
     message:
         "split the patients into {params.number} folds"
     script:

@@ -35,9 +35,9 @@ rule pretrain_scan:
         lung_mask=f"{MADE['pretrain']}/{{series}}_lungs.mhd",
         lung_raw=f"{MADE['pretrain']}/{{series}}_lungs.zraw",
     log:
-        "logs/pretrain/pretrain_scan/{series}.log",
+        "<logs>/pretrain_scan/{series}.log",
     benchmark:
-        "logs/pretrain/benchmarks/pretrain_scan/{series}.tsv"
+        "<benchmarks>/pretrain_scan/{series}.tsv"
     conda:
         "../envs/cpu.yaml"
     params:

@@ -14,6 +14,7 @@ from nodulenet.cli import main
 LINKED = (
     *("Snakefile", "rules", "workflow_scripts", "envs", "profiles", "nodulenet"),
     *("config.yaml", "lidc.yaml", "luna16.yaml", "released.yaml", "demo.tsv", "demo_other.tsv"),
+    *("pretrain.yaml", "pretrain.tsv"),
 )
 NAMED = re.compile(r"# ([\w.]+\.yaml)\n")
 SUBSETS = 10

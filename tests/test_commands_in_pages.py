@@ -52,6 +52,7 @@ HOW = {
         "head results/demo/full/froc.csv",
         "cut -f 1-3,10 results/demo/manifest.tsv",
         "nodulenet doctor",
+        "nodulenet predict --demo --output DIR",
         f"nodulenet predict results/demo/source/{SCAN}.mhd"
         " --weights results/demo/fold0/full/weights.pt --output prediction",
         "rm -r results/demo logs/demo prediction mine.yaml report.zip",
@@ -77,6 +78,7 @@ HOW = {
         "nodulenet index --ct data/luna16 --lung-masks data/seg-lungs-LUNA16 --annotations"
         " data/luna16/annotations.csv --output luna16.tsv",
         "nodulenet schema > config.schema.json",
+        "nodulenet synthetic --training 1000 --held-out 60 --output more.tsv",
     ],
     # Days of training: with -n, beside made-up data.
     "planned": [
@@ -94,6 +96,7 @@ HOW = {
         " cohort=published",
         "snakemake --cores all --configfile lidc.yaml short.yaml -n",
         "snakemake --cores all --configfile luna16.yaml",
+        "snakemake --cores all --configfile pretrain.yaml",
         "snakemake --cores all --configfile lidc.yaml mine.yaml",
         "snakemake --cores all --configfile lidc.yaml mine.yaml level2.yaml -n",
         "snakemake --cores all -n",
@@ -115,8 +118,11 @@ HOW = {
         " --protocols protocols.tsv",
         "nodulenet doctor --configfile lidc.yaml",
         "nodulenet doctor --configfile lidc.yaml mine.yaml",
+        "nodulenet export-weights results/lidc/fold0/full/weights.pt --output detector.safetensors",
         "nodulenet import-weights published.ckpt --output weights/published.pt",
         "nodulenet train $local --config lidc.yaml --fold 0 --stage ncs",
+        "nodulenet predict CT --output DIR",
+        "nodulenet predict INPUT --output DIR",
         "nodulenet predict CT --weights results/lidc/fold*/full/weights.pt --output DIR",
         "nodulenet predict CT --weights weights/published.pt --pad-value 0 --output DIR",
         "nodulenet predict INPUT --weights weights.pt --output DIR",

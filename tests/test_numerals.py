@@ -17,9 +17,9 @@ from nodulenet.annotations.challenge_csv import read_table, to_numbers
 from nodulenet.cohort.folds import read_fold_list
 from nodulenet.evaluation.submission import read_marks
 from nodulenet.files import InputError
+from nodulenet.findings.threshold import parse_threshold
 from nodulenet.numerals import FOREIGN, NUMBER, to_count, to_number
 from nodulenet.scan_table import read_scan_table
-from nodulenet.weights.threshold import parse_threshold
 
 NUMBERS = {"0": 0, "-1": -1, "+2.50": 2.5, ".5": 0.5, "3.": 3, "1e3": 1000, "1.5E-2": 0.015}
 NO_NUMBERS = (

@@ -26,6 +26,7 @@ ORDER = (
     "source_code",
     "settings",
     "scan_table",
+    "weights",
     "plan",
     "ahead",
     "progress",
@@ -100,14 +101,15 @@ def pins() -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "names", [("config.yaml",), ("lidc.yaml",), ("luna16.yaml",), ("config.yaml", "lidc.yaml")]
+    "names",
+    [("config.yaml",), ("lidc.yaml",), ("luna16.yaml",), ("pretrain.yaml",), ("config.yaml", "lidc.yaml")],
 )
 @pytest.mark.parametrize("top", [(), ("released.yaml",)])
 def test_the_shipped_configs_can_be_read(names: tuple[str, ...], top: tuple[str, ...]) -> None:
     assert read_settings([ROOT / name for name in (*names, *top)])
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "lidc.yaml", "luna16.yaml"])
+@pytest.mark.parametrize("name", ["config.yaml", "lidc.yaml", "luna16.yaml", "pretrain.yaml"])
 def test_a_config_says_only_what_is_not_as_published(name: str) -> None:
     config = load(name)
     for key in plain_keys(config):

@@ -81,7 +81,10 @@ def test_labels_of_each_file(tmp_path: Path) -> None:
         ((HEAD, "1" * 65 + "\tA\ta\t\t"), "is not a UID"),
         ((HEAD, "1.1\t\ta\t\t"), "scan 1.1: patient_id is empty"),
         ((HEAD, "1.1\tA\t\t\t"), "scan 1.1: ct is empty"),
-        ((HEAD + "\tfold", "1.1\tA\ta\t\t\tone"), "scan 1.1: fold 'one' is neither a number nor `train`"),
+        (
+            (HEAD + "\tfold", "1.1\tA\ta\t\t\tone"),
+            "scan 1.1: fold 'one' is neither a number nor `train`",
+        ),
         (
             (HEAD + "\tlabels", "1.1\tA\ta\tb;c\t\t1"),
             "labels '1': of 1 files, but annotations has 2",

@@ -223,14 +223,6 @@ def test_weights_are_one_file_or_an_ensemble() -> None:
             check_settings(LEAST | {"weights": given}, "a.yaml")
 
 
-def test_one_fold_needs_every_weight() -> None:
-    alone = LEAST | {"folds": {"number": 1}, "train": {"evaluate": ["full"]}}
-    given = {"full": {"fold0": "a.pt"}}
-    assert check_settings(alone | {"weights": given}, "a.yaml").trained(0) == []
-    with pytest.raises(InputError, match=r"folds\.number: 1 leaves nothing to train stage ncs on"):
-        check_settings(alone, "a.yaml")
-
-
 def test_only_an_evaluated_stage_is_tested_elsewhere() -> None:
     for own, fault in (
         ({"scans": "b.tsv", "stage": "dfps"}, "external.b.stage: dfps is not in train.evaluate"),

@@ -12,5 +12,6 @@ with logged(snakemake):
         snakemake.params.number,
         snakemake.params.seed,
         fixed_folds(read_scan_table(snakemake.input.scans)),
+        trained=snakemake.params.trained,
     )
     write_folds(table, snakemake.output[0])

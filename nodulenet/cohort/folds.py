@@ -15,7 +15,12 @@ COLUMNS = ("series_uid", "patient_id", "fold")
 
 
 def split_folds(
-    manifest: pd.DataFrame, number: int, seed: int, fixed: dict[str, int] | None = None
+    manifest: pd.DataFrame,
+    number: int,
+    seed: int,
+    fixed: dict[str, int] | None = None,
+    *,
+    trained: bool = True,
 ) -> pd.DataFrame:
     """Assign every `ok` scan of `manifest` to a fold in 0 .. number - 1.
 
@@ -23,8 +28,9 @@ def split_folds(
     the fewest nodules so far (for a patient without nodules, the fewest scans). `fixed`
     (series -> fold) is used unchanged instead, after the same checks; every network is trained on a
     scan in `NO_FOLD`. A single fold holds every other scan, whatever its number in `fixed`.
-    Returns series_uid, patient_id, fold in the manifest's order. Raises `InputError` if a fold is
-    empty, a patient is in two folds, or one of several folds leaves no nodule to train on.
+    trained: whether a network is trained for any fold. Returns series_uid, patient_id, fold in the
+    manifest's order. Raises `InputError` if a fold is empty, a patient is in two folds, or a fold
+    leaves no nodule to train on.
     """
     scans = manifest[manifest["status"] == "ok"]
     if fixed is None:
@@ -35,7 +41,7 @@ def split_folds(
         if number == 1:
             folds = folds.clip(upper=0)
     table = scans[["series_uid", "patient_id"]].assign(fold=folds.astype(int))
-    check_folds(table, scans["n_kept"], number)
+    check_folds(table, scans["n_kept"], number, trained)
     return table.reset_index(drop=True)
 
 
@@ -55,8 +61,8 @@ def assign_patients(scans: pd.DataFrame, number: int, seed: int) -> dict[str, in
     return chosen
 
 
-def check_folds(table: pd.DataFrame, nodules: pd.Series, number: int) -> None:
-    """Raise `InputError` unless `table` can be cross-validated."""
+def check_folds(table: pd.DataFrame, nodules: pd.Series, number: int, trained: bool) -> None:
+    """Raise `InputError` unless networks can be tested, and trained if any are, on the folds."""
     folds = table.groupby("patient_id")["fold"].nunique()
     if (folds > 1).any():
         raise InputError(f"folds: patient {folds.idxmax()} is in more than one fold")
@@ -74,8 +80,9 @@ def check_folds(table: pd.DataFrame, nodules: pd.Series, number: int) -> None:
                 f"folds: fold {fold} has no scan: {table['patient_id'].nunique()} patients do "
                 f"not fill {number} folds"
             )
-        if number > 1 and nodules[~inside].sum() == 0:
-            raise InputError(f"folds: outside fold {fold} there is no nodule to train on")
+        if trained and nodules[~inside].sum() == 0:
+            hint = f"; scans of fold `{TRAIN}` are trained on" if number == 1 else ""
+            raise InputError(f"folds: outside fold {fold} there is no nodule to train on{hint}")
 
 
 def write_folds(table: pd.DataFrame, path: Path | str) -> None:

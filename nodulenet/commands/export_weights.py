@@ -24,7 +24,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def rate(text: str) -> Fraction:
     """The parsed --threshold."""
-    from nodulenet.weights.threshold import parse_threshold
+    from nodulenet.findings.threshold import parse_threshold
 
     try:
         value = parse_threshold(text)
@@ -36,7 +36,7 @@ def rate(text: str) -> Fraction:
 
 
 def run(options: argparse.Namespace) -> None:
-    from nodulenet.weights.export import export_weights
+    from nodulenet.findings.export import export_weights
 
     card = export_weights(options.weights, options.output, options.threshold)
     size = options.output.stat().st_size / 1e6

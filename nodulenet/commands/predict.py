@@ -78,7 +78,7 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
 
 def threshold(text: str) -> float | Fraction:
     """The parsed --threshold."""
-    from nodulenet.weights.threshold import parse_threshold
+    from nodulenet.findings.threshold import parse_threshold
 
     try:
         return parse_threshold(text)
@@ -115,9 +115,9 @@ def run(options: argparse.Namespace) -> None:
     from nodulenet.findings.detector import load_detector
     from nodulenet.findings.predict import STEPS, predict_scan
     from nodulenet.findings.scans import find_scans
+    from nodulenet.findings.threshold import find_threshold
     from nodulenet.progress import steps
     from nodulenet.settings import InferenceSettings
-    from nodulenet.weights.threshold import find_threshold
 
     started = time.monotonic()
     if options.demo != (options.input is None):

@@ -59,8 +59,7 @@ def find_findings(
     rows = np.flatnonzero(prediction.kept & (probability >= least))
     rows = rows[np.argsort(-probability[rows], kind="stable")]
     alone = [row for row in rows.tolist() if not is_duplicate(row, boxes[row], prediction.masks)]
-    below = int((prediction.kept & (probability < least)).sum())
-    notes = [f"{below} further candidates lie below the threshold"] if below else []
+    notes = []
     if len(alone) < len(rows):
         notes.append(
             f"{len(rows) - len(alone)} further candidates have a mask that overlaps a finding's:"
@@ -82,6 +81,8 @@ def find_findings(
     measured = [measure(finding, labels, scan) for finding in found]
     if prediction.masks:
         notes += [f"finding {f.number} has no mask" for f in measured if f.mask is None]
+    if below := int((prediction.kept & (probability < least)).sum()):
+        notes.append(f"candidates below the threshold, not listed: {below}")
     return measured, notes
 
 

@@ -19,6 +19,7 @@ from nodulenet.findings.overview import plot_overview
 from nodulenet.findings.page import RESEARCH, write_page
 from nodulenet.findings.scans import Source, slice_sources
 from nodulenet.findings.table import Record, finding_rows, write_finding_rows
+from nodulenet.findings.threshold import Threshold
 from nodulenet.imaging import (
     FoundSeries,
     Volume,
@@ -29,7 +30,6 @@ from nodulenet.imaging import (
     standard,
     write_volume,
 )
-from nodulenet.weights.threshold import Threshold
 
 OUTPUTS = (
     *("findings.csv", "findings.json", "masks.nii.gz", "seg.dcm", "sr.dcm"),

@@ -68,9 +68,11 @@ def test_fixed_folds_are_taken() -> None:
 def test_a_single_fold_holds_every_scan_and_needs_no_nodule() -> None:
     scans = manifest(("A", 0), ("B", 0), ("A", 0), left_out=("C",))
     fixed = {"1.0": 3, "1.1": 0, "1.2": 1}  # as the official folds of a cohort that is tested on
-    table = split_folds(scans, 1, seed=0, fixed=fixed)
+    table = split_folds(scans, 1, seed=0, fixed=fixed, trained=False)
     assert table["series_uid"].tolist() == ["1.0", "1.1", "1.2"]
     assert table["fold"].tolist() == [0, 0, 0]
+    with pytest.raises(InputError, match="no nodule to train on; scans of fold `train` are"):
+        split_folds(scans, 1, seed=0, fixed=fixed)
 
 
 def test_scans_to_train_on_alone_are_in_no_fold(tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ from nodulenet.phantom.donors import EXCLUDED
 from nodulenet.phantom.files import derived_uid, write_lidc_xml
 
 COHORT = demo_scans()
-OWN = [scan for scan in COHORT if scan.look == "standard"]
-OTHER = [scan for scan in COHORT if scan.look == "other"]
+OWN = [scan for scan in COHORT if scan.preset == "demo"]
+OTHER = [scan for scan in COHORT if scan.preset == "demo_other"]
 IDS = [scan.patient_id for scan in COHORT]
 GEOMETRY = SliceGeometry(np.arange(10) * 2.0, (64, 64))
 

@@ -11,10 +11,10 @@ from scipy import ndimage
 from nodulenet.findings.detector import Detector
 from nodulenet.findings.predict import predict_scan
 from nodulenet.findings.scans import find_scans, slice_sources
+from nodulenet.findings.threshold import Threshold
 from nodulenet.inference.predictor import ScanPrediction
 from nodulenet.masks import CroppedMask
 from nodulenet.settings import PreprocessSettings
-from nodulenet.weights.threshold import Threshold
 
 BRIGHT = 205  # HU 247: nothing else in the lungs or around them is as bright
 SPECK = 50  # voxels; the spline overshoots at corners
@@ -42,7 +42,14 @@ def see_balls(volume, step):
 
 @pytest.fixture(scope="session")
 def detector():
-    weights = {"path": "w.pt", "sha256": "ab" * 32, "stage": "full", "fold": 0, "epochs": 1}
+    weights = {
+        "name": "w.pt",
+        "path": "w.pt",
+        "sha256": "ab" * 32,
+        "stage": "full",
+        "fold": 0,
+        "epochs": 1,
+    }
     weights["branches"] = ["ncs", "dfps", "sr"]
     return Detector(see_balls, PreprocessSettings(), MARGIN, [weights], {"mirrors": 1}, 1)
 

@@ -18,7 +18,7 @@ from nodulenet.findings.dicom_sr import build_report
 from nodulenet.findings.measure import Finding
 from nodulenet.findings.predict import predict_scan
 from nodulenet.findings.scans import find_scans, slice_sources
-from nodulenet.weights.threshold import Threshold
+from nodulenet.findings.threshold import Threshold
 
 ALGORITHM = Algorithm(("a network, SHA-256 ab",), "ff")
 AXIAL = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]], float)

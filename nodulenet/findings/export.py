@@ -10,9 +10,9 @@ from nodulenet import __version__
 from nodulenet.cohort.folds import read_folds
 from nodulenet.cohort.manifest import read_manifest
 from nodulenet.files import InputError, read_json, sha256, workflow_folder, write_json
+from nodulenet.findings.threshold import RESULT_SET, froc_beside, operating_point
 from nodulenet.model.safetensors_file import is_exported, write_exported
 from nodulenet.model.weights import FORMAT, Provenance, load_weights
-from nodulenet.weights.threshold import RESULT_SET, froc_beside, operating_point
 
 SCORES = ("cpm", "interval", "scans", "nodules", "rates", "sensitivity", "thresholds")
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 
 from nodulenet.files import InputError
-from nodulenet.weights.threshold import find_threshold, parse_threshold
+from nodulenet.findings.threshold import find_threshold, parse_threshold
 
 POINTS = {"rates": [0.125, 0.25, 1.0], "thresholds": [None, 0.9, 0.4]}
 POOLED = {"sets": {"ensemble": POINTS, "ncs": {"rates": [1.0], "thresholds": [0.1]}}}

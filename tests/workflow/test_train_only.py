@@ -1,0 +1,49 @@
+"""One network trained from exported weights on scans that are in no fold, tested on the others."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import running
+import tiny
+
+from nodulenet.cohort import read_folds
+from nodulenet.files import read_json
+from nodulenet.findings.export import export_weights
+from nodulenet.model.weights import load_weights
+from nodulenet.scan_table import NO_FOLD
+
+RESULTS = "results/tiny"
+
+
+@pytest.mark.slow
+def test_one_test_set_and_scans_to_train_on_alone(finished: Path) -> None:
+    source = finished / RESULTS / "fold0/full/weights.pt"
+    export_weights(source, finished / "start.safetensors", Fraction(8))
+    table = pd.read_csv(finished / "scans.tsv", sep="\t", dtype=str)
+    table["fold"] = ["0", "train", "train", "0"]
+    table.to_csv(finished / "scans.tsv", sep="\t", index=False)
+    train = tiny.CONFIG["train"] | {"evaluate": ["full"], "init": "start.safetensors"}
+    tiny.write_config(finished, tiny.CONFIG | {"folds": {"number": 1}, "train": train})
+    jobs = running.plan(finished)
+    assert {job for job in jobs if job.startswith("train stage")} == {
+        "train stage ncs without fold 0",
+        "train stage full without fold 0",
+    }
+    running.run(finished)
+    folds = read_folds(finished / RESULTS / "folds.tsv")
+    assert folds["fold"].tolist() == [0, NO_FOLD, NO_FOLD, 0]
+    predicted = read_json(finished / RESULTS / "fold0/full/predictions.json")
+    assert sorted(predicted["scans"]) == [tiny.SERIES[0], tiny.SERIES[3]]
+    scores = read_json(finished / RESULTS / "full/froc.json")
+    assert scores["sets"]["ensemble"]["nodules"] == len(tiny.NODULES[tiny.SERIES[0]])
+    assert scores["segmentation"]["nodules"] == len(tiny.NODULES[tiny.SERIES[0]])
+    _, provenance = load_weights(source)
+    assert provenance.settings.train.init == "start.safetensors"
+    assert (finished / RESULTS / "report.html").exists()
+
+
+def test_weights_to_start_from_that_do_not_exist_are_named_at_once(fresh: Path) -> None:
+    running.configure(fresh, train=tiny.CONFIG["train"] | {"init": "none.pt"})
+    assert "config.yaml: train.init: none.pt does not exist" in running.fail(fresh)
