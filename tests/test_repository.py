@@ -102,7 +102,10 @@ def pins() -> dict[str, str]:
 
 @pytest.mark.parametrize(
     "names",
-    [("config.yaml",), ("lidc.yaml",), ("luna16.yaml",), ("pretrain.yaml",), ("config.yaml", "lidc.yaml")],
+    [
+        *(("config.yaml",), ("lidc.yaml",), ("luna16.yaml",), ("pretrain.yaml",)),
+        ("config.yaml", "lidc.yaml"),
+    ],
 )
 @pytest.mark.parametrize("top", [(), ("released.yaml",)])
 def test_the_shipped_configs_can_be_read(names: tuple[str, ...], top: tuple[str, ...]) -> None:

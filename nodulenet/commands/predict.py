@@ -5,12 +5,19 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nodulenet.commands.options import add_command, add_path, count
 from nodulenet.files import InputError
 from nodulenet.weights import BUNDLED, weights_name
+
+if TYPE_CHECKING:
+    from nodulenet.findings.detector import Detector
+    from nodulenet.findings.threshold import Threshold
+    from nodulenet.imaging import FoundSeries
 
 DEMO_SCAN = 2
 """Which scan of the demo --demo predicts: one with several nodules."""
@@ -113,10 +120,8 @@ def run(options: argparse.Namespace) -> None:
     printed at once and raised at the end.
     """
     from nodulenet.findings.detector import load_detector
-    from nodulenet.findings.predict import STEPS, predict_scan
     from nodulenet.findings.scans import find_scans
     from nodulenet.findings.threshold import find_threshold
-    from nodulenet.progress import steps
     from nodulenet.settings import InferenceSettings
 
     started = time.monotonic()
@@ -137,9 +142,25 @@ def run(options: argparse.Namespace) -> None:
     )
     names = ", ".join(map(weights_name, options.weights))
     print(f"{names}; threshold {least.probability:.3f}; for research, not for diagnosis")
-    failed = []
+    failed = predict_all(scans, detector, least, options.output)
+    print(f"{time.monotonic() - started:.0f} s, {memory_text()}")
+    if failed:
+        raise InputError(f"{source}: {failed} of {len(scans)} series could not be predicted")
+
+
+def predict_all(
+    scans: "Sequence[FoundSeries]", detector: "Detector", least: "Threshold", output: Path
+) -> int:
+    """Predict scans in turn, of several each into a folder of its own; returns how many failed.
+
+    Raises `InputError` for a fault in a single scan; of several scans, the fault is printed.
+    """
+    from nodulenet.findings.predict import STEPS, predict_scan
+    from nodulenet.progress import steps
+
+    failed = 0
     for number, scan in enumerate(scans, 1):
-        folder = options.output / scan.series_uid if len(scans) > 1 else options.output
+        folder = output / scan.series_uid if len(scans) > 1 else output
         name = f"scan {number} of {len(scans)}"
         try:
             if scan.fault:
@@ -149,15 +170,13 @@ def run(options: argparse.Namespace) -> None:
         except InputError as error:
             if len(scans) == 1:
                 raise
-            failed.append(scan)
+            failed += 1
             print(f"not predicted: {' '.join(str(error).split())}", file=sys.stderr)
             continue
         for note in content["notes"]:
             print(f"note: {note}", file=sys.stderr)
         print(f"{scan.series_uid}: {len(content['findings'])} findings in {folder}")
-    print(f"{time.monotonic() - started:.0f} s, {memory_text()}")
-    if failed:
-        raise InputError(f"{source}: {len(failed)} of {len(scans)} series could not be predicted")
+    return failed
 
 
 def render_demo(folder: Path) -> Path:

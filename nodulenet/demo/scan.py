@@ -14,7 +14,7 @@ from nodulenet.phantom.grid import Grid, make_grid
 from nodulenet.phantom.nodules import SOLID_SCORE, Look, Nodule
 from nodulenet.phantom.parameters import draw_parameters
 from nodulenet.phantom.scene import Scene, at_level, plan_around
-from nodulenet.phantom.tubes import join
+from nodulenet.phantom.tubes import join_tubes
 
 CONSENSUS_LEVEL = 3
 FADED = {2: 0.49, 1: 0.34}
@@ -66,7 +66,9 @@ def nodules_of(
         # To the edge of all that any reader drew, which is the label.
         outward = readers.max(axis=0) - readers.mean(axis=0)
         look = _look(shape, 1.0 if group.level >= CONSENSUS_LEVEL else FADED[group.level], number)
-        nodules.append(Nodule(shape, centre, np.eye(3), 1.0, outward + shape.gap, look, join([])))
+        nodules.append(
+            Nodule(shape, centre, np.eye(3), 1.0, outward + shape.gap, look, join_tubes([]))
+        )
     return nodules
 
 

@@ -59,12 +59,6 @@ def build_report(
     groups: list[Group] = []
     region: ReferencedSegment | ImageRegion
     segment = 0
-    identity = AlgorithmIdentification(
-        MANUFACTURER,
-        __version__,
-        parameters=list(algorithm.networks),
-        family=codes.DCM.ArtificialIntelligence,
-    )
     for finding, name in marked:
         if segmentation is not None and finding.mask is not None:
             segment += 1
@@ -73,7 +67,7 @@ def build_report(
             region = _segment_reference(segmentation, segment, slices)
         else:
             region = _circle(finding, scan, sources)
-        groups.append(_group(finding, name, region, identity))
+        groups.append(_group(finding, name, region, algorithm))
     images = source_images(sources)
     report = MeasurementReport(
         observation_context=_observer(),
@@ -115,12 +109,17 @@ def _group(
     finding: Finding,
     tracked: Tracked,
     region: ReferencedSegment | ImageRegion,
-    identity: AlgorithmIdentification,
+    algorithm: Algorithm,
 ) -> Group:
     shared: dict[str, Any] = {
         "tracking_identifier": TrackingIdentifier(uid=tracked.uid, identifier=tracked.name),
         "finding_type": codes.SCT.Nodule,
-        "algorithm_id": identity,
+        "algorithm_id": AlgorithmIdentification(
+            MANUFACTURER,
+            __version__,
+            parameters=list(algorithm.networks),
+            family=codes.DCM.ArtificialIntelligence,
+        ),
         "finding_sites": [FindingSite(codes.SCT.Lung)],
         "measurements": _measurements(finding),
     }

@@ -15,7 +15,7 @@ from scipy.ndimage import map_coordinates
 
 from nodulenet.phantom.grid import Floats, Grid, Position, make_grid
 from nodulenet.phantom.parameters import Parameters
-from nodulenet.phantom.shapes import ball, capsule, ellipse, smooth_noise, union, without
+from nodulenet.phantom.shapes import ball, capsule, ellipse, joined, smooth_noise, without
 
 COARSE_Z, COARSE_Y, COARSE_X = 3.0, 104, 128
 OVERHANG = 12.0
@@ -145,7 +145,7 @@ def build_anatomy(
     wobble = 2.0 * smooth_noise(coarse, 18.0, rng)
     moved = [(centre - [0, centre_y, middle], radius) for centre, radius in spheres]
     heart = _heart(frame, drawn)
-    inner = union(heart + 0.5 * wobble, _spine(frame), 8)
+    inner = joined(heart + 0.5 * wobble, _spine(frame), 8)
     domes = [_diaphragm(frame, side, drawn) + wobble for side in (1, -1)]
     left, right = (
         _lung(frame, side, inner, dome, moved, wobble)
@@ -173,7 +173,7 @@ def _lung(
     core = np.array([0, 0, side * (HILUM + half)])
     for centre, radius in spheres:
         if np.sign(centre[2]) == side:
-            lung = union(lung, capsule(frame.position, centre, core, radius + 6), 22)
+            lung = joined(lung, capsule(frame.position, centre, core, radius + 6), 22)
     # The lungs stay apart: 4 mm between them where a bulge reaches the midline.
     return np.minimum(lung, side * frame.x - 2).astype(np.float32)
 
@@ -196,18 +196,18 @@ def _heart(frame: _Frame, drawn: Parameters) -> Floats:
     column = ellipse(
         frame.x - 2, frame.y - np.float32(0.05 * deep), 31 - 9 * frame.rise, 0.62 * deep, 2.0
     )
-    heart = union(heart, np.minimum(column, frame.z + np.float32(0.12 * tall)), 14)
+    heart = joined(heart, np.minimum(column, frame.z + np.float32(0.12 * tall)), 14)
     for side in (1, -1):
         hilum = ball(
             frame.position, np.array([0.02 * tall, 0.08 * deep, side * 30]), np.array([26, 19, 16])
         )
-        heart = union(heart, hilum, 10)
+        heart = joined(heart, hilum, 10)
     aorta = ellipse(frame.x - 20, frame.y - np.float32(0.6 * deep), 13.0, 13.0, 2.0)
     aorta = np.minimum(aorta, np.float32(0.2 * tall) - frame.z)
     arch = ball(
         frame.position, np.array([0.2 * tall, 0.25 * deep, 20]), np.array([13, 0.45 * deep, 16])
     )
-    return union(heart, union(aorta, arch, 8), 8)
+    return joined(heart, joined(aorta, arch, 8), 8)
 
 
 def _spine(frame: _Frame) -> Floats:
@@ -221,13 +221,13 @@ def _wall(frame: _Frame, lungs: Floats, drawn: Parameters) -> tuple[Floats, Floa
     width, depth = frame.half_width, frame.half_depth
     swell = np.maximum(frame.swell, 0.35)
     ribs = ellipse(frame.x, frame.y, width * swell, depth * swell, 2.4)
-    thorax = union(ribs, lungs + 2, 20)
+    thorax = joined(ribs, lungs + 2, 20)
     shoulders = 12 * frame.rise
     fat = np.float32(drawn.fat)
     skin = ellipse(
         frame.x, frame.y - 2, width + 18 + fat + shoulders, depth + 20 + fat + 0 * frame.z, 2.3
     )
-    return thorax.astype(np.float32), union(skin, thorax + 20, 25).astype(np.float32)
+    return thorax.astype(np.float32), joined(skin, thorax + 20, 25).astype(np.float32)
 
 
 def _coarse_grid(grid: Grid, height: float) -> Grid:

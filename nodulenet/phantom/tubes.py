@@ -25,7 +25,7 @@ class Tubes:
         return Tubes(self.starts, self.ends, self.radii + by)
 
 
-def join(parts: list[Tubes]) -> Tubes:
+def join_tubes(parts: list[Tubes]) -> Tubes:
     """All tubes of a list."""
     if not parts:
         return Tubes(np.empty((0, 3)), np.empty((0, 3)), np.empty((0, 2)))
@@ -50,18 +50,23 @@ def paint_tubes(volume: Floats, grid: Grid, tubes: Tubes, hu: float, behind: flo
     about its surface covers pi (r² + w²/12), or pi (r + w/2)³ / 3 w below r = w/2, and the
     coverage is scaled to pi r².
     """
-    first = np.array([grid.z[0], grid.y[0], grid.x[0]], np.float64)
-    _paint(
-        volume, first, np.array(grid.spacing), tubes.starts, tubes.ends, tubes.radii,
-        np.float32(hu), np.float32(behind),
-    )  # fmt: skip
+    lines = np.concatenate([tubes.starts, tubes.ends, tubes.radii], axis=1)
+    _paint(volume, _place(grid), lines, (np.float32(hu), np.float32(behind)))
+
+
+def _place(grid: Grid) -> NDArray[np.float64]:
+    """The position of the first voxel and the spacing, (2, 3) in mm."""
+    return np.array([[grid.z[0], grid.y[0], grid.x[0]], grid.spacing], np.float64)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _paint(volume, first, step, starts, ends, radii, hu, behind):  # type: ignore[no-untyped-def]
+def _paint(volume, place, lines, hus):  # type: ignore[no-untyped-def]
     half = EDGE_MM / 2
+    first, step = place
+    hu, behind = hus
+    starts, ends, radii = lines[:, :3], lines[:, 3:6], lines[:, 6:]
     low, high = np.empty(3, np.int64), np.empty(3, np.int64)
-    for n in range(len(starts)):
+    for n in range(len(lines)):
         a, axis = starts[n], ends[n] - starts[n]
         length2 = max((axis**2).sum(), 1e-9)
         reach = max(radii[n, 0], radii[n, 1]) + half
@@ -106,21 +111,21 @@ class Ellipsoid:
 
 def paint_ellipsoid(volume: Floats, grid: Grid, one: Ellipsoid, behind: float) -> None:
     """Paint an ellipsoid that lies in tissue of `behind` HU."""
-    first = np.array([grid.z[0], grid.y[0], grid.x[0]], np.float64)
     reach = np.abs(one.axes.T * one.radii).max(axis=1) + EDGE_MM
     scaled = one.axes / one.radii[:, None]
     # A spot thinner than the ramp is made fainter, so that it adds its own volume.
     thin = 1 / float(np.prod(1 + (EDGE_MM / (2.6 * one.radii)) ** 2))
     hu = behind + thin * (one.hu - behind)
-    _paint_ellipsoid(
-        volume, first, np.array(grid.spacing), np.stack([one.centre, reach]), scaled,
-        float(one.radii.min()), np.float32(hu), np.float32(behind),
-    )  # fmt: skip
+    shape = np.vstack([one.centre, reach, scaled])
+    hus = np.float32(hu), np.float32(behind)
+    _paint_ellipsoid(volume, _place(grid), shape, float(one.radii.min()), hus)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _paint_ellipsoid(volume, first, step, place, scaled, thinnest, hu, behind):  # type: ignore[no-untyped-def]
-    centre, reach = place[0], place[1]
+def _paint_ellipsoid(volume, place, shape, thinnest, hus):  # type: ignore[no-untyped-def]
+    first, step = place
+    centre, reach, scaled = shape[0], shape[1], shape[2:]
+    hu, behind = hus
     low, high = np.empty(3, np.int64), np.empty(3, np.int64)
     for d in range(3):
         low[d] = max(int(np.ceil((centre[d] - reach[d] - first[d]) / step[d])), 0)

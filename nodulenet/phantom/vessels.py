@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nodulenet.phantom.anatomy import HILUM, Anatomy
 from nodulenet.phantom.parameters import Parameters
-from nodulenet.phantom.tubes import Tubes, chain, join
+from nodulenet.phantom.tubes import Tubes, chain, join_tubes
 
 CELLS = (60.0, 36.0, 24.0, 16.0)
 PIECE = 6.0
@@ -182,7 +182,7 @@ def _bronchi(
         ends = np.column_stack([np.minimum(lumen[parents], 1.2 * lumen[large]), lumen[large]])
         parts.append(Tubes(beside[parents], beside[large], ends))
         parts.append(chain(np.array([carina, beside[0]]), np.array([6.5, 5.5])))
-    bronchi = join(parts)
+    bronchi = join_tubes(parts)
     return bronchi, drawn.wall * (0.3 + 0.12 * bronchi.radii)
 
 

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from nodulenet.phantom.grid import Grid, make_grid
-from nodulenet.phantom.tubes import Ellipsoid, Tubes, chain, join, paint_ellipsoid, paint_tubes
+from nodulenet.phantom.tubes import (
+    Ellipsoid,
+    Tubes,
+    chain,
+    join_tubes,
+    paint_ellipsoid,
+    paint_tubes,
+)
 
 LUNG, BLOOD = -850.0, 50.0
 
@@ -46,7 +53,7 @@ def test_the_strongest_of_overlapping_tubes_counts() -> None:
         alone.append(empty(grid))
         paint_tubes(alone[-1], grid, tubes, BLOOD, LUNG)
     both = empty(grid)
-    paint_tubes(both, grid, join([one, other]), BLOOD, LUNG)
+    paint_tubes(both, grid, join_tubes([one, other]), BLOOD, LUNG)
     assert np.array_equal(both, np.maximum(*alone))
 
 
@@ -67,7 +74,7 @@ def test_tubes_beyond_the_grid_change_nothing() -> None:
     volume = empty(grid)
     far = np.array([[50.0, 0, 0], [60, 0, 0]])
     paint_tubes(volume, grid, chain(far, np.full(2, 2.0)), BLOOD, LUNG)
-    paint_tubes(volume, grid, join([]), BLOOD, LUNG)
+    paint_tubes(volume, grid, join_tubes([]), BLOOD, LUNG)
     paint_ellipsoid(volume, grid, Ellipsoid(far[0], np.eye(3), np.full(3, 4.0), BLOOD), LUNG)
     assert (volume == LUNG).all()
 

@@ -19,7 +19,7 @@ CANDIDATES = 4000
 
 
 @dataclass(frozen=True, eq=False)
-class Finding:
+class Mimic:
     """Something at a site (z, y, x) in mm that is no nodule: an ellipsoid or a strand of `hu`."""
 
     kind: Kind
@@ -28,8 +28,8 @@ class Finding:
     hu: float
 
 
-def place_findings(chest: Chest, away: Away, rng: np.random.Generator) -> list[Finding]:
-    """The findings of a scan within its slices, away from the given spheres (centre, radius)."""
+def place_mimics(chest: Chest, away: Away, rng: np.random.Generator) -> list[Mimic]:
+    """The mimics of a scan within its slices, away from the given spheres (centre, radius)."""
     grid, anatomy, drawn = chest.grid, chest.anatomy, chest.drawn
     position = _candidates(grid, anatomy, rng)
     depth = anatomy.lung_depth(position)
@@ -54,12 +54,12 @@ def place_findings(chest: Chest, away: Away, rng: np.random.Generator) -> list[F
     return found
 
 
-def paint_finding(volume: Floats, grid: Grid, finding: Finding, lung_hu: float) -> None:
-    """Paint a finding that lies in lung tissue."""
-    if isinstance(finding.body, Tubes):
-        paint_tubes(volume, grid, finding.body, finding.hu, lung_hu)
+def paint_mimic(volume: Floats, grid: Grid, mimic: Mimic, lung_hu: float) -> None:
+    """Paint a mimic that lies in lung tissue."""
+    if isinstance(mimic.body, Tubes):
+        paint_tubes(volume, grid, mimic.body, mimic.hu, lung_hu)
     else:
-        paint_ellipsoid(volume, grid, finding.body, lung_hu)
+        paint_ellipsoid(volume, grid, mimic.body, lung_hu)
 
 
 def _candidates(grid: Grid, anatomy: Anatomy, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -97,17 +97,17 @@ def _normal(site: NDArray, anatomy: Anatomy) -> NDArray[np.float64]:
     return anatomy.lung_depth(site + steps) - anatomy.lung_depth(site - steps) + 1e-6
 
 
-def _dot(site: NDArray, anatomy: Anatomy, rng: np.random.Generator) -> Finding:
+def _dot(site: NDArray, anatomy: Anatomy, rng: np.random.Generator) -> Mimic:
     radii = rng.uniform(0.7, 1.35) * rng.uniform(0.85, 1.15, 3)
-    return Finding("dot", site, Ellipsoid(site, np.eye(3), radii, 45.0), 45.0)
+    return Mimic("dot", site, Ellipsoid(site, np.eye(3), radii, 45.0), 45.0)
 
 
-def _granuloma(site: NDArray, anatomy: Anatomy, rng: np.random.Generator) -> Finding:
+def _granuloma(site: NDArray, anatomy: Anatomy, rng: np.random.Generator) -> Mimic:
     radii, hu = np.full(3, rng.uniform(1.15, 1.45)), float(rng.uniform(700, 1000))
-    return Finding("granuloma", site, Ellipsoid(site, np.eye(3), radii, hu), hu)
+    return Mimic("granuloma", site, Ellipsoid(site, np.eye(3), radii, hu), hu)
 
 
-def _scar(site: NDArray, anatomy: Anatomy, rng: np.random.Generator) -> Finding:
+def _scar(site: NDArray, anatomy: Anatomy, rng: np.random.Generator) -> Mimic:
     """An irregular strand from the pleura inwards."""
     way = _normal(site, anatomy) / 6 + rng.normal(0, 0.5, 3)
     way /= np.linalg.norm(way)
@@ -115,47 +115,47 @@ def _scar(site: NDArray, anatomy: Anatomy, rng: np.random.Generator) -> Finding:
     steps = np.linspace(-0.4, 0.6, 7)[:, None] * length * way
     points = site + steps + rng.normal(0, 0.06 * length, (7, 3))
     hu = float(rng.uniform(-250, 20))
-    return Finding("scar", site, chain(points, rng.uniform(0.25, 1.3, 7)), hu)
+    return Mimic("scar", site, chain(points, rng.uniform(0.25, 1.3, 7)), hu)
 
 
-def _band(site: NDArray, anatomy: Anatomy, rng: np.random.Generator) -> Finding:
+def _band(site: NDArray, anatomy: Anatomy, rng: np.random.Generator) -> Mimic:
     normal = rng.normal(size=3) * [1.5, 1, 0.6]
     radii = np.array([rng.uniform(0.5, 1.4), rng.uniform(7, 16), rng.uniform(10, 28)])
     hu = float(rng.uniform(-300, 0))
-    return Finding("band", site, Ellipsoid(site, random_axes(normal, rng), radii, hu), hu)
+    return Mimic("band", site, Ellipsoid(site, random_axes(normal, rng), radii, hu), hu)
 
 
-def _plaque(site: NDArray, anatomy: Anatomy, rng: np.random.Generator) -> Finding:
+def _plaque(site: NDArray, anatomy: Anatomy, rng: np.random.Generator) -> Mimic:
     radii = np.array([rng.uniform(1.2, 3), rng.uniform(4, 10), rng.uniform(5, 14)])
     hu = float(rng.choice([40.0, 60.0, 90.0, 400.0]))
     axes = random_axes(_normal(site, anatomy), rng)
-    return Finding("plaque", site, Ellipsoid(site, axes, radii, hu), hu)
+    return Mimic("plaque", site, Ellipsoid(site, axes, radii, hu), hu)
 
 
-def _bump(site: NDArray, anatomy: Anatomy, rng: np.random.Generator) -> Finding:
+def _bump(site: NDArray, anatomy: Anatomy, rng: np.random.Generator) -> Mimic:
     """The end of a rib, cartilage or an osteophyte that presses into the lung."""
     radii = np.array([rng.uniform(2, 5.5), rng.uniform(3, 8), rng.uniform(4, 9)])
     hu = float(rng.uniform(50, 350))
     axes = random_axes(_normal(site, anatomy), rng)
-    return Finding("bump", site, Ellipsoid(site, axes, radii, hu), hu)
+    return Mimic("bump", site, Ellipsoid(site, axes, radii, hu), hu)
 
 
-def _thickening(site: NDArray, anatomy: Anatomy, rng: np.random.Generator) -> Finding:
+def _thickening(site: NDArray, anatomy: Anatomy, rng: np.random.Generator) -> Mimic:
     step = 2.0 * np.eye(3)
     normal = anatomy.oblique(*(site + step).T) - anatomy.oblique(*(site - step).T)
     radii = np.array([rng.uniform(0.6, 1.2), rng.uniform(3, 7), rng.uniform(5, 12)])
     hu = float(rng.uniform(-200, 20))
-    return Finding("thickening", site, Ellipsoid(site, random_axes(normal, rng), radii, hu), hu)
+    return Mimic("thickening", site, Ellipsoid(site, random_axes(normal, rng), radii, hu), hu)
 
 
-def _lymph_node(site: NDArray, anatomy: Anatomy, rng: np.random.Generator) -> Finding:
+def _lymph_node(site: NDArray, anatomy: Anatomy, rng: np.random.Generator) -> Mimic:
     radii = rng.uniform(2.5, 6) * rng.uniform(0.8, 1.3, 3)
     hu = float(rng.uniform(20, 80))
     axes = random_axes(rng.normal(size=3), rng)
-    return Finding("lymph node", site, Ellipsoid(site, axes, radii, hu), hu)
+    return Mimic("lymph node", site, Ellipsoid(site, axes, radii, hu), hu)
 
 
-Maker = Callable[[NDArray, Anatomy, np.random.Generator], Finding]
+Maker = Callable[[NDArray, Anatomy, np.random.Generator], Mimic]
 MAKERS: dict[Kind, Maker] = {
     "dot": _dot, "granuloma": _granuloma, "scar": _scar, "band": _band, "plaque": _plaque,
     "bump": _bump, "thickening": _thickening, "lymph node": _lymph_node,
