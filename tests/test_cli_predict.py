@@ -5,14 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 from chest import sample, turned_affine, write_dicom
 
 from nodulenet import cli
-from nodulenet.imaging import Volume, write_volume
+from nodulenet.annotations import SliceGeometry, consensus, read_lidc_xml
+from nodulenet.imaging import Volume, read_volume, write_volume
 from nodulenet.model import NoduleNet
 from nodulenet.model.weights import Provenance, save_weights
 from nodulenet.settings import ModelSettings, Recipe
+from nodulenet.weights import BUNDLED
 
 AXIAL = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]], float)
 
@@ -105,6 +108,8 @@ def test_tiles(folder: Path, tmp_path: Path) -> None:
         (["{f}/chest.nii.gz", "--weights", "{t}/other.pt"], "other.pt: not a nodulenet weights"),
         (["{f}/chest.nii.gz", "--weights", "{t}/w.pt", "--threshold", "1fp"], "no FROC beside"),
         (["{t}/zero.nii.gz", "--weights", "{w}"], "zero.nii.gz: series zero: no lungs"),
+        ([], "predict: needs either INPUT or --demo"),
+        (["{f}/chest.nii.gz", "--demo"], "predict: needs either INPUT or --demo"),
     ],
 )
 def test_a_fault_is_one_line(
@@ -123,6 +128,35 @@ def test_a_fault_is_one_line(
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("nodulenet")]
     assert len(lines) == 1
     assert fault in lines[0]
+
+
+def test_without_weights_the_bundled_detector_is_used_and_named(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(folder / "chest.nii.gz", "--output", tmp_path) == 0
+    card = json.loads(BUNDLED.with_suffix(".json").read_text())
+    said = capsys.readouterr().out.splitlines()[0]
+    assert said.startswith("bundled detector, trained on synthetic CT alone; threshold 0.")
+    assert said.endswith("for research, not for diagnosis")
+    content = json.loads((tmp_path / "findings.json").read_text())
+    (used,) = content["weights"]
+    assert used["name"] == "bundled detector, trained on synthetic CT alone"
+    assert used["sha256"] == card["sha256"]
+    assert content["threshold"]["probability"] == card["threshold"]["probability"]
+    assert used["name"] in (tmp_path / "report.html").read_text()
+
+
+def test_the_demo_finds_nodules_that_its_readers_outlined(tmp_path: Path) -> None:
+    assert predict("--demo", "--output", tmp_path) == 0
+    found = json.loads((tmp_path / "findings.json").read_text())["findings"]
+    ct = read_volume(tmp_path / "demo/ct.mhd")
+    geometry = SliceGeometry(ct.slice_z, ct.array.shape[1:])
+    sessions = read_lidc_xml(tmp_path / "demo/readers.xml").sessions
+    masks = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "masks.nii.gz")))
+    for group in consensus(sessions, geometry, level=3):
+        box = tuple(slice(o, o + n) for o, n in zip(group.offset, group.mask.shape, strict=True))
+        assert masks[box][group.mask].any()
+    assert len(found) < 20
 
 
 def test_an_output_that_cannot_be_written(
