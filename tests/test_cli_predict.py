@@ -10,7 +10,7 @@ import torch
 from chest import sample, turned_affine, write_dicom
 
 from nodulenet import cli
-from nodulenet.annotations import SliceGeometry, consensus, read_lidc_xml
+from nodulenet.annotations import consensus, read_lidc_xml
 from nodulenet.imaging import Volume, read_volume, write_volume
 from nodulenet.model import NoduleNet
 from nodulenet.model.weights import Provenance, save_weights
@@ -150,10 +150,9 @@ def test_the_demo_finds_nodules_that_its_readers_outlined(tmp_path: Path) -> Non
     assert predict("--demo", "--output", tmp_path) == 0
     found = json.loads((tmp_path / "findings.json").read_text())["findings"]
     ct = read_volume(tmp_path / "demo/ct.mhd")
-    geometry = SliceGeometry(ct.slice_z, ct.array.shape[1:])
     sessions = read_lidc_xml(tmp_path / "demo/readers.xml").sessions
     masks = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "masks.nii.gz")))
-    for group in consensus(sessions, geometry, level=3):
+    for group in consensus(sessions, ct.slice_geometry(), level=3):
         box = tuple(slice(o, o + n) for o, n in zip(group.offset, group.mask.shape, strict=True))
         assert masks[box][group.mask].any()
     assert len(found) < 20
