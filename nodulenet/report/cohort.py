@@ -115,8 +115,11 @@ def ledger(manifest: pd.DataFrame) -> list[TextTable]:
     return tables
 
 
-def count_lines(manifest: pd.DataFrame, froc: FrocFile) -> list[str]:
-    """How the scans of the table become those of the headline, one sentence each."""
+def count_lines(manifest: pd.DataFrame, froc: FrocFile, tested: int) -> list[str]:
+    """How the scans of the table become those of the headline, one sentence each.
+
+    tested: the number of used scans that are in a fold.
+    """
     ok, left_out = count_scans(manifest)
     lines = [
         f"The scan table has {with_noun(len(manifest), 'scan')} of"
@@ -124,6 +127,9 @@ def count_lines(manifest: pd.DataFrame, froc: FrocFile) -> list[str]:
         " out.",
         *source_lines(manifest),
     ]
+    if tested < ok:
+        only = with_noun(ok - tested, "used scan")
+        lines.append(f"{only} trained on for every fold, predicted and scored for none.")
     if froc.protocol == LUNA16:
         missing = (froc.listed or 0) - froc.headline.scans
         unlisted = with_noun(froc.scans_not_listed or 0, "used scan")

@@ -134,7 +134,7 @@ def about_scans(sources: Sources, about: About, frocs: Mapping[str, FrocFile]) -
             scanner_table(facts),
         ],
         "every_scan": used_table(cohort, patients, facts),
-        "ledger_lines": count_lines(manifest, froc),
+        "ledger_lines": count_lines(manifest, froc, len(cohort)),
         "ledger": ledger(manifest),
     }
 

@@ -100,7 +100,7 @@ def test_the_challenge_s_protocol_is_said(tmp_path):
     told = headline(ABOUT, {"full": froc}, read_ablation(sources.ablation))
     assert "Only 2 of the challenge's 3 scans were scored" in " ".join(told.caveats)
     assert not rows(told.published)["CPM, protocol luna16", "DeepLung"][1].endswith("luna16")
-    lines = " ".join(count_lines(read_manifest(sources.manifest), froc))
+    lines = " ".join(count_lines(read_manifest(sources.manifest), froc, 3))
     assert "1 used scan not on the challenge's list" in lines
     assert "1 scan of the challenge's list not among the used scans" in lines
 
@@ -159,7 +159,7 @@ def test_timings_by_rule():
 def test_scans_left_out_and_lost_nodules(sources, frocs, tmp_path):
     manifest = read_manifest(sources.manifest)
     assert ledger(manifest) == []
-    lines = count_lines(manifest, frocs["full"])
+    lines = count_lines(manifest, frocs["full"], 3)
     assert lines[0] == "The scan table has 3 scans of 3 patients: 3 used, 0 left out."
     assert lines[1].startswith("1 used scan without a nodule")
     assert lines[2].startswith("1 mark on findings that count neither way")
@@ -176,7 +176,9 @@ def test_scans_left_out_and_lost_nodules(sources, frocs, tmp_path):
     assert [table.heads[2] for table in (left_out, lost, doubtful)] == [
         "reason", "what happened to it", "warning"
     ]  # fmt: skip
-    assert "4 scans of 4 patients: 3 used, 1 left out" in count_lines(manifest, frocs["full"])[0]
+    lines = count_lines(manifest, frocs["full"], 2)
+    assert "4 scans of 4 patients: 3 used, 1 left out" in lines[0]
+    assert lines[1] == "1 used scan trained on for every fold, predicted and scored for none."
 
 
 def groups(*values):
@@ -231,13 +233,13 @@ def test_scanners_and_spacing():
 
 def test_what_was_cut_and_what_reached_no_scan_is_told_where_there_is_any(sources, frocs):
     manifest, froc = read_manifest(sources.manifest), frocs["full"]
-    plain = count_lines(manifest, froc)
+    plain = count_lines(manifest, froc, 3)
     assert not any("cut" in line or "row" in line or "annotations" in line for line in plain)
     told = manifest.assign(annotations=["a.csv", "a.csv", ""], rows_matched=[3, 3, 0])
     told["rows_unmatched"] = [1, 1, 0]
     scored = replace(froc.headline, marks_cut=130, scans_cut=2)
     cut = replace(froc, sets={"ensemble": scored})
-    assert [line for line in count_lines(told, cut) if line not in plain] == [
+    assert [line for line in count_lines(told, cut, 3) if line not in plain] == [
         "a.csv: 3 rows of scans of the table, 1 of other series, not used.",
         "1 scan without annotations, so without nodules.",
         "Set ensemble: 130 marks cut in 2 scans: of more than 100 in a scan only those above the"
