@@ -6,11 +6,12 @@ And what the test of its networks on another cohort is: a run of its own.
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from nodulenet.files import InputError, sha256
+from nodulenet.scan_table import TRAIN, Row
 from nodulenet.settings import FrocSettings, Recipe, Settings
 from nodulenet.settings.training import MACHINE
 from nodulenet.weights import BUNDLED
@@ -22,6 +23,16 @@ def initial_weights(settings: Recipe) -> str | None:
     """The weights file that the first stages start from; None if they start from nothing."""
     init = settings.train.init
     return None if init == "none" else str(BUNDLED) if init == "bundled" else init
+
+
+def check_trainable(settings: Settings, scans: Iterable[Row]) -> None:
+    """Raise `InputError` if networks are to be trained, but every scan is in their only fold."""
+    alone = settings.folds.number == 1 and settings.trained(0)
+    if alone and all(scan.get("fold") != TRAIN for scan in scans):
+        raise InputError(
+            f"{settings.scans}: folds.number is 1 and no scan has the fold `{TRAIN}`, so that there"
+            " is nothing to train on: give such scans, more folds, or weights"
+        )
 
 
 def missing_weights(settings: Settings) -> list[tuple[str, str]]:
@@ -100,8 +111,10 @@ def given_folds(settings: Settings, stage: str) -> dict[str, str]:
 
 
 def training_of(settings: Settings, stage: str) -> str:
-    """The stages that lead to a stage's weights, and the folds with given weights."""
-    line = " > ".join([*reversed(settings.train.ancestors(stage)), stage])
+    """What the first stage starts from, if anything, the stages that lead to a stage's weights, and
+    the folds with given weights."""
+    first = [f"({settings.train.init})"] if settings.train.init != "none" else []
+    line = " > ".join([*first, *reversed(settings.train.ancestors(stage)), stage])
     given = [
         fold if name == stage else f"{fold} ({name})"
         for fold, name in given_folds(settings, stage).items()

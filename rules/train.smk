@@ -1,5 +1,6 @@
 localrules:
     check_weights,
+    check_init,
 
 
 # Runs first: whether a weights file can be used does not depend on the scans.
@@ -23,6 +24,30 @@ rule check_weights:
         model=model_of_children,
     message:
         "check the given weights of stage {wildcards.stage}, fold {wildcards.fold}"
+    script:
+        "../workflow_scripts/check_weights.py"
+
+
+rule check_init:
+    input:
+        START,
+    output:
+        "<results>/init.json",
+    log:
+        "<logs>/check_init.log",
+    benchmark:
+        "<benchmarks>/check_init.tsv"
+    priority: 100
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        code=code("check_weights"),
+        fold=None,
+        branches=[],
+        settings=SETTINGS.preprocess.plain(),
+        model=SETTINGS.model.plain(),
+    message:
+        "check the weights that training starts from"
     script:
         "../workflow_scripts/check_weights.py"
 

@@ -15,6 +15,6 @@ with logged(snakemake):
             Path(snakemake.output.annotations),
             Path(snakemake.output.lung_mask),
         ),
-        held_out=snakemake.params.held_out,
+        held_out=snakemake.params.part == "test",
         without=[scan.patient_id for scan in demo_scans()],
     )

@@ -27,10 +27,10 @@ def split_folds(
     Patients in descending order of nodule count, ties in a seeded random order, go to the fold with
     the fewest nodules so far (for a patient without nodules, the fewest scans). `fixed`
     (series -> fold) is used unchanged instead, after the same checks; every network is trained on a
-    scan in `NO_FOLD`. A single fold holds every other scan, whatever its number in `fixed`.
-    trained: whether a network is trained for any fold. Returns series_uid, patient_id, fold in the
-    manifest's order. Raises `InputError` if a fold is empty, a patient is in two folds, or a fold
-    leaves no nodule to train on.
+    scan in `NO_FOLD`. A single fold holds every other scan, whatever its number in `fixed`, and
+    those too if nothing is trained. trained: whether a network is trained for any fold. Returns
+    series_uid, patient_id, fold in the manifest's order. Raises `InputError` if a fold is empty, a
+    patient is in two folds, or a fold leaves no nodule to train on.
     """
     scans = manifest[manifest["status"] == "ok"]
     if fixed is None:
@@ -39,7 +39,7 @@ def split_folds(
     else:
         folds = scans["series_uid"].map(fixed)
         if number == 1:
-            folds = folds.clip(upper=0)
+            folds = folds.clip(upper=0) if trained else folds * 0
     table = scans[["series_uid", "patient_id"]].assign(fold=folds.astype(int))
     check_folds(table, scans["n_kept"], number, trained)
     return table.reset_index(drop=True)
@@ -76,6 +76,8 @@ def check_folds(table: pd.DataFrame, nodules: pd.Series, number: int, trained: b
     for fold in range(number):
         inside = table["fold"] == fold
         if not inside.any():
+            if number == 1:
+                raise InputError(f"folds: no scan is left to test on: all are of fold `{TRAIN}`")
             raise InputError(
                 f"folds: fold {fold} has no scan: {table['patient_id'].nunique()} patients do "
                 f"not fill {number} folds"
@@ -109,8 +111,8 @@ def read_folds(path: Path | str) -> pd.DataFrame:
 def read_fold_list(path: Path | str) -> dict[str, int]:
     """series -> fold from a CSV with the columns `seriesuid` and `subset` or `fold`.
 
-    A folds.tsv works as well. Raises `InputError` naming the file and the fault, such as folds that
-    are not numbered from 0 without gaps.
+    A folds.tsv works as well if every scan has a fold. Raises `InputError` naming the file and the
+    fault, such as folds that are not numbered from 0 without gaps.
     """
     delimiter = "\t" if Path(path).suffix.lower() == ".tsv" else ","
     table = read_cells(path, delimiter=delimiter)

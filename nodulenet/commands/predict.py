@@ -57,7 +57,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         type=threshold,
         metavar="P|RATEfp",
         help="minimum probability of a finding; or false positives per scan, such as 1fp or 1/8fp,"
-        " looked up in the FROC of the weights (default: that of exported weights, else 0.5)",
+        " looked up in the FROC of the weights (default: that of a single file of exported weights, else 0.5)",
     )
     add_machine_options(parser)
 
@@ -127,11 +127,11 @@ def run(options: argparse.Namespace) -> None:
     started = time.monotonic()
     if options.demo != (options.input is None):
         raise InputError("predict: needs either INPUT or --demo")
-    check_writable(options.output)
-    source = render_demo(options.output / "demo") if options.demo else options.input
+    source = render_demo(options.output) if options.demo else options.input
     scans, passed = find_scans(source, options.series)
     for line in passed:
         print(f"skipped {line}", file=sys.stderr)
+    check_writable(options.output)
     least = find_threshold(options.threshold, options.weights)
     detector = load_detector(
         options.weights,
@@ -179,11 +179,13 @@ def predict_all(
     return failed
 
 
-def render_demo(folder: Path) -> Path:
+def render_demo(output: Path) -> Path:
     """Render a scan of the demo, on which the bundled detector was not trained; its CT."""
     from nodulenet.demo import render_demo_scan
     from nodulenet.demo.cohort import demo_scans
 
+    check_writable(output)
+    folder = output / "demo"
     folder.mkdir(exist_ok=True)
     ct = folder / "ct.mhd"
     render_demo_scan(

@@ -3,6 +3,7 @@
 import argparse
 
 from nodulenet.commands.options import add_command, add_path, count
+from nodulenet.files import InputError
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -27,6 +28,8 @@ def run(options: argparse.Namespace) -> None:
     from nodulenet.cohort.index import write_scan_table
     from nodulenet.phantom.table import synthetic_scans
 
+    if min(options.training, options.held_out) < 1:
+        raise InputError(f"{options.output}: not written: it needs scans to train and to test on")
     scans = synthetic_scans(options.training, options.held_out)
     write_scan_table(pd.DataFrame(scans), options.output)
     print(f"{options.output}: {len(scans)} scans")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from nodulenet.files import InputError, sha256
 from nodulenet.settings import InferenceSettings, PreprocessSettings
-from nodulenet.weights import weights_name
+from nodulenet.weights import BUNDLED_NAME, weights_name
 
 if TYPE_CHECKING:
     from nodulenet.inference.predictor import Member, ScanPrediction
@@ -23,9 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Algorithm:
-    """The networks by name and hash, and one hash of them all."""
+    """The networks by name and SHA-256, and one hash of them all.
 
-    networks: tuple[str, ...]
+    Names are ASCII without commas and equals signs, which separate parameters in DICOM, and without
+    folders, which may name a user.
+    """
+
+    networks: tuple[tuple[str, str], ...]
     fingerprint: str
 
 
@@ -51,7 +56,7 @@ class Detector:
         """What DICOM objects say of the networks."""
         hashes = "".join(weights["sha256"] for weights in self.weights)
         return Algorithm(
-            tuple("{name}, SHA-256 {sha256}".format(**weights) for weights in self.weights),
+            tuple((_dicom_name(weights), weights["sha256"]) for weights in self.weights),
             hashlib.sha256(hashes.encode()).hexdigest(),
         )
 
@@ -59,6 +64,11 @@ class Detector:
     def segments(self) -> bool:
         """Whether the networks give masks."""
         return any("sr" in one["branches"] for one in self.weights)
+
+
+def _dicom_name(weights: Mapping[str, Any]) -> str:
+    name = "bundled detector" if weights["name"] == BUNDLED_NAME else Path(weights["path"]).name
+    return re.sub("[,=]", "_", name.encode("ascii", "replace").decode())
 
 
 def load_detector(

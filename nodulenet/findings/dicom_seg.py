@@ -120,7 +120,11 @@ def _description(number: int, tracked: Tracked, algorithm: Algorithm) -> Segment
             name=MANUFACTURER,
             version=__version__,
             family=codes.DCM.ArtificialIntelligence,
-            parameters={f"network {n}": text for n, text in enumerate(algorithm.networks, 1)},
+            parameters={
+                f"{what} {number}": text
+                for number, network in enumerate(algorithm.networks, 1)
+                for what, text in zip(("network", "SHA-256"), network, strict=True)
+            },
         ),
         tracking_uid=tracked.uid,
         tracking_id=tracked.name,

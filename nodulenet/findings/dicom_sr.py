@@ -117,7 +117,7 @@ def _group(
         "algorithm_id": AlgorithmIdentification(
             MANUFACTURER,
             __version__,
-            parameters=list(algorithm.networks),
+            parameters=[f"{name}, SHA-256 {digest}" for name, digest in algorithm.networks],
             family=codes.DCM.ArtificialIntelligence,
         ),
         "finding_sites": [FindingSite(codes.SCT.Lung)],

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nodulenet import __version__
+from nodulenet.annotations.challenge_csv import read_cells
 from nodulenet.cohort.folds import read_folds
 from nodulenet.cohort.manifest import read_manifest
 from nodulenet.files import InputError, read_json, sha256, workflow_folder, write_json
@@ -30,14 +31,17 @@ def export_weights(source: Path, output: Path, rate: Fraction) -> dict[str, Any]
     scores = froc_beside(source)
     content = read_json(scores)
     threshold = {"rate": float(rate), "probability": operating_point(content, float(rate), scores)}
-    points = {name: content["sets"][RESULT_SET][name] for name in SCORES}
+    try:
+        points = {name: content["sets"][RESULT_SET][name] for name in SCORES}
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{scores}: lacks {error}; evaluate the cohort again") from error
     card = {
         "format": FORMAT,
         "version": __version__,
         "commit": commit(),
         **provenance.plain(),
         "source_sha256": sha256(source),
-        "trained_on": training_facts(source.resolve().parents[2], provenance),
+        "trained_on": training_facts(source.resolve().parent, provenance),
         "operating_points": points | {"dice": mean_dice(content)},
         "threshold": threshold,
     }
@@ -47,10 +51,17 @@ def export_weights(source: Path, output: Path, rate: Fraction) -> dict[str, Any]
     return card
 
 
-def training_facts(cohort: Path, provenance: Provenance) -> dict[str, Any]:
-    """The cohort's name and its numbers of scans, nodules and patients that were trained on."""
+def training_facts(folder: Path, provenance: Provenance) -> dict[str, Any]:
+    """The cohort's name and its numbers of scans, nodules and patients that were trained on.
+
+    folder: {cohort}/fold{k}/{stage}; the patients of its validation.tsv were not trained on.
+    """
+    cohort = folder.parents[1]
     manifest, folds = read_manifest(cohort / "manifest.tsv"), read_folds(cohort / "folds.tsv")
     used = manifest[manifest["series_uid"].isin(folds.series_uid[folds.fold != provenance.fold])]
+    if (watched := folder / "validation.tsv").exists():
+        held = read_cells(watched, ("series_uid",), "\t")
+        used = used[~used["series_uid"].isin(held["series_uid"])]
     return {
         "cohort": cohort.name,
         "scans": len(used),
@@ -66,12 +77,19 @@ def mean_dice(content: Mapping[str, Any]) -> float | None:
 
 def commit() -> str | None:
     """The commit of the clone that this runs from, with a `+` if it was changed; None elsewhere."""
-    git = ["git", "-C", str(workflow_folder())]
+    folder = workflow_folder()
     try:
-        number = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
-        changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True)
+        top, number, changed = (
+            subprocess.run(["git", "-C", str(folder), *command], capture_output=True, text=True)
+            for command in (
+                ("rev-parse", "--show-toplevel"),
+                ("rev-parse", "HEAD"),
+                ("status", "--porcelain"),
+            )
+        )
     except OSError:
         return None
-    if number.returncode:
+    # An environment may lie within a clone of something else.
+    if number.returncode or Path(top.stdout.strip()) != folder.resolve():
         return None
     return number.stdout.strip() + ("+" if changed.stdout.strip() else "")

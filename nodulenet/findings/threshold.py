@@ -71,16 +71,19 @@ def default_threshold(weights: Sequence[Path]) -> Threshold:
         return Threshold(PLAIN, "the default")
     card = read_card(weights[0])
     try:
-        rate, probability = card["threshold"]["rate"], float(card["threshold"]["probability"])
+        rate, probability = (float(card["threshold"][name]) for name in ("rate", "probability"))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{weights[0]}: its card has no threshold") from error
+    if not 0 <= probability <= 1:
+        raise InputError(f"{weights[0]}: its card's threshold {probability} is not in [0, 1]")
     return Threshold(probability, f"the default: {rate:g} false positives per scan in its tests")
 
 
 def froc_beside(weights: Path) -> Path:
     """The froc.json that belongs to a weights file. Raises `InputError` if there is none."""
     folder = weights.resolve().parent
-    places = [folder / "froc.json", folder.parents[1] / folder.name / "froc.json"]
+    cohort = folder.parent.parent
+    places = [folder / "froc.json", cohort / folder.name / "froc.json"]
     for place in places:
         if place.is_file():
             return place

@@ -71,6 +71,9 @@ def read_card(path: Path) -> dict[str, Any]:
 def _opened(path: Path) -> Iterator[Any]:
     """The open file; the library's errors become an `InputError` that names it."""
     with own_artefact(path):
+        # The library's own error for a missing file, a folder or one without permission says less.
+        with path.open("rb"):
+            pass
         try:
             with safe_open(path, framework="pt") as file:
                 yield file

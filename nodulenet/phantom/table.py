@@ -10,17 +10,17 @@ def synthetic_scans(training: int, held_out: int) -> list[Row]:
     A longer table begins with the scans of a shorter one with as many held out.
     """
     return [
-        _row(number, "0" if number <= held_out else TRAIN)
+        _row(number, *(("0", "test") if number <= held_out else (TRAIN, "train")))
         for number in range(1, held_out + training + 1)
     ]
 
 
-def _row(number: int, fold: str) -> Row:
+def _row(number: int, fold: str, part: str) -> Row:
     """Every fourth scan has its exact lung mask; the lungs of the others are segmented, as those of
     a user's CT are."""
     name = f"synthetic-{number:05d}"
     series = derived_uid("nodulenet", name)
-    stem = f"{MADE['pretrain']}/{series}"
+    stem = f"{MADE['pretrain']}/{part}/{series}"
     masked = number % 4 == 0
     return {
         "series_uid": series,

@@ -98,7 +98,7 @@ def used_table(
         for scan, one in zip(cohort, facts, strict=True)
     ]
     heads = ("series", "patient", "scanner", "fold", "nodules", "slices", "spacing z x y x x, mm")
-    return TextTable("Every scan that was used", heads, rows, labels=3)
+    return TextTable("Every scan that was tested", heads, rows, labels=3)
 
 
 def ledger(manifest: pd.DataFrame) -> list[TextTable]:

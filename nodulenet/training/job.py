@@ -16,7 +16,8 @@ class TrainingJob:
     """A stage to train on all folds but one: its input files, settings and output folder.
 
     manifest, folds: tables of the cohort; fold: the held-out one; weights, momentum: files of the
-    previous stage: neither for a first stage, only weights if they were given in the config.
+    previous stage. A first stage has no momentum, and weights only from `train.init`; a stage after
+    given weights has no momentum either.
     """
 
     manifest: Path

@@ -46,7 +46,7 @@ def start(
 
 
 def load_parent(weights: Path, model: ModelSettings) -> tuple[NoduleNet, tuple[str, ...]]:
-    """The network of the previous stage and the branches that it was trained for.
+    """The network that a stage starts from and the branches that it was trained for.
 
     Raises `InputError` unless its model is that of the config.
     """

@@ -75,6 +75,15 @@ def test_a_single_fold_holds_every_scan_and_needs_no_nodule() -> None:
         split_folds(scans, 1, seed=0, fixed=fixed)
 
 
+def test_where_nothing_is_trained_no_scan_is_left_out_of_the_test() -> None:
+    scans = manifest(("A", 1), ("B", 0))
+    fixed = {"1.0": NO_FOLD, "1.1": 0}
+    table = split_folds(scans, 1, seed=0, fixed=fixed, trained=False)
+    assert table["fold"].tolist() == [0, 0]
+    with pytest.raises(InputError, match="no scan is left to test on: all are of fold `train`"):
+        split_folds(scans, 1, seed=0, fixed=dict.fromkeys(fixed, NO_FOLD))
+
+
 def test_scans_to_train_on_alone_are_in_no_fold(tmp_path: Path) -> None:
     scans = manifest(("A", 0), ("B", 2), ("C", 1), left_out=("D",))
     fixed = {"1.0": 0, "1.1": NO_FOLD, "1.2": 4}

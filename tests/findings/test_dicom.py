@@ -17,7 +17,7 @@ from nodulenet.findings.dicom_sr import build_report
 from nodulenet.findings.measure import Finding
 from nodulenet.masks import CroppedMask
 
-ALGORITHM = Algorithm(("a network, SHA-256 ab",), "ff")
+ALGORITHM = Algorithm((("a.pt", "ab"),), "ff")
 
 
 @pytest.fixture(scope="module")

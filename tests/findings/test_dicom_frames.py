@@ -20,7 +20,7 @@ from nodulenet.findings.predict import predict_scan
 from nodulenet.findings.scans import find_scans, slice_sources
 from nodulenet.findings.threshold import Threshold
 
-ALGORITHM = Algorithm(("a network, SHA-256 ab",), "ff")
+ALGORITHM = Algorithm((("a.pt", "ab"),), "ff")
 AXIAL = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]], float)
 
 

@@ -87,5 +87,8 @@ def test_a_card_without_a_network(path: Path, tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises((InputError, OSError), match="none"):
+    with pytest.raises(CorruptArtefact, match=r"none\.safetensors: No such file"):
         load_weights(tmp_path / "none.safetensors")
+    (tmp_path / "folder.safetensors").mkdir()
+    with pytest.raises((InputError, OSError), match=r"folder\.safetensors.*[Ii]s a directory"):
+        load_weights(tmp_path / "folder.safetensors")

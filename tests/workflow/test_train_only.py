@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import running
 import tiny
+import torch
 
 from nodulenet.cohort import read_folds
 from nodulenet.files import read_json
@@ -24,7 +25,8 @@ def test_one_test_set_and_scans_to_train_on_alone(finished: Path) -> None:
     table = pd.read_csv(finished / "scans.tsv", sep="\t", dtype=str)
     table["fold"] = ["0", "train", "train", "0"]
     table.to_csv(finished / "scans.tsv", sep="\t", index=False)
-    train = tiny.CONFIG["train"] | {"evaluate": ["full"], "init": "start.safetensors"}
+    # A rate so small that the network stays what it starts from.
+    train = tiny.CONFIG["train"] | {"evaluate": ["full"], "init": "start.safetensors", "lr": 1e-9}
     tiny.write_config(finished, tiny.CONFIG | {"folds": {"number": 1}, "train": train})
     jobs = running.plan(finished)
     assert {job for job in jobs if job.startswith("train stage")} == {
@@ -39,9 +41,23 @@ def test_one_test_set_and_scans_to_train_on_alone(finished: Path) -> None:
     scores = read_json(finished / RESULTS / "full/froc.json")
     assert scores["sets"]["ensemble"]["nodules"] == len(tiny.NODULES[tiny.SERIES[0]])
     assert scores["segmentation"]["nodules"] == len(tiny.NODULES[tiny.SERIES[0]])
-    _, provenance = load_weights(source)
-    assert provenance.settings.train.init == "start.safetensors"
+    started, ended = (load_weights(path)[0] for path in (finished / "start.safetensors", source))
+    for (name, one), two in zip(started.named_parameters(), ended.parameters(), strict=True):
+        assert torch.allclose(one, two, atol=1e-5), name
     assert (finished / RESULTS / "report.html").exists()
+
+
+def test_weights_of_another_network_are_refused_before_any_work(fresh: Path) -> None:
+    """The bundled detector is wider than the tiny network."""
+    running.configure(fresh, train=tiny.CONFIG["train"] | {"init": "bundled"})
+    printed = running.fail(fresh, "--cores", "1")
+    assert "detector.safetensors: is a network of {'width': 0.34" in printed
+    assert not (fresh / RESULTS / "manifest.tsv").exists()
+
+
+def test_one_fold_without_scans_to_train_on_is_named_at_once(fresh: Path) -> None:
+    running.configure(fresh, folds={"number": 1})
+    assert "scans.tsv: folds.number is 1 and no scan has the fold `train`" in running.fail(fresh)
 
 
 def test_weights_to_start_from_that_do_not_exist_are_named_at_once(fresh: Path) -> None:
