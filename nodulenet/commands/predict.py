@@ -57,7 +57,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         type=threshold,
         metavar="P|RATEfp",
         help="minimum probability of a finding; or false positives per scan, such as 1fp or 1/8fp,"
-        " looked up in the FROC of the weights (default: that of a single file of exported weights, else 0.5)",
+        " looked up in the FROC of the weights (default: that of a single file of exported"
+        " weights, else 0.5)",
     )
     add_machine_options(parser)
 

@@ -14,6 +14,7 @@ from nodulenet.annotations.challenge_csv import parse_together, read_table
 from nodulenet.evaluation import truth
 from nodulenet.evaluation.truth import LABELLED_COLUMNS, ScoredScan, read_cohort, read_findings
 from nodulenet.files import CorruptArtefact
+from nodulenet.scan_table import NO_FOLD
 
 HEAD = b"series_uid,label,coordX,coordY,coordZ,diameter_mm,kind,readers\n"
 ROW = b"1.20,1,-1.5,2.25,3.125,7.123456789012345,nodule,\n"
@@ -65,6 +66,15 @@ def test_what_is_amiss_is_left_to_the_other_reader(files: list[bytes]) -> None:
 def cohort(tmp_path: Path) -> list[ScoredScan]:
     paths = build(tmp_path)
     return read_cohort(paths.manifest, paths.folds)
+
+
+def test_scans_in_no_fold_are_not_scored(tmp_path: Path) -> None:
+    paths = build(tmp_path)
+    table = paths.folds.read_text().replace("s0\tps0\t0", "s0\tps0\ttrain")
+    paths.folds.write_text(table)
+    assert [s.series_uid for s in read_cohort(paths.manifest, paths.folds)] == ["s1", "s2"]
+    every = read_cohort(paths.manifest, paths.folds, untested=True)
+    assert [scan.fold for scan in every] == [NO_FOLD, 1, 1]
 
 
 def test_findings_of_all_scans_are_those_of_each(cohort: list[ScoredScan]) -> None:

@@ -89,6 +89,15 @@ def test_folds_are_joined_in_order_and_scans_without_candidates_are_fine(tmp_pat
     pd.testing.assert_frame_equal(joined, read_predictions(first / "predictions.csv"))
 
 
+def test_scans_in_no_fold_are_not_missed(tmp_path: Path) -> None:
+    only = fold_folder(tmp_path, 0, ["1.1"], ["1.1"])
+    folds = folds_table(tmp_path, ["1.1", "1.2"])
+    folds.write_text(folds.read_text().replace("1.2\t0", "1.2\ttrain"))
+    concat_predictions([only], folds, tmp_path / "all.csv")
+    joined = read_predictions(tmp_path / "all.csv")
+    pd.testing.assert_frame_equal(joined, read_predictions(only / "predictions.csv"))
+
+
 def test_joined_rows_are_the_text_of_the_folds(tmp_path: Path) -> None:
     first = fold_folder(tmp_path, 0, ["1.1"], ["1.1"])
     second = fold_folder(tmp_path, 1, ["1.3"], ["1.3"])

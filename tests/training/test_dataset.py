@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import small_training
 
+from nodulenet.cohort import read_folds, write_folds
 from nodulenet.files import CorruptArtefact
 from nodulenet.imaging import Volume, write_scan
+from nodulenet.scan_table import NO_FOLD
 from nodulenet.settings import AugmentSettings, Recipe, TrainSettings
 from nodulenet.training.dataset import Sample, cut_sample, load_scan, load_training_scans
 
@@ -65,6 +67,15 @@ def test_more_scans_than_a_process_may_open_files(tmp_path: Path) -> None:
     assert all(
         (image == crops[0][0]).all() and (labels == crops[0][1]).all() for image, labels in crops
     )
+
+
+def test_scans_in_no_fold_are_trained_on_for_every_fold(tmp_path: Path) -> None:
+    manifest, folds = small_training.write_cohort(tmp_path)
+    table = read_folds(folds)
+    table["fold"] = NO_FOLD
+    write_folds(table, folds)
+    for fold in (0, 1):
+        assert len(load_training_scans(manifest, folds, fold)) == len(table)
 
 
 def test_a_volume_that_was_damaged_on_the_way_is_named(tmp_path: Path) -> None:
