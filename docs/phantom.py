@@ -1,4 +1,4 @@
-"""Draw slices of synthetic scans into docs/images/phantom.png: `python docs/phantom.py`.
+"""Draw slices of synthetic scans into docs/images/phantom.jpg: `python docs/phantom.py`.
 
 The first scans of pretrain.tsv, from the base up, in a lung window.
 """
@@ -30,7 +30,7 @@ def main() -> None:
             patients = [one.patient_id for one in demo_scans()]
             render_scan(scan["series_uid"], files, held_out=True, without=patients)
             rows.append(strip(read_volume(files.ct)))
-    cv2.imwrite(str(DOCS / "images/phantom.png"), np.vstack(rows))
+    cv2.imwrite(str(DOCS / "images/phantom.jpg"), np.vstack(rows))
 
 
 def strip(volume: Volume) -> NDArray[np.uint8]:
