@@ -119,10 +119,13 @@ HOW = {
         "nodulenet doctor --configfile lidc.yaml",
         "nodulenet doctor --configfile lidc.yaml mine.yaml",
         "nodulenet export-weights results/lidc/fold0/full/weights.pt --output detector.safetensors",
+        "nodulenet export-weights results/pretrain/fold0/full/weights.pt --output"
+        " detector.safetensors --threshold 2fp",
         "nodulenet import-weights published.ckpt --output weights/published.pt",
         "nodulenet train $local --config lidc.yaml --fold 0 --stage ncs",
         "nodulenet predict CT --output DIR",
         "nodulenet predict INPUT --output DIR",
+        "nodulenet predict LIDC-IDRI-0001 --output found",
         "nodulenet predict CT --weights results/lidc/fold*/full/weights.pt --output DIR",
         "nodulenet predict CT --weights weights/published.pt --pad-value 0 --output DIR",
         "nodulenet predict INPUT --weights weights.pt --output DIR",
@@ -215,6 +218,8 @@ ELSEWHERE = {
         "tests/test_wheel.py::test_the_wheel_holds_every_file_of_package_and_workflow"
     ),
     "python -m benchmarks.checks results/demo results/real": "benchmarks/checks.py",
+    "python -m benchmarks.realism --real CT ... --synthetic"
+    " results/pretrain/source/test/*.mhd": "benchmarks/realism.py",
     "python -m benchmarks.costs results/real logs/real": "benchmarks/costs.py",
     # Needs snakemake-storage-plugin-fs and rsync; the page says what came of it.
     "snakemake --cores all --configfile lidc.yaml --default-storage-provider fs"
