@@ -148,7 +148,7 @@ def build_anatomy(
     inner = joined(heart + 0.5 * wobble, _spine(frame), 8)
     domes = [_diaphragm(frame, side, drawn) + wobble for side in (1, -1)]
     left, right = (
-        _lung(frame, side, inner, dome, moved, wobble)
+        _lung(frame, side, (inner, dome), moved, wobble)
         for side, dome in zip((1, -1), domes, strict=True)
     )
     abdomen = np.where(frame.x > 0, *domes).astype(np.float32)
@@ -161,9 +161,17 @@ def build_anatomy(
 
 
 def _lung(
-    frame: _Frame, side: int, inner: Floats, dome: Floats, spheres: Sequence[Sphere], wobble: Floats
+    frame: _Frame,
+    side: int,
+    around: tuple[Floats, Floats],
+    spheres: Sequence[Sphere],
+    wobble: Floats,
 ) -> Floats:
-    """Depth in the left (side 1) or right (-1) lung, bulging where its lesions need room."""
+    """Depth in the left (side 1) or right (-1) lung, bulging where its lesions need room.
+
+    around: depth in what lies between the lungs, and below the dome of the diaphragm.
+    """
+    inner, dome = around
     half = (frame.half_width - HILUM) / 2
     middle = HILUM + half * (1 - np.float32(0.3) * frame.rise)
     x, y = frame.x - side * middle, frame.y - np.float32(0.12 * frame.half_depth) * frame.rise

@@ -48,9 +48,10 @@ def test_the_volume_within_a_shape_is_that_of_the_outlines() -> None:
         shape = shape_of(one)
         assert shape.readers.shape[0] == len(one.group.members)
         for field, (mask, _) in zip(shape.readers, one.group.outlines, strict=True):
-            # Shapes are smoothed: of the small ones of thick slices, up to 0.4 is rounded off.
             drawn = mask.sum() * np.prod(one.spacing)
-            assert (field > 0).sum() * np.prod(shape.step) == pytest.approx(drawn, rel=0.4)
+            # Smoothing rounds off more of those of two or three thick slices.
+            rounded = 0.25 if drawn > 200 else 0.4
+            assert (field > 0).sum() * np.prod(shape.step) == pytest.approx(drawn, rel=rounded)
 
 
 def test_drawn_shapes_come_from_the_series_and_near_the_radii() -> None:
