@@ -68,6 +68,7 @@ def write_report(sources: Sources, about: About, output: Path) -> None:
         ablation=ablation_table(ablation),
         segmentation=segmentation,
         folds=fold_table(frocs),
+        cross_validated=len(next(iter(frocs.values())).headline.folds or ()) > 1,
         figures=figures,
         training=[drawn for name, drawn in figures.items() if name.startswith(TRAINING)],
         external=external_sections(sources, about, frocs),

@@ -80,6 +80,16 @@ def test_the_same_files_give_the_same_page(sources, tmp_path):
     assert small_report.page(sources, tmp_path / "b.html") == first
 
 
+def test_a_single_test_set_is_not_called_a_cross_validation(tmp_path):
+    sources = small_report.build(tmp_path / "small")
+    assert "in cross-validation by patient" in small_report.page(sources, tmp_path / "a.html")
+    content = json.loads(sources.froc["full"].read_text())
+    for one in content["sets"].values():
+        one["folds"] = {"0": next(iter(one["folds"].values()))}
+    sources.froc["full"].write_text(json.dumps(content))
+    assert "cross-validation" not in small_report.page(sources, tmp_path / "b.html")
+
+
 def test_synthetic_images_are_said_to_be(sources, tmp_path):
     assert 'id="synthetic"' not in small_report.page(sources, tmp_path / "a.html")
     page = small_report.page(sources, tmp_path / "b.html", synthetic=3)
