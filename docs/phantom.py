@@ -30,7 +30,7 @@ def main() -> None:
             patients = [one.patient_id for one in demo_scans()]
             render_scan(scan["series_uid"], files, held_out=True, without=patients)
             rows.append(strip(read_volume(files.ct)))
-    cv2.imwrite(str(DOCS / "images/phantom.jpg"), np.vstack(rows))
+    cv2.imwrite(str(DOCS / "images/phantom.jpg"), np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, 70])
 
 
 def strip(volume: Volume) -> NDArray[np.uint8]:

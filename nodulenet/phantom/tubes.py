@@ -60,10 +60,17 @@ def _place(grid: Grid) -> NDArray[np.float64]:
 
 
 @njit(cache=True, nogil=True, fastmath=True)
+def _painted(value, cover, hus):  # type: ignore[no-untyped-def]
+    """A voxel under something of hus[0] in tissue of hus[1]: the denser of both, or the paler."""
+    hu, behind = hus
+    new = np.float32(behind + cover * (hu - behind))
+    return max(value, new) if hu > behind else min(value, new)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
 def _paint(volume, place, lines, hus):  # type: ignore[no-untyped-def]
     half = EDGE_MM / 2
     first, step = place
-    hu, behind = hus
     starts, ends, radii = lines[:, :3], lines[:, 3:6], lines[:, 6:]
     low, high = np.empty(3, np.int64), np.empty(3, np.int64)
     for n in range(len(lines)):
@@ -92,11 +99,7 @@ def _paint(volume, place, lines, hus):  # type: ignore[no-untyped-def]
                         cover *= r * r / (r * r + EDGE_MM**2 / 12)
                     else:
                         cover *= 3 * r * r * EDGE_MM / (r + half) ** 3
-                    value = np.float32(behind + cover * (hu - behind))
-                    if hu > behind:
-                        volume[i, j, k] = max(volume[i, j, k], value)
-                    else:
-                        volume[i, j, k] = min(volume[i, j, k], value)
+                    volume[i, j, k] = _painted(volume[i, j, k], cover, hus)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +128,6 @@ def paint_ellipsoid(volume: Floats, grid: Grid, one: Ellipsoid, behind: float) -
 def _paint_ellipsoid(volume, place, shape, thinnest, hus):  # type: ignore[no-untyped-def]
     first, step = place
     centre, reach, scaled = shape[0], shape[1], shape[2:]
-    hu, behind = hus
     low, high = np.empty(3, np.int64), np.empty(3, np.int64)
     for d in range(3):
         low[d] = max(int(np.ceil((centre[d] - reach[d] - first[d]) / step[d])), 0)
@@ -143,8 +145,4 @@ def _paint_ellipsoid(volume, place, shape, thinnest, hus):  # type: ignore[no-un
                     square += (scaled[d, 0] * z + scaled[d, 1] * y + scaled[d, 2] * x) ** 2
                 cover = (1 - np.sqrt(square)) * thinnest / EDGE_MM + 0.5
                 cover = min(max(cover, 0.0), 1.0)
-                value = np.float32(behind + cover * (hu - behind))
-                if hu > behind:
-                    volume[i, j, k] = max(volume[i, j, k], value)
-                else:
-                    volume[i, j, k] = min(volume[i, j, k], value)
+                volume[i, j, k] = _painted(volume[i, j, k], cover, hus)
