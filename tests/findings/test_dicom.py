@@ -11,11 +11,12 @@ import SimpleITK as sitk
 from chest import check_by_others
 from pydicom.sr.codedict import codes
 
-from nodulenet.findings.detector import Algorithm
+from nodulenet.findings.detector import Algorithm, Detector
 from nodulenet.findings.dicom_seg import build_segmentation, new_tracking
 from nodulenet.findings.dicom_sr import build_report
 from nodulenet.findings.measure import Finding
 from nodulenet.masks import CroppedMask
+from nodulenet.weights import BUNDLED_NAME
 
 ALGORITHM = Algorithm((("a.pt", "ab"),), "ff")
 
@@ -159,3 +160,21 @@ def test_dsrdump_reads_the_report(predicted):
         ["dsrdump", predicted.output / "sr.dcm"], capture_output=True, text=True, check=True
     ).stdout
     assert said.count("Measurement Group") == 2
+
+
+def test_both_objects_name_the_network_and_no_folder(predicted, seg):
+    wanted = {"network 1": "w.pt", "SHA-256 1": "ab" * 32}
+    for number in seg.segment_numbers:
+        found = seg.get_segment_description(number).algorithm_identification
+        assert found.parameters == wanted
+    report = pydicom.dcmread(predicted.output / "sr.dcm")
+    texts = {element.value for element in report.iterall() if element.keyword == "TextValue"}
+    assert f"w.pt, SHA-256 {'ab' * 32}" in texts
+
+
+def test_a_name_in_dicom_has_no_character_that_separates_parameters():
+    facts = {"name": "a", "path": "/home/user/ä,b=c.pt", "sha256": "ab", "branches": []}
+    own = Detector(None, None, 8, [facts], {}, 1).algorithm
+    assert own.networks == (("?_b_c.pt", "ab"),)
+    bundled = Detector(None, None, 8, [facts | {"name": BUNDLED_NAME}], {}, 1).algorithm
+    assert bundled.networks == (("bundled detector", "ab"),)
