@@ -149,7 +149,7 @@ def shape_of(one: Outlined) -> Shape:
 
 
 def _depth(drawn: NDArray[np.bool_], spacing: tuple[float, float, float], step: float) -> Floats:
-    """Signed distance in mm from the surface of a mask, on a grid of about `step` mm."""
+    """Signed distance in mm from a surface around the volume of a mask; grid of about `step` mm."""
     inside = distance_transform_edt(drawn, spacing)
     outside = distance_transform_edt(~drawn, spacing)
     size = [
@@ -157,7 +157,12 @@ def _depth(drawn: NDArray[np.bool_], spacing: tuple[float, float, float], step: 
     ]
     factors = [m / n for m, n in zip(size, drawn.shape, strict=True)]
     fine = zoom((inside - outside).astype(np.float32), factors, order=1, grid_mode=False)
-    return gaussian_filter(fine, 0.25 * spacing[0] / step)
+    smooth = gaussian_filter(fine, 0.25 * spacing[0] / step)
+    # Smoothing rounds off corners: the surface is where the drawn volume lies within it.
+    finer = [(m - 1) / ((n - 1) * s) for n, m, s in zip(drawn.shape, size, spacing, strict=True)]
+    count = max(1, round(drawn.sum() * np.prod(spacing) * np.prod(finer)))
+    ordered = np.partition(smooth.ravel(), (-count - 1, -count))
+    return smooth - (ordered[-count - 1] + ordered[-count]) / 2
 
 
 def _radius(volume: float) -> float:

@@ -42,9 +42,10 @@ def place_mimics(chest: Chest, away: Away, rng: np.random.Generator) -> list[Mim
         "scar": (drawn.scars, (depth > 2) & (depth < 22)),
         "band": (drawn.bands, (depth > 1) & (depth < 15) & ~upper),
         "plaque": (drawn.plaques, (np.abs(depth) < 1.2) & (heart < -12)),
-        "bump": (drawn.bumps, (depth < 0.5) & (depth > -4) & (heart < -10)),
+        "bump": (drawn.bumps, (depth < -0.5) & (depth > -4) & (heart < -10)),
         "thickening": (drawn.thickenings, (depth > 8) & (fissure < 1.0)),
-        "lymph node": (drawn.lymph_nodes, (np.abs(heart) < 4) & (depth < 5) & (depth > -8)),
+        # In the mediastinum: one within the lung would be a nodule to any reader.
+        "lymph node": (drawn.lymph_nodes, (np.abs(heart) < 6) & (depth < -1.5) & (depth > -8)),
     }
     taken, found = list(away), []
     for kind, (number, fits) in chosen.items():

@@ -130,10 +130,17 @@ def draw_look(shape: Shape, scale: float, rng: np.random.Generator) -> Look:
 
 def make_nodule(shape: Shape, scale: float, centre: NDArray, rng: np.random.Generator) -> Nodule:
     """A shape with a drawn turn, mirror, texture, lobulation and spicules."""
-    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
     look = draw_look(shape, scale, rng)
     bumps = _bumps(shape, rng)
-    return Nodule(shape, centre, turn, scale, bumps, look, _spicules(shape, scale, centre, rng))
+    spicules = _spicules(shape, scale, centre, rng)
+    return Nodule(shape, centre, random_turn(rng), scale, bumps, look, spicules)
+
+
+def random_turn(rng: np.random.Generator) -> NDArray[np.float64]:
+    """A rotation (3, 3), mirrored or not, from the uniform distribution (Mezzadri, Notices of the
+    AMS 2007)."""
+    turn, upper = np.linalg.qr(rng.normal(size=(3, 3)))
+    return turn * np.sign(np.diag(upper))
 
 
 def _bumps(shape: Shape, rng: np.random.Generator) -> Floats:

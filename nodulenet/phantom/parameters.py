@@ -111,10 +111,10 @@ class Parameters:
     plaques: float = _drawn(whole(0, 5), "", "flat thickenings of the pleura")
     bumps: float = _drawn(whole(0, 6), "", "bumps of ribs, cartilage and vertebrae")
     thickenings: float = _drawn(whole(0, 3), "", "thickenings of a fissure")
-    lymph_nodes: float = _drawn(whole(2, 8), "", "lymph nodes at the hila")
+    lymph_nodes: float = _drawn(whole(2, 8), "", "lymph nodes in the mediastinum")
     cap: float = _drawn(uniform(-3, 6), "mm", "thickness of the apical caps; below 0 none")
     # Nodules.
-    nodules: float = _drawn(whole(5, 11), "", "number of nodules")
+    nodules: float = _drawn(whole(7, 14), "", "number of nodules")
     # Acquisition.
     blur: float = _drawn(uniform(0.3, 0.65), "mm", "standard deviation of the in-plane blur")
     sharpness: float = _drawn(uniform(-1, 1), "", "edge enhancement of the kernel; below 0 none")

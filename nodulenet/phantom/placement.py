@@ -17,7 +17,7 @@ Site = Literal["free", "vessel", "pleura", "fissure"]
 SITES: dict[Site, float] = {"free": 0.435, "vessel": 0.25, "pleura": 0.25, "fissure": 0.065}
 """Share of nodules by what they are attached to. That of fissures is of the new nodules of the
 NELSON trial (97 of 1,484; Han et al., J Thorac Oncol 2018); the others are our choice."""
-RADII_MM = (2.2, 14.0)
+RADII_MM = (2.6, 14.0)
 """Radii of the nodules, drawn uniformly in the logarithm."""
 CANDIDATES = 3000
 APART_MM = 7.0
