@@ -52,6 +52,35 @@ rule check_init:
         "../workflow_scripts/check_weights.py"
 
 
+rule hard_negatives:
+    input:
+        checked="<results>/init.json",
+        weights=START,
+        manifest="<results>/manifest.tsv",
+        folds="<results>/folds.tsv",
+    output:
+        "<results>/hard_negatives.csv",
+    log:
+        "<logs>/hard_negatives.log",
+    benchmark:
+        "<benchmarks>/hard_negatives.tsv"
+    conda:
+        "../envs/gpu.yaml"
+    threads: CORES
+    resources:
+        gpu=GPU,
+        device=DEVICE,
+    params:
+        code=code("hard_negatives"),
+        inference=SETTINGS.inference.plain(),
+        amp=SETTINGS.train.amp,
+    message:
+        "find the false positives of the weights that training starts from"
+    script:
+        "../workflow_scripts/hard_negatives.py"
+
+
+HARD = {"hard_negatives": "<results>/hard_negatives.csv"} if SETTINGS.augment.hard_negatives else {}
 WATCHING = SETTINGS.watching()
 WATCHED = {"validation": "<results>/fold{fold}/{stage}/validation.tsv"} if WATCHING else {}
 
@@ -59,6 +88,7 @@ WATCHED = {"validation": "<results>/fold{fold}/{stage}/validation.tsv"} if WATCH
 rule train:
     input:
         unpack(parent),
+        **HARD,
         manifest="<results>/manifest.tsv",
         folds="<results>/folds.tsv",
     output:

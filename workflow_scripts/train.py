@@ -11,7 +11,8 @@ if __name__ == "__main__":
         from nodulenet.settings import Recipe
         from nodulenet.training import TrainingJob, train_stage
 
-        files = {name: snakemake.input.get(name) for name in ("weights", "momentum")}
+        INPUTS = ("weights", "momentum", "hard_negatives")
+        files = {name: snakemake.input.get(name) for name in INPUTS}
         settings = snakemake.params.settings
         machine = {"device": snakemake.resources.device, "gpus": snakemake.resources.processes}
         job = TrainingJob(

@@ -53,6 +53,7 @@ def run(options: argparse.Namespace) -> None:
     folder = options.output / f"fold{options.fold}"
     before = stages[options.stage].after
     start = folder / before / "weights.pt" if before else initial_weights(settings)
+    table = options.output / "hard_negatives.csv"
     job = TrainingJob(
         manifest=options.output / "manifest.tsv",
         folds=options.output / "folds.tsv",
@@ -62,6 +63,7 @@ def run(options: argparse.Namespace) -> None:
         output=folder / options.stage,
         weights=Path(start) if start else None,
         momentum=folder / before / "momentum.pt" if before else None,
+        hard_negatives=table if settings.augment.hard_negatives else None,
     )
     with logging_beside_bars():
         train_stage(job, options.threads, score_validation)

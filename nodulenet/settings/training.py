@@ -35,6 +35,9 @@ class AugmentSettings(Section):
     """Grey value of corners left empty by a rotation; 0 in the released code."""
     random_crops: Weight = 0
     """Number of crops at random positions per crop around a nodule."""
+    hard_negatives: Weight = 0
+    """Number of crops around false positives per crop around a nodule: the 30 most probable of each
+    scan by the weights of `train.init`."""
 
 
 class StageSettings(Section):

@@ -109,6 +109,15 @@ class Settings(Recipe):
         return self
 
     @model_validator(mode="after")
+    def check_hard_negatives(self) -> "Settings":
+        """Reject hard negatives without the weights that find them."""
+        if self.augment.hard_negatives and self.train.init == "none":
+            raise ValueError(
+                "augment.hard_negatives: needs train.init, whose false positives they are"
+            )
+        return self
+
+    @model_validator(mode="after")
     def check_external(self) -> "Settings":
         """Reject a stage to test that is not evaluated here."""
         for name, own in self.external.items():

@@ -19,7 +19,7 @@ from nodulenet.ahead import made_ahead
 from nodulenet.files import InputError
 from nodulenet.model.objective import Crops
 from nodulenet.model.targets import TruthBoxes, padded_truth, truth_boxes
-from nodulenet.settings import Recipe, TrainSettings
+from nodulenet.settings import AugmentSettings, Recipe, TrainSettings
 from nodulenet.training.dataset import Sample, TrainingScan, cut_sample
 from nodulenet.training.distributed import Rank
 
@@ -78,7 +78,7 @@ def epoch_feed(
     not depend on the process or on other crops.
     """
     train = settings.train
-    samples = epoch_samples(scans, settings.augment.random_crops, generator(seed, 0, ORDER))
+    samples = epoch_samples(scans, settings.augment, generator(seed, 0, ORDER))
     together = rank.size if train.sync_batch_norm else 1
     if len(samples) < together:
         raise InputError(f"train.sync_batch_norm: {len(samples)} crops for {together} processes")
@@ -178,12 +178,19 @@ def copy_stream(device: torch.device) -> torch.cuda.Stream:
 
 
 def epoch_samples(
-    scans: Sequence[TrainingScan], random_crops: float, rng: np.random.Generator
+    scans: Sequence[TrainingScan], augment: AugmentSettings, rng: np.random.Generator
 ) -> list[Sample]:
-    """One sample per nodule, plus `random_crops` x nodules random ones, shuffled."""
+    """One sample per nodule, plus `random_crops` x nodules random ones and `hard_negatives` x
+    nodules of the hard negatives, as many as there are at most; shuffled."""
     samples = [Sample(i, k) for i, scan in enumerate(scans) for k in range(len(scan.centres))]
-    extra = round(random_crops * len(samples))
-    samples += [Sample(int(i), None) for i in rng.integers(len(scans), size=extra)]
+    extra = round(augment.random_crops * len(samples))
+    hard = round(augment.hard_negatives * len(samples))
+    samples += [Sample(int(i)) for i in rng.integers(len(scans), size=extra)]
+    if hard:
+        known = [
+            Sample(i, None, k) for i, one in enumerate(scans) for k in range(len(one.negatives))
+        ]
+        samples += [known[int(i)] for i in rng.permutation(len(known))[:hard]]
     return [samples[i] for i in rng.permutation(len(samples))]
 
 

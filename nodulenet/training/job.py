@@ -17,7 +17,7 @@ class TrainingJob:
 
     manifest, folds: tables of the cohort; fold: the held-out one; weights, momentum: files of the
     previous stage. A first stage has no momentum, and weights only from `train.init`; a stage after
-    given weights has no momentum either.
+    given weights has no momentum either. hard_negatives: the table of them, if any.
     """
 
     manifest: Path
@@ -28,11 +28,12 @@ class TrainingJob:
     output: Path
     weights: Path | None = None
     momentum: Path | None = None
+    hard_negatives: Path | None = None
 
     @property
     def inputs(self) -> list[Path]:
         """The input files that the result depends on."""
-        files = (self.manifest, self.folds, self.weights, self.momentum)
+        files = (self.manifest, self.folds, self.weights, self.momentum, self.hard_negatives)
         return [file for file in files if file]
 
     @property

@@ -62,7 +62,7 @@ def train_on_rank(rank: Rank, device: torch.device, job: TrainingJob, score: Sco
 
 def prepare_run(job: TrainingJob, rank: Rank, score: Scorer | None) -> Run:
     """Find the training and validation scans of a job, and write validation.tsv."""
-    outside = load_training_scans(job.manifest, job.folds, job.fold)
+    outside = load_training_scans(job.manifest, job.folds, job.fold, job.hard_negatives)
     scans, held = hold_out(outside, job.folds, job.fold, job.settings.folds)
     if not any(len(scan.centres) for scan in scans):
         raise InputError(f"{job.manifest}: no nodule to train on outside fold {job.fold}")

@@ -130,7 +130,8 @@ def validation_terms(net: NoduleNet, run: Run, scans: Sequence[TrainingScan]) ->
 
 def unaugmented(settings: Recipe) -> Recipe:
     """The settings without augmentation except shifts, and without synchronised statistics."""
-    plain = {"flip": False, "rotate": False, "scale": (1.0, 1.0), "random_crops": 0.0}
+    plain = {"flip": False, "rotate": False, "scale": (1.0, 1.0)}
+    plain |= {"random_crops": 0.0, "hard_negatives": 0.0}
     augment: AugmentSettings = settings.augment.model_copy(update=plain)
     train = settings.train.model_copy(update={"sync_batch_norm": False})
     return settings.model_copy(update={"augment": augment, "train": train})

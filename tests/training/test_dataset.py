@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import small_training
 
@@ -53,6 +54,33 @@ def test_nodules_are_the_boxes_of_their_labels(tmp_path: Path) -> None:
 def test_labels_without_a_painted_nodule_are_not_searched(tmp_path: Path, nodules: dict) -> None:
     write(tmp_path, nodules)
     assert load_scan(tmp_path, ROW).centres.shape == (0, 3)
+
+
+def test_hard_negatives_are_given_in_mm_and_cut_where_they_lie(tmp_path: Path) -> None:
+    labels = np.zeros((40, 44, 48), np.uint8)
+    image = np.full(labels.shape, 50, np.uint8)
+    image[30, 20, 8] = 250
+    affine = np.array([[0, 0, 2, -9], [0, 2, 0, 5], [2, 0, 0, 7], [0, 0, 0, 1]], float)
+    files = {name: tmp_path / ROW[name] for name in ("volume", "record", "mask")}
+    write_scan(files, Volume(image, affine), labels, {"status": "ok"})
+    marks = pd.DataFrame({"coordX": [2 * 8 - 9.0], "coordY": [2 * 20 + 5.0], "coordZ": [67.0]})
+    scan = load_scan(tmp_path, ROW, marks)
+    assert scan.negatives.tolist() == [[30, 20, 8]]
+    for seed in range(9):
+        rng = np.random.default_rng(seed)
+        crop, _ = cut_sample([scan], Sample(0, negative=0), SETTINGS, rng)
+        assert crop.max() > 60
+
+
+def test_each_scan_has_its_own_hard_negatives(tmp_path: Path) -> None:
+    manifest, folds = small_training.write_cohort(tmp_path)
+    table = tmp_path / "hard_negatives.csv"
+    table.write_text(
+        "seriesuid,coordX,coordY,coordZ,probability\n1.2,3,2,1,0.9\n1.1,6,5,4,0.8\n1.2,9,8,7,0.7\n"
+    )
+    scans = load_training_scans(manifest, folds, 1, table)
+    found = {scan.series_uid: scan.negatives.tolist() for scan in scans}
+    assert found == {"1.0": [], "1.2": [[3, 2, 1], [9, 8, 7]]}
 
 
 @pytest.mark.usefixtures("few_files")

@@ -86,7 +86,7 @@ def accumulate(cohort: tuple[Path, Path]) -> list[list[float]]:
     for epoch in range(EPOCHS):
         optimiser.param_groups[0]["lr"] = learning_rate(settings.train.lr, stage, epoch)
         seed = [0, 1, epoch]
-        samples = epoch_samples(scans, CROPS - 1, generator(seed, 0, ORDER))
+        samples = epoch_samples(scans, settings.augment, generator(seed, 0, ORDER))
         steps = []
         for batch in (range(BATCH), range(BATCH, CROPS)):
             terms = dict.fromkeys(TERMS, 0.0)

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from nodulenet.ahead import made_ahead
 from nodulenet.files import InputError
 from nodulenet.model.targets import truth_boxes
-from nodulenet.settings import Recipe
+from nodulenet.settings import AugmentSettings, Recipe
 from nodulenet.training import feed as feed_module
 from nodulenet.training import train_stage
-from nodulenet.training.dataset import Crop, load_training_scans
+from nodulenet.training.dataset import Crop, TrainingScan, load_training_scans
 from nodulenet.training.distributed import Rank
 from nodulenet.training.feed import (
     CUT,
@@ -61,6 +61,28 @@ def test_synchronised_micro_batches_come_in_whole_rounds(
         assert sum(m.stop - m.first for m in step) < batch + together
 
 
+@given(
+    st.lists(st.tuples(small, st.integers(0, 5)), min_size=1), st.integers(0, 3), st.integers(0, 3)
+)
+def test_an_epoch_has_every_nodule_and_no_hard_negative_twice(
+    counts: list[tuple[int, int]], extra: int, hard: int
+) -> None:
+    empty, at = Path(), np.zeros((9, 3))
+    scans = [
+        TrainingScan("", empty, empty, empty, (), at[:n], at[:n, 0], negatives=at[:m])
+        for n, m in counts
+    ]
+    augment = AugmentSettings(random_crops=extra, hard_negatives=hard)
+    samples = epoch_samples(scans, augment, np.random.default_rng(0))
+    nodules = [(s.scan, s.nodule) for s in samples if s.nodule is not None]
+    assert sorted(nodules) == [(k, i) for k, (n, _) in enumerate(counts) for i in range(n)]
+    negatives = [(s.scan, s.negative) for s in samples if s.negative is not None]
+    assert (
+        len(set(negatives)) == len(negatives) == min(hard * len(nodules), sum(m for _, m in counts))
+    )
+    assert len(samples) == len(nodules) * (1 + extra) + len(negatives)
+
+
 def test_the_published_batch_in_four_parts() -> None:
     (step,) = share_epoch(16, 16, 4)
     assert step == [MicroBatch(k, k + 4, 0.25) for k in (0, 4, 8, 12)]
@@ -92,7 +114,7 @@ def test_crops_are_cut_two_steps_ahead_and_in_order(
     steps += feed
     assert [len(part.crops.images) for step in steps for part in step] == [2, 2, 1]
 
-    samples = epoch_samples(scans, 4, generator([0, 1, 2], 0, ORDER))
+    samples = epoch_samples(scans, settings.augment, generator([0, 1, 2], 0, ORDER))
     images = torch.cat([part.crops.images for step in steps for part in step])
     for number, (sample, image) in enumerate(zip(samples, images, strict=True)):
         expected, labels = real(scans, sample, settings, generator([0, 1, 2], number, CUT))

@@ -1,5 +1,6 @@
 """One network trained from exported weights on scans that are in no fold, tested on the others."""
 
+import math
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,13 +28,21 @@ def test_one_test_set_and_scans_to_train_on_alone(finished: Path) -> None:
     table.to_csv(finished / "scans.tsv", sep="\t", index=False)
     # A rate so small that the network stays what it starts from.
     train = tiny.CONFIG["train"] | {"evaluate": ["full"], "init": "start.safetensors", "lr": 1e-9}
-    tiny.write_config(finished, tiny.CONFIG | {"folds": {"number": 1}, "train": train})
+    own = {"folds": {"number": 1}, "augment": tiny.CONFIG["augment"] | {"hard_negatives": 2}}
+    tiny.write_config(finished, tiny.CONFIG | own | {"train": train})
     jobs = running.plan(finished)
     assert {job for job in jobs if job.startswith("train stage")} == {
         "train stage ncs without fold 0",
         "train stage full without fold 0",
     }
     running.run(finished)
+    negatives = pd.read_csv(finished / RESULTS / "hard_negatives.csv")
+    assert set(negatives.seriesuid) <= {tiny.SERIES[1], tiny.SERIES[2]}
+    assert len(negatives)
+    nodules = len(tiny.NODULES[tiny.SERIES[1]]) + len(tiny.NODULES[tiny.SERIES[2]])
+    crops = nodules + round(nodules / 2) + min(len(negatives), 2 * nodules)
+    steps = pd.read_csv(finished / RESULTS / "fold0/full/history.csv")["steps"]
+    assert set(steps) == {math.ceil(crops / train["batch"])}
     folds = read_folds(finished / RESULTS / "folds.tsv")
     assert folds["fold"].tolist() == [0, NO_FOLD, NO_FOLD, 0]
     predicted = read_json(finished / RESULTS / "fold0/full/predictions.json")
