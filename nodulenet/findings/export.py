@@ -10,7 +10,7 @@ from nodulenet import __version__
 from nodulenet.annotations.challenge_csv import read_cells
 from nodulenet.cohort.folds import read_folds
 from nodulenet.cohort.manifest import read_manifest
-from nodulenet.files import InputError, read_json, sha256, workflow_folder, write_json
+from nodulenet.files import InputError, own_artefact, read_json, sha256, workflow_folder, write_json
 from nodulenet.findings.threshold import RESULT_SET, froc_beside, operating_point
 from nodulenet.model.safetensors_file import is_exported, write_exported
 from nodulenet.model.weights import FORMAT, Provenance, load_weights
@@ -41,6 +41,7 @@ def export_weights(source: Path, output: Path, rate: Fraction) -> dict[str, Any]
         "commit": commit(),
         **provenance.plain(),
         "source_sha256": sha256(source),
+        "started_from": started_from(source.resolve().parents[2], provenance),
         "trained_on": training_facts(source.resolve().parent, provenance),
         "operating_points": points | {"dice": mean_dice(content)},
         "threshold": threshold,
@@ -68,6 +69,19 @@ def training_facts(folder: Path, provenance: Provenance) -> dict[str, Any]:
         "patients": int(used["patient_id"].nunique()),
         "nodules": int(used["n_kept"].sum()),
     }
+
+
+def started_from(cohort: Path, provenance: Provenance) -> list[str]:
+    """SHA-256 of the weights that the training started from; empty if it started from nothing.
+
+    cohort: its folder, whose init.json names them. Raises `CorruptArtefact` for a damaged one.
+    """
+    if provenance.settings.train.init == "none":
+        return []
+    record = cohort / "init.json"
+    networks = read_json(record)
+    with own_artefact(record):
+        return [network["sha256"] for network in networks["networks"]]
 
 
 def mean_dice(content: Mapping[str, Any]) -> float | None:

@@ -1,6 +1,7 @@
 """`nodulenet export-weights` on a small finished run, and thresholds from its card."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -38,6 +39,24 @@ def weights(tmp_path: Path) -> Path:
     (cohort / "folds.tsv").write_text("\n".join(lines) + "\n")
     write_manifest([("1.1", "A", 2), ("1.2", "B", 3), ("1.3", "C", 4)], cohort / "manifest.tsv")
     return path
+
+
+def test_the_card_names_the_weights_that_the_training_started_from(
+    weights: Path, tmp_path: Path
+) -> None:
+    output, cohort = tmp_path / "net.safetensors", weights.parents[2]
+    assert export(weights, output, "--threshold", "0.5fp") == 0
+    assert read_card(output)["started_from"] == []
+    net, provenance = load_weights(weights)
+    settings = provenance.settings
+    train = settings.train.model_copy(update={"init": "bundled"})
+    changed = replace(provenance, settings=settings.model_copy(update={"train": train}))
+    save_weights(net, changed, weights)
+    (cohort / "init.json").write_text(json.dumps({"networks": [{"sha256": "ab"}]}))
+    assert export(weights, output, "--threshold", "0.5fp") == 0
+    assert read_card(output)["started_from"] == ["ab"]
+    (cohort / "init.json").write_text("{}")
+    assert export(weights, output, "--threshold", "0.5fp") != 0
 
 
 def write_manifest(scans: list[tuple[str, str, int]], path: Path) -> None:
