@@ -12,6 +12,7 @@ import yaml
 
 from docs import command_line, config_reference, network, outside_links
 from nodulenet import scan_table
+from nodulenet.annotations.challenge_csv import MARK_COLUMNS
 from nodulenet.cli import build_parser
 from nodulenet.cohort import folds, manifest, timings
 from nodulenet.evaluation import nodules, readers, segmentation, transfer
@@ -38,10 +39,16 @@ CONSTANTS = {
     "`external/{name}/{stage}/groups.csv`": transfer.GROUP_COLUMNS,
     "`external/{name}/{stage}/reliability.csv`": (*transfer.BIN_COLUMNS, "cohort"),
     "`external/{name}/{stage}/operating_points.csv`": transfer.POINT_COLUMNS,
+    "`hard_negatives.csv`": MARK_COLUMNS,
     "`timings.tsv`": timings.COLUMNS,
 }
 # What a running training or a broken run leaves, given weights, and other cohorts.
-NOT_OF_THE_TINY_RUN = {"fold{k}/{stage}/given.json", "fold{k}/{stage}/validation.tsv"} | {
+NOT_OF_THE_TINY_RUN = {
+    "init.json",
+    "hard_negatives.csv",
+    "fold{k}/{stage}/given.json",
+    "fold{k}/{stage}/validation.tsv",
+} | {
     f"external/{{name}}/{{stage}}/{name}"
     for name in ("groups.csv", "reliability.csv", "operating_points.csv", "transfer.svg")
 }
