@@ -135,7 +135,7 @@ _DEMO: dict[str, Distribution] = {
     "plane": always(1.6),
     "noise": uniform(18, 24), "noise_size": uniform(0.5, 0.6), "blur": always(0.45),
     "sharpness": always(-1), "streaks": always(-1), "offset": always(0), "beat": always(0),
-    "level": uniform(0.62, 0.75), "arms": always(1),
+    "level": uniform(0.4, 0.55), "arms": always(1),
 }  # fmt: skip
 _OTHER: dict[str, Distribution] = _DEMO | {
     "noise": uniform(32, 40), "noise_size": uniform(0.35, 0.45), "blur": always(0.35),
