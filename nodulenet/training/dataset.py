@@ -69,7 +69,8 @@ def load_training_scans(
         return [load_scan(root, row) for row in chosen]
     with own_artefact(hard_negatives):
         marks = read_table(hard_negatives, MARK_COLUMNS)
-    return [load_scan(root, row, marks[marks.seriesuid == row["series_uid"]]) for row in chosen]
+    own = dict(list(marks.groupby("seriesuid")))
+    return [load_scan(root, row, own.get(row["series_uid"])) for row in chosen]
 
 
 def load_scan(
