@@ -12,9 +12,8 @@ from nodulenet.annotations.records import Mark, Reading, Session, SliceGeometry
 from nodulenet.files import InputError
 from nodulenet.masks import CroppedMask, mask_iou
 from nodulenet.phantom.files import slice_uid
-
-READERS = 4
-SAME_FINDING = 0.4
+from nodulenet.phantom.outlines import READERS
+from nodulenet.settings import ConsensusSettings
 
 
 @dataclass(frozen=True)
@@ -77,14 +76,15 @@ def divide_marks(marks: list[Mark], geometry: SliceGeometry) -> tuple[Session, .
     """Divide marks in database order into reading sessions, keeping their order.
 
     The database does not name the readers, but lists the marks of one after those of another. A
-    reader outlines a finding once: a mark that overlaps one of the current session with an
-    IoU > 0.4 starts the next session. There are four sessions; the last takes all remaining marks.
+    reader outlines a finding once: a mark that overlaps one of the current session by more than the
+    consensus asks for starts the next session. There are four sessions; the last takes all remaining marks.
     """
     sessions: list[list[Mark]] = [[]]
     masks: list[CroppedMask] = []
+    least = ConsensusSettings().iou_threshold
     for mark in marks:
         mine = mark_mask(mark, geometry)
-        again = any(mask_iou(mine, other) > SAME_FINDING for other in masks)
+        again = any(mask_iou(mine, other) > least for other in masks)
         if again and len(sessions) < READERS:
             sessions.append([])
             masks.clear()

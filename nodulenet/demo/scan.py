@@ -15,8 +15,8 @@ from nodulenet.phantom.nodules import SOLID_SCORE, Look, Nodule
 from nodulenet.phantom.parameters import draw_parameters
 from nodulenet.phantom.scene import Scene, at_level, plan_around
 from nodulenet.phantom.tubes import join_tubes
+from nodulenet.settings import ConsensusSettings
 
-CONSENSUS_LEVEL = 3
 FADED = {2: 0.49, 1: 0.34}
 """Share of the contrast of findings that two readers and one reader outlined."""
 SOLID_HU, PART_SOLID_HU = 25.0, -120.0
@@ -43,7 +43,7 @@ def plan_scene(scan: DemoScan) -> Scene:
     real = scan_grid(scan, geometry)
     drawn = replace(draw_parameters(scan.seed, scan.preset), thickness=real.spacing[0], overlap=1.0)
     grid = at_level(real, drawn)
-    nodules = nodules_of(scan.patient_id, demo_reading(scan), geometry, grid)
+    nodules = nodules_of(scan, demo_reading(scan), geometry, grid)
     return plan_around(grid, nodules, drawn, scan.seed)
 
 
@@ -55,17 +55,18 @@ def scan_grid(scan: DemoScan, geometry: SliceGeometry) -> Grid:
 
 
 def nodules_of(
-    patient_id: str, reading: Reading, geometry: SliceGeometry, grid: Grid
+    scan: DemoScan, reading: Reading, geometry: SliceGeometry, grid: Grid
 ) -> list[Nodule]:
     """Every consensus group where its readers drew it; those below the level are fainter."""
-    nodules = []
+    nodules, level = [], ConsensusSettings().level
     for number, group in enumerate(consensus(reading.sessions, geometry, level=1)):
-        shape = shape_of(Outlined(patient_id, group, reading, grid.spacing))
+        shape = shape_of(Outlined(scan.patient_id, group, reading, grid.spacing))
         centre = grid.position(np.array(group.offset) + (np.array(group.mask.shape) - 1) / 2)
         readers = shape.readers
         # To the edge of all that any reader drew, which is the label.
         outward = readers.max(axis=0) - readers.mean(axis=0)
-        look = _look(shape, 1.0 if group.level >= CONSENSUS_LEVEL else FADED[group.level], number)
+        seed = int(np.random.SeedSequence([scan.seed, number]).generate_state(1)[0])
+        look = _look(shape, 1.0 if group.level >= level else FADED[group.level], seed)
         nodules.append(
             Nodule(shape, centre, np.eye(3), 1.0, outward + shape.gap, look, join_tubes([]))
         )
@@ -76,4 +77,15 @@ def _look(shape: Shape, fade: float, seed: int) -> Look:
     """Plain textures: every nodule of the demo is solid, one that readers call part-solid paler."""
     solid = shape.scores.get("texture", 5.0) > SOLID_SCORE
     hu = SOLID_HU if solid else PART_SOLID_HU
-    return Look("solid", hu, hu, MARGIN_MM, 0.0, np.inf, "none", 0.0, fade, seed)
+    return Look(
+        kind="solid",
+        solid_hu=hu,
+        glass_hu=hu,
+        margin=MARGIN_MM,
+        core=0.0,
+        cavity=np.inf,
+        calcification="none",
+        calcium_hu=0.0,
+        fade=fade,
+        seed=seed,
+    )

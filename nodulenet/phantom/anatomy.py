@@ -29,7 +29,8 @@ class Anatomy:
     """Depths in mm on `grid` (coarse, (z, y, x)), the midline x and the lungs' centre y.
 
     left, right: the lungs; thorax: inside of the ribs; body: inside of the skin; heart: heart and
-    great vessels; texture: smooth noise of unit variance. half_width, half_depth, height: mm.
+    great vessels; abdomen: below the diaphragm; texture: smooth noise of unit variance. half_width,
+    half_depth, height: mm; tilt: slope of the fissures by its usual value.
     """
 
     grid: Grid
@@ -93,9 +94,8 @@ class Anatomy:
         right = np.where(front, np.where(above, 3, 4), 2)
         return np.where(x > self.middle, np.where(front, 1, 0), right)
 
-    def fissures(self, position: NDArray) -> NDArray[np.float64]:
-        """Distance (mm) of each position (N, 3) from the nearest fissure."""
-        z, y, x = np.moveaxis(position, -1, 0)
+    def fissures(self, z: Floats | float, y: Floats, x: Floats) -> Floats:
+        """Distance (mm) from the nearest fissure."""
         oblique = self.oblique(z, y, x)
         horizontal = np.where((oblique < 0) & (x < self.middle), self.horizontal(z, y, x), np.inf)
         return np.minimum(np.abs(oblique), np.abs(horizontal))
@@ -155,9 +155,21 @@ def build_anatomy(
     thorax, body = _wall(frame, np.maximum(left, right), drawn)
     texture = smooth_noise(coarse, 8.0, rng)
     return Anatomy(
-        coarse, left, right, thorax, body, heart.astype(np.float32), abdomen, texture, middle,
-        centre_y, half_width, half_depth, drawn.height, float(rng.uniform(0.85, 1.15)),
-    )  # fmt: skip
+        grid=coarse,
+        left=left,
+        right=right,
+        thorax=thorax,
+        body=body,
+        heart=heart.astype(np.float32),
+        abdomen=abdomen,
+        texture=texture,
+        middle=middle,
+        centre_y=centre_y,
+        half_width=half_width,
+        half_depth=half_depth,
+        height=drawn.height,
+        tilt=float(rng.uniform(0.85, 1.15)),
+    )
 
 
 def _lung(
@@ -232,9 +244,7 @@ def _wall(frame: _Frame, lungs: Floats, drawn: Parameters) -> tuple[Floats, Floa
     thorax = joined(ribs, lungs + 2, 20)
     shoulders = 12 * frame.rise
     fat = np.float32(drawn.fat)
-    skin = ellipse(
-        frame.x, frame.y - 2, width + 18 + fat + shoulders, depth + 20 + fat + 0 * frame.z, 2.3
-    )
+    skin = ellipse(frame.x, frame.y - 2, width + 18 + fat + shoulders, depth + 20 + fat, 2.3)
     return thorax.astype(np.float32), joined(skin, thorax + 20, 25).astype(np.float32)
 
 

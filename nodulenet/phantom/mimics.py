@@ -1,4 +1,4 @@
-"""What looks like a nodule and is none, from dots and scars to lymph nodes."""
+"""What looks like a nodule but is not one, from dots and scars to lymph nodes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ CANDIDATES = 4000
 
 @dataclass(frozen=True, eq=False)
 class Mimic:
-    """Something at a site (z, y, x) in mm that is no nodule: an ellipsoid or a strand of `hu`."""
+    """Something at a site (z, y, x) in mm that is not a nodule: an ellipsoid or a strand of `hu`."""
 
     kind: Kind
     site: NDArray[np.float64]
@@ -34,7 +34,7 @@ def place_mimics(chest: Chest, away: Away, rng: np.random.Generator) -> list[Mim
     position = _candidates(grid, anatomy, rng)
     depth = anatomy.lung_depth(position)
     heart = _sampled(anatomy, anatomy.heart, position)
-    fissure = anatomy.fissures(position)
+    fissure = anatomy.fissures(*position.T)
     upper = position[:, 0] > -0.1 * anatomy.height
     chosen: dict[Kind, tuple[float, NDArray[np.bool_]]] = {
         "dot": (drawn.dots, depth > 4),
@@ -44,8 +44,7 @@ def place_mimics(chest: Chest, away: Away, rng: np.random.Generator) -> list[Mim
         "plaque": (drawn.plaques, (np.abs(depth) < 1.2) & (heart < -12)),
         "bump": (drawn.bumps, (depth < -0.5) & (depth > -4) & (heart < -10)),
         "thickening": (drawn.thickenings, (depth > 8) & (fissure < 1.0)),
-        # In the mediastinum: one within the lung would be a nodule to any reader.
-        "lymph node": (drawn.lymph_nodes, (np.abs(heart) < 6) & (depth < -1.5) & (depth > -8)),
+        "lymph node": (drawn.lymph_nodes, (np.abs(heart) < 6) & (depth < -2.5) & (depth > -9)),
     }
     taken, found = list(away), []
     for kind, (number, fits) in chosen.items():
@@ -99,7 +98,7 @@ def _normal(site: NDArray, anatomy: Anatomy) -> NDArray[np.float64]:
 
 
 def _dot(site: NDArray, anatomy: Anatomy, rng: np.random.Generator) -> Mimic:
-    radii = rng.uniform(0.7, 1.35) * rng.uniform(0.85, 1.15, 3)
+    radii = rng.uniform(0.7, 1.3) * rng.uniform(0.85, 1.15, 3)
     return Mimic("dot", site, Ellipsoid(site, np.eye(3), radii, 45.0), 45.0)
 
 
@@ -150,7 +149,9 @@ def _thickening(site: NDArray, anatomy: Anatomy, rng: np.random.Generator) -> Mi
 
 
 def _lymph_node(site: NDArray, anatomy: Anatomy, rng: np.random.Generator) -> Mimic:
+    """In the mediastinum: what bulges from it into the lung would be a nodule to any reader."""
     radii = rng.uniform(2.5, 6) * rng.uniform(0.8, 1.3, 3)
+    radii *= min(1.0, -float(anatomy.lung_depth(site[None])[0]) / radii.max())
     hu = float(rng.uniform(20, 80))
     axes = random_axes(rng.normal(size=3), rng)
     return Mimic("lymph node", site, Ellipsoid(site, axes, radii, hu), hu)

@@ -119,21 +119,25 @@ def draw_look(shape: Shape, scale: float, rng: np.random.Generator) -> Look:
         0.6 if scores.get("internalStructure", 1) > 3 else 0.05
     )
     return Look(
-        kind, float(rng.uniform(-10, 75)), float(rng.uniform(-660, -330)),
-        0.7 + max(0.0, 4.5 - scores.get("margin", 4.0)) * float(rng.uniform(0.2, 0.6)),
-        radius * float(rng.uniform(0.25, 0.6)),
-        radius * float(rng.uniform(0.3, 0.6)) if hollow else np.inf,
-        str(rng.choice(patterns)) if calcified else "none",  # type: ignore[arg-type]
-        float(rng.uniform(200, 900)), 1.0, int(rng.integers(2**31)),
-    )  # fmt: skip
+        kind=kind,
+        solid_hu=float(rng.uniform(-10, 75)),
+        glass_hu=float(rng.uniform(-660, -330)),
+        margin=0.7 + max(0.0, 4.5 - scores.get("margin", 4.0)) * float(rng.uniform(0.2, 0.6)),
+        core=radius * float(rng.uniform(0.25, 0.6)),
+        cavity=radius * float(rng.uniform(0.3, 0.6)) if hollow else np.inf,
+        calcification=str(rng.choice(patterns)) if calcified else "none",  # type: ignore[arg-type]
+        calcium_hu=float(rng.uniform(200, 900)),
+        fade=1.0,
+        seed=int(rng.integers(2**31)),
+    )
 
 
-def make_nodule(shape: Shape, scale: float, centre: NDArray, rng: np.random.Generator) -> Nodule:
-    """A shape with a drawn turn, mirror, texture, lobulation and spicules."""
+def make_nodule(shape: Shape, scale: float, rng: np.random.Generator) -> Nodule:
+    """A shape about the origin with a drawn turn, mirror, texture, lobulation and spicules."""
     look = draw_look(shape, scale, rng)
     bumps = _bumps(shape, rng)
-    spicules = _spicules(shape, scale, centre, rng)
-    return Nodule(shape, centre, random_turn(rng), scale, bumps, look, spicules)
+    spicules = _spicules(shape, scale, rng)
+    return Nodule(shape, np.zeros(3), random_turn(rng), scale, bumps, look, spicules)
 
 
 def random_turn(rng: np.random.Generator) -> NDArray[np.float64]:
@@ -151,7 +155,7 @@ def _bumps(shape: Shape, rng: np.random.Generator) -> Floats:
     return noise / max(float(noise.std()), 1e-6) * np.float32(high)
 
 
-def _spicules(shape: Shape, scale: float, centre: NDArray, rng: np.random.Generator) -> Tubes:
+def _spicules(shape: Shape, scale: float, rng: np.random.Generator) -> Tubes:
     """Strands from the surface outwards, more and longer ones with a higher score."""
     score = shape.scores.get("spiculation", 1.0) - 1
     number = int(rng.poisson(3.5 * score)) if score > 0.4 else int(rng.uniform() < 0.1)
@@ -161,7 +165,7 @@ def _spicules(shape: Shape, scale: float, centre: NDArray, rng: np.random.Genera
         way /= np.linalg.norm(way)
         length = radius * rng.uniform(0.3, 1.0) + rng.uniform(1, 4)
         middle = way * (radius * 0.9 + length / 2) + rng.normal(0, 0.08 * length, 3)
-        points = centre + np.array([0.5 * radius * way, middle, way * (radius * 0.9 + length)])
+        points = np.array([0.5 * radius * way, middle, way * (radius * 0.9 + length)])
         strands.append(chain(points, rng.uniform(0.35, 0.8) * np.array([1.6, 1.0, 0.4])))
     return join_tubes(strands)
 

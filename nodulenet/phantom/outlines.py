@@ -1,4 +1,4 @@
-"""The outlines that readers draw around a rendered nodule, and marks at what is no nodule."""
+"""The outlines that readers draw around a rendered nodule, and marks at what is not a nodule."""
 
 from collections.abc import Callable
 from itertools import cycle, islice

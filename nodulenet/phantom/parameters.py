@@ -103,7 +103,7 @@ class Parameters:
     bend: float = _drawn(uniform(0.5, 1.4), "mm", "random bend of a vessel every 6 mm")
     bronchus: float = _drawn(uniform(0.6, 0.9), "", "lumen of a bronchus by its artery's diameter")
     wall: float = _drawn(uniform(0.6, 1.4), "", "thickness of bronchial walls by its usual value")
-    # Findings that are no nodules, in number.
+    # Findings that are not nodules, in number.
     dots: float = _drawn(whole(0, 4), "", "soft dots below 3 mm")
     granulomas: float = _drawn(whole(0, 4), "", "calcified dots below 3 mm")
     scars: float = _drawn(whole(0, 6), "", "scars: thin irregular strands")

@@ -1,5 +1,6 @@
 """Where nodules lie: free in the lung, or attached to a vessel, the pleura or a fissure."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -12,6 +13,8 @@ from nodulenet.phantom.chest import Chest
 from nodulenet.phantom.donors import draw_shapes
 from nodulenet.phantom.grid import Grid
 from nodulenet.phantom.nodules import Nodule, make_nodule
+
+log = logging.getLogger(__name__)
 
 Site = Literal["free", "vessel", "pleura", "fissure"]
 SITES: dict[Site, float] = {"free": 0.435, "vessel": 0.25, "pleura": 0.25, "fissure": 0.065}
@@ -39,7 +42,7 @@ class _Sites:
 def place_nodules(chest: Chest, series: Sequence[str], rng: np.random.Generator) -> list[Nodule]:
     """As many nodules of the donors' series as were drawn, within the slices, largest first.
 
-    One for which no site is left is dropped.
+    One for which no site is left is dropped; the log says how many were.
     """
     low, high = np.log(RADII_MM)
     radii = np.exp(rng.uniform(low, high, int(chest.drawn.nodules)))
@@ -48,13 +51,15 @@ def place_nodules(chest: Chest, series: Sequence[str], rng: np.random.Generator)
     nodules: list[Nodule] = []
     for shape, scale in chosen:
         kind: Site = rng.choice(np.array(list(SITES)), p=list(SITES.values()))
-        nodule = make_nodule(shape, scale, np.zeros(3), rng)
+        nodule = make_nodule(shape, scale, rng)
         for wanted in (kind, "free"):
             fits = _fits(sites, wanted, nodule.radius) & _apart(sites, nodule, nodules, chest.grid)
             if fits.any():
                 centre = sites.position[rng.choice(np.flatnonzero(fits))]
                 nodules.append(_at(nodule, centre))
                 break
+    if dropped := len(chosen) - len(nodules):
+        log.warning("%d of %d nodules left out: no room for them", dropped, len(chosen))
     return nodules
 
 
@@ -79,7 +84,7 @@ def _candidates(chest: Chest, rng: np.random.Generator) -> _Sites:
     nodes = np.concatenate([tree.nodes[tree.radii > LARGE_VESSEL] for tree in trees])
     radii = np.concatenate([tree.radii[tree.radii > LARGE_VESSEL] for tree in trees])
     distance, nearest = cKDTree(nodes).query(position)
-    return _Sites(position, depth, anatomy.fissures(position), distance - radii[nearest])
+    return _Sites(position, depth, anatomy.fissures(*position.T), distance - radii[nearest])
 
 
 def _fits(sites: _Sites, kind: Site, radius: float) -> NDArray[np.bool_]:

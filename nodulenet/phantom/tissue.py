@@ -104,7 +104,8 @@ def tissue_slice(tissue: Tissue, index: int) -> Floats:
     blend(image, edge(3.2 - np.abs(lungs), 1.0), MUSCLE - 15)
     inside = edge(lungs, 0.8)
     image += inside * (_parenchyma(tissue, (z, rows, columns), lungs, texture) - image)
-    cover = np.float32(drawn.fissure) * _fissures(anatomy, (z, rows, columns)) * inside
+    sheet = np.maximum(1 - anatomy.fissures(z, rows, columns), 0)  # falls to 0 at 1 mm
+    cover = np.float32(drawn.fissure) * sheet * inside
     blend(image, cover, SHEET)
     return image
 
@@ -116,15 +117,12 @@ def _parenchyma(
     anatomy, drawn = tissue.anatomy, tissue.drawn
     z, rows, _ = position
     back = (rows - np.float32(anatomy.centre_y)) / np.float32(anatomy.half_depth)
-    level = int(np.floor(z / 1.0))
-    grain = _tiled(tissue.grain[level % GRAIN_SIDE], tissue)
+    grain = _tiled(tissue.grain[int(np.floor(z)) % GRAIN_SIDE], tissue)
     image = np.float32(drawn.lung_hu) + np.float32(drawn.gradient / 2) * back
     image = image + np.float32(drawn.patches) * texture + np.float32(drawn.grain) * grain
     if drawn.emphysema > 0:
         # Lobules of 5 to 15 mm with sharp edges, more of them in the upper half.
-        holes = texture + np.float32(0.45) * _tiled(
-            tissue.grain[(level * 3) % GRAIN_SIDE], tissue, 4.0
-        )
+        holes = texture + np.float32(0.45) * _tiled(_between(tissue.grain, z / 4), tissue, 4.0)
         upper = np.float32(0.9 * drawn.emphysema + 0.8 * z / anatomy.height)
         image = blend_to(image, edge(upper + holes - np.float32(1.7), 0.4), -975.0)
     if drawn.cap > 0 and z > 0.34 * anatomy.height:
@@ -142,6 +140,13 @@ def blend_to(image: Floats, cover: Floats, hu: float) -> Floats:
     return image + cover * (np.float32(hu) - image)
 
 
+def _between(grain: Floats, place: float) -> Floats:
+    """A periodic pattern at a place between two of its planes."""
+    lower = int(np.floor(place))
+    part = np.float32(place - lower)
+    return grain[lower % GRAIN_SIDE] * (1 - part) + grain[(lower + 1) % GRAIN_SIDE] * part
+
+
 def _tiled(tile: Floats, tissue: Tissue, scale: float = 1.0) -> Floats:
     """A periodic pattern of `scale` mm per pixel over a slice."""
     height, width = (
@@ -152,16 +157,6 @@ def _tiled(tile: Floats, tissue: Tissue, scale: float = 1.0) -> Floats:
     whole = np.tile(tile, repeats)[:height, :width]
     scaled = cv2.resize(whole, tissue.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return np.asarray(scaled, np.float32)
-
-
-def _fissures(anatomy: Anatomy, position: tuple[float, Floats, Floats]) -> Floats:
-    """1 in the thin sheets of the fissures, falling to 0 at 1 mm."""
-    z, y, x = position
-    oblique = anatomy.oblique(z, y, x)
-    sheet = np.abs(oblique)
-    right_front = (oblique < 0) & (x < np.float32(anatomy.middle))
-    sheet = np.where(right_front, np.minimum(sheet, np.abs(anatomy.horizontal(z, y, x))), sheet)
-    return np.maximum(1 - sheet, 0)
 
 
 def _outside(

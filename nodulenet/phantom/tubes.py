@@ -114,7 +114,7 @@ class Ellipsoid:
 
 def paint_ellipsoid(volume: Floats, grid: Grid, one: Ellipsoid, behind: float) -> None:
     """Paint an ellipsoid that lies in tissue of `behind` HU."""
-    reach = np.abs(one.axes.T * one.radii).max(axis=1) + EDGE_MM
+    reach = np.sqrt(((one.axes.T * one.radii) ** 2).sum(axis=1)) + EDGE_MM
     scaled = one.axes / one.radii[:, None]
     # A spot thinner than the ramp is made fainter, so that it adds its own volume.
     thin = 1 / float(np.prod(1 + (EDGE_MM / (2.6 * one.radii)) ** 2))

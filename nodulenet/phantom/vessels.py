@@ -78,12 +78,12 @@ def _targets(
     extent = -2 * low
     levels = []
     for cell in (*CELLS, step):
-        shape = [int(np.ceil(side / cell)) for side in extent]
+        shape = [int(np.ceil(length / cell)) for length in extent]
         cells = np.argwhere(np.ones(shape, bool))
         points = low + (cells + rng.uniform(0, 1, cells.shape)) * cell
         points = points[side * (points[:, 2] - anatomy.middle) > 0]
         margin = 3.0 if cell == step else 7.0
-        inside = (anatomy.lung_depth(points) > margin) & (anatomy.fissures(points) > 2.5)
+        inside = (anatomy.lung_depth(points) > margin) & (anatomy.fissures(*points.T) > 2.5)
         levels.append(rng.permutation(points[inside]))
     return np.concatenate(levels)
 
@@ -125,8 +125,6 @@ def _join(root, targets, lobes, bends):  # type: ignore[no-untyped-def]
         length = np.sqrt(((target - start) ** 2).sum())
         pieces = min(max(1, int(length / PIECE + 0.5)), 20)
         for piece in range(1, pieces + 1):
-            if count >= len(nodes):
-                break
             nodes[count] = start + (target - start) * piece / pieces
             if piece < pieces:
                 nodes[count] += bends[count]

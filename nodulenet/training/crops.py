@@ -34,7 +34,7 @@ def plan_crop(
     settings: AugmentSettings,
     rng: np.random.Generator,
 ) -> CropPlan:
-    """Draw the crop of a nodule: its centre (z, y, x) and largest extent in voxels."""
+    """Draw the crop of a nodule: its centre (z, y, x) and largest extent in voxels, 0 for none."""
     scale = draw_scale(extent, size, settings, rng)
     start = draw_start(centre, extent, size / scale, settings, rng)
     plan = CropPlan(start, size, scale)
@@ -52,7 +52,8 @@ def draw_scale(
 ) -> float:
     """Magnification: uniform, but no nodule is shrunk below 8 voxels or grown beyond the crop."""
     smallest, largest = settings.scale
-    extent = max(extent, 1.0)
+    if extent == 0:
+        return rng.uniform(smallest, largest)
     low = min(1.0, max(smallest, SMALLEST / extent))
     high = max(1.0, min(largest, (size - SPARE) / extent))
     return rng.uniform(low, high)

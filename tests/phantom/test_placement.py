@@ -11,6 +11,7 @@ from nodulenet.phantom.nodules import random_turn
 from nodulenet.phantom.parameters import draw_parameters
 from nodulenet.phantom.placement import APART_MM
 from nodulenet.phantom.scene import Scene, plan_free
+from nodulenet.phantom.tubes import Ellipsoid
 
 
 @pytest.fixture(scope="module")
@@ -29,15 +30,22 @@ def test_nodules_lie_in_the_lungs_within_the_slices_and_apart(scene: Scene) -> N
             assert distance > one.radius + other.radius + APART_MM
 
 
-def test_what_bulges_into_the_lung_is_no_ball_within_it(scene: Scene) -> None:
-    """A soft ball within the lung would be a nodule that no reader marked."""
-    depths = []
+def test_bumps_and_lymph_nodes_lie_outside_the_lung(scene: Scene) -> None:
+    """A soft ball in the lung would be a nodule that no reader marked."""
+    depth, centres, surfaces = scene.chest.anatomy.lung_depth, [], []
+    way = np.random.default_rng(0).normal(size=(200, 3))
+    way /= np.linalg.norm(way, axis=1, keepdims=True)
     for seed in range(6):
-        mimics = place_mimics(scene.chest, [], np.random.default_rng(seed))
-        outside = [one.site for one in mimics if one.kind in ("lymph node", "bump")]
-        depths += list(scene.chest.anatomy.lung_depth(np.array(outside)))
-    assert len(depths) > 10
-    assert max(depths) < 0
+        for mimic in place_mimics(scene.chest, [], np.random.default_rng(seed)):
+            if mimic.kind in ("lymph node", "bump"):
+                centres.append(depth(mimic.site[None])[0])
+            if mimic.kind == "lymph node":
+                assert isinstance(mimic.body, Ellipsoid)
+                outline = mimic.site + way * mimic.body.radii @ mimic.body.axes
+                surfaces.append(depth(outline).max())
+    assert len(surfaces) > 10
+    assert max(centres) < 0
+    assert max(surfaces) < 0.5
 
 
 def test_turns_are_uniform_and_half_of_them_mirror() -> None:

@@ -88,6 +88,17 @@ def test_an_ellipsoid_adds_about_its_volume(radii: tuple[float, ...]) -> None:
     assert added(volume, grid) == pytest.approx(4 / 3 * np.pi * np.prod(radii), rel=0.2)
 
 
+def test_an_ellipsoid_is_whole_however_it_is_turned() -> None:
+    grid, radii = make_grid((0.5, 0.5, 0.5), (64, 64, 64)), np.array([1.5, 6.0, 12.0])
+    position = np.moveaxis(np.array(np.meshgrid(grid.z, grid.y, grid.x, indexing="ij")), 0, -1)
+    for seed in range(3):
+        axes = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))[0]
+        volume = empty(grid)
+        paint_ellipsoid(volume, grid, Ellipsoid(np.zeros(3), axes, radii, BLOOD), LUNG)
+        inside = np.linalg.norm(position @ axes.T / radii, axis=-1) < 1
+        assert (volume[inside] > (LUNG + BLOOD) / 2 - 100).all()
+
+
 def test_a_chain_joins_its_points() -> None:
     tubes = chain(np.arange(9.0).reshape(3, 3), np.array([1.0, 2, 3]))
     assert isinstance(tubes, Tubes)

@@ -125,6 +125,13 @@ def test_scale_stays_in_its_range(seed: int, extent: float) -> None:
     assert min(1, max(0.75, 8 / extent)) <= scale <= max(1, min(1.25, 120 / extent))
 
 
+def test_a_crop_without_a_nodule_is_shrunk_as_often_as_enlarged() -> None:
+    rng = np.random.default_rng(0)
+    scales = [plan_crop(np.zeros(3), 0.0, 128, AugmentSettings(), rng).scale for _ in range(2000)]
+    assert 0.75 <= min(scales) < 0.76 and 1.24 < max(scales) <= 1.25
+    assert np.mean(scales) == pytest.approx(1.0, abs=0.02)
+
+
 @given(st.integers(0, 10_000))
 def test_a_rotation_leaves_the_nodule_inside(seed: int) -> None:
     rng = np.random.default_rng(seed)
