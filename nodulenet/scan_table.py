@@ -25,7 +25,8 @@ MADE = {"demo": "results/demo/source", "pretrain": "results/pretrain/source"}
 """Files of a scan table below these folders are made by the workflow."""
 
 TRAIN = "train"
-"""In the column `fold`: the scan is in no fold; every network is trained on it, none is tested."""
+"""In the column `fold`: the scan is in no fold; every network is trained on it, and none is tested
+on it, unless there is a single fold and nothing is trained."""
 
 NO_FOLD = -1
 """The number of what is in no fold."""

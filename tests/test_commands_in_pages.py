@@ -219,7 +219,7 @@ ELSEWHERE = {
     ),
     "python -m benchmarks.checks results/demo results/real": "benchmarks/checks.py",
     "python -m benchmarks.realism --real CT ... --synthetic"
-    " results/pretrain/source/test/*.mhd": "benchmarks/realism.py",
+    " $(cut -f 3 pretrain.tsv | sed -n 2,9p)": "benchmarks/realism.py",
     "python -m benchmarks.costs results/real logs/real": "benchmarks/costs.py",
     # Needs snakemake-storage-plugin-fs and rsync; the page says what came of it.
     "snakemake --cores all --configfile lidc.yaml --default-storage-provider fs"

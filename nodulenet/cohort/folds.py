@@ -1,5 +1,6 @@
 """Folds for cross-validation: no patient in two folds, nodules distributed evenly."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from nodulenet.annotations.challenge_csv import read_cells
 from nodulenet.files import InputError, examples, own_artefact, replacing
 from nodulenet.numerals import COUNT
 from nodulenet.scan_table import NO_FOLD, TRAIN
+
+log = logging.getLogger(__name__)
 
 COLUMNS = ("series_uid", "patient_id", "fold")
 
@@ -38,8 +41,12 @@ def split_folds(
         folds = scans["patient_id"].map(patients)
     else:
         folds = scans["series_uid"].map(fixed)
-        if number == 1:
-            folds = folds.clip(upper=0) if trained else folds * 0
+        if number == 1 and trained:
+            folds = folds.clip(upper=0)
+        elif number == 1:
+            if own := int((folds == NO_FOLD).sum()):
+                log.warning("nothing is trained: %d scans of fold `%s` are tested too", own, TRAIN)
+            folds = folds * 0
     table = scans[["series_uid", "patient_id"]].assign(fold=folds.astype(int))
     check_folds(table, scans["n_kept"], number, trained)
     return table.reset_index(drop=True)

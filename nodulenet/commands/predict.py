@@ -78,9 +78,8 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pad-value",
         type=grey_value,
-        default=170,
         metavar="GREY",
-        help="grey value beyond the volume: 0 for the published weights (default: 170)",
+        help="grey value beyond the volume: 0 for the published weights (default: nodulenet's own)",
     )
 
 
@@ -134,11 +133,12 @@ def run(options: argparse.Namespace) -> None:
         print(f"skipped {line}", file=sys.stderr)
     check_writable(options.output)
     least = find_threshold(options.threshold, options.weights)
+    given = {"tile": options.tile, "pad_value": options.pad_value}
     detector = load_detector(
         options.weights,
         options.device,
         least.probability,
-        InferenceSettings(tile=options.tile, pad_value=options.pad_value),
+        InferenceSettings(**{name: value for name, value in given.items() if value is not None}),
         tta=options.tta,
     )
     names = ", ".join(map(weights_name, options.weights))

@@ -77,7 +77,8 @@ def divide_marks(marks: list[Mark], geometry: SliceGeometry) -> tuple[Session, .
 
     The database does not name the readers, but lists the marks of one after those of another. A
     reader outlines a finding once: a mark that overlaps one of the current session by more than the
-    consensus asks for starts the next session. There are four sessions; the last takes all remaining marks.
+    consensus asks for starts the next session. There are four sessions; the last takes all
+    remaining marks.
     """
     sessions: list[list[Mark]] = [[]]
     masks: list[CroppedMask] = []

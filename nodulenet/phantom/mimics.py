@@ -20,7 +20,7 @@ CANDIDATES = 4000
 
 @dataclass(frozen=True, eq=False)
 class Mimic:
-    """Something at a site (z, y, x) in mm that is not a nodule: an ellipsoid or a strand of `hu`."""
+    """What is not a nodule, at a site (z, y, x) in mm: an ellipsoid or a strand of `hu`."""
 
     kind: Kind
     site: NDArray[np.float64]

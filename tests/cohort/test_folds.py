@@ -75,11 +75,14 @@ def test_a_single_fold_holds_every_scan_and_needs_no_nodule() -> None:
         split_folds(scans, 1, seed=0, fixed=fixed)
 
 
-def test_where_nothing_is_trained_no_scan_is_left_out_of_the_test() -> None:
+def test_where_nothing_is_trained_no_scan_is_left_out_of_the_test(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     scans = manifest(("A", 1), ("B", 0))
     fixed = {"1.0": NO_FOLD, "1.1": 0}
     table = split_folds(scans, 1, seed=0, fixed=fixed, trained=False)
     assert table["fold"].tolist() == [0, 0]
+    assert "1 scans of fold `train` are tested too" in caplog.text
     with pytest.raises(InputError, match="no scan is left to test on: all are of fold `train`"):
         split_folds(scans, 1, seed=0, fixed=dict.fromkeys(fixed, NO_FOLD))
 
