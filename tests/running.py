@@ -11,6 +11,8 @@ import tiny
 import yaml
 
 ROOT = Path(__file__).parents[1]
+AT_ONCE = ("--max-jobs-per-timespan", "10000/1s")
+"""Snakemake ends one timespan after its last job; that of the profile suits longer runs."""
 CLONED = ("Snakefile", "rules", "workflow_scripts", "envs", "profiles")
 
 
@@ -36,7 +38,7 @@ def own_package(clone: Path) -> Path:
 def start(clone: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start Snakemake; the nodulenet of the clone goes before any that is installed."""
     return subprocess.Popen(
-        [sys.executable, "-m", "snakemake", *arguments],
+        [sys.executable, "-m", "snakemake", *AT_ONCE, *arguments],
         cwd=clone,
         env={**os.environ, "PYTHONPATH": str(clone)},
         stdout=subprocess.PIPE,
