@@ -50,7 +50,7 @@ HOW = {
         "echo 'inference: {ncs_threshold: 0.3}' > mine.yaml",
         "grep DEMO-0012 results/demo/folds.tsv",
         "head results/demo/full/froc.csv",
-        "cut -f 1-3,10 results/demo/manifest.tsv",
+        "cut -f 1-3,10-11 results/demo/manifest.tsv",
         "nodulenet doctor",
         "nodulenet predict --demo --output DIR",
         f"nodulenet predict results/demo/source/{SCAN}.mhd"
@@ -176,7 +176,7 @@ ELSEWHERE = {
     " done": CORRECTED,
     "nodulenet predict data/ct --weights weights.pt --output found": CORRECTED,
     "nodulenet index --ct data/ct --annotations corrected --output corrected.tsv": CORRECTED,
-    "snakemake --cores all --configfile corrected.yaml": CORRECTED,
+    "snakemake --cores all --configfile lidc.yaml corrected.yaml": CORRECTED,
     # On trees made up there; the planned lndb.yaml stands for the other configs.
     "nodulenet index --layout lndb --root data/LNDb --output lndb.tsv": f"{LAYOUTS}::test_lndb",
     "nodulenet index --layout luna25 --root data/luna25 --output luna25.tsv": (

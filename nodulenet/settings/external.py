@@ -19,9 +19,9 @@ class ExternalSettings(Section):
     scans: Name
     """The scan table of the cohort."""
     annotations: Source = "xml"
-    """As for the training cohort."""
+    """As the key of the training cohort, whose value is not taken over."""
     on_bad_scan: OnBadScan = "fail"
-    """As for the training cohort."""
+    """As the key of the training cohort, whose value is not taken over."""
     stage: StageName | None = None
     """Whose networks are tested; null: those of the first stage of train.evaluate."""
     consensus: ConsensusSettings | None = None

@@ -51,6 +51,7 @@ def test_corrected_predictions_are_trained_on(fresh: Path, first_run: Path) -> N
     own = {"train": SHORT, "preprocess": {"resample": False}}
     settings = tiny.CONFIG | yaml.safe_load(text) | own
     (fresh / "corrected.yaml").write_text(yaml.safe_dump(settings))
+    shutil.copy(pages.ROOT / "lidc.yaml", fresh)
     for block in pages.blocks():
         if block.page == "docs/correct.md":
             for command in block.commands:
