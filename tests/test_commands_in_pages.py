@@ -120,7 +120,7 @@ HOW = {
         "nodulenet doctor --configfile lidc.yaml mine.yaml",
         "nodulenet export-weights results/lidc/fold0/full/weights.pt --output detector.safetensors",
         "nodulenet export-weights results/pretrain/fold0/full/weights.pt --output"
-        " detector.safetensors --threshold 2fp",
+        " detector.safetensors --threshold 1fp",
         "nodulenet import-weights published.ckpt --output weights/published.pt",
         "nodulenet train $local --config lidc.yaml --fold 0 --stage ncs",
         "nodulenet predict CT --output DIR",
