@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from nodulenet.phantom.chest import Chest
 from nodulenet.phantom.donors import draw_shapes
-from nodulenet.phantom.grid import Grid
+from nodulenet.phantom.grid import Floats, Grid
 from nodulenet.phantom.nodules import Nodule, make_nodule
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class _Sites:
 
     position: NDArray[np.float64]
     depth: NDArray[np.float64]
-    fissure: NDArray[np.float64]
+    fissure: Floats
     vessel: NDArray[np.float64]
 
 
