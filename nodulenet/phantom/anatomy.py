@@ -243,9 +243,9 @@ def _wall(frame: _Frame, lungs: Floats, drawn: Parameters) -> tuple[Floats, Floa
     ribs = ellipse(frame.x, frame.y, width * swell, depth * swell, 2.4)
     thorax = joined(ribs, lungs + 2, 20)
     shoulders = 12 * frame.rise
-    skin = ellipse(
-        frame.x, frame.y - 2, width + 18 + drawn.fat + shoulders, depth + 20 + drawn.fat, 2.3
-    )
+    fat = np.float32(drawn.fat)
+    across, deep = width + 18 + fat + shoulders, float(depth + 20 + fat)
+    skin = ellipse(frame.x, frame.y - 2, across, deep, 2.3)
     return thorax.astype(np.float32), joined(skin, thorax + 20, 25).astype(np.float32)
 
 
