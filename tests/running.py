@@ -1,6 +1,7 @@
 """Running Snakemake in a clone of the repository."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,19 +12,22 @@ import tiny
 import yaml
 
 ROOT = Path(__file__).parents[1]
-AT_ONCE = ("--max-jobs-per-timespan", "10000/1s")
-"""Snakemake ends one timespan after its last job; that of the profile suits longer runs."""
 CLONED = ("Snakefile", "rules", "workflow_scripts", "envs", "profiles")
 
 
 def clone(folder: Path) -> dict[str, Any]:
     """Copy the workflow into `folder`, link the package, write the tiny cohort; returns its config.
 
-    The package is linked so that what Numba compiles in one clone is compiled for all.
+    The package is linked so that what Numba compiles in one clone is compiled for all. Snakemake
+    ends one timespan after its last job, also in each job of Slurm; those of the profiles suit
+    longer runs.
     """
     for name in CLONED:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         copy(ROOT / name, folder / name)
+    for profile in (folder / "profiles").glob("*/profile.yaml"):
+        text = re.sub(r"(max-jobs-per-timespan: \d+)/\w+", r"\1/1s", profile.read_text())
+        profile.write_text(text)
     (folder / "nodulenet").symlink_to(ROOT / "nodulenet")
     return tiny.write_cohort(folder)
 
@@ -38,7 +42,7 @@ def own_package(clone: Path) -> Path:
 def start(clone: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start Snakemake; the nodulenet of the clone goes before any that is installed."""
     return subprocess.Popen(
-        [sys.executable, "-m", "snakemake", *AT_ONCE, *arguments],
+        [sys.executable, "-m", "snakemake", *arguments],
         cwd=clone,
         env={**os.environ, "PYTHONPATH": str(clone)},
         stdout=subprocess.PIPE,
