@@ -9,7 +9,7 @@ from nodulenet.phantom.donors import donor_series
 from nodulenet.phantom.mimics import place_mimics
 from nodulenet.phantom.nodules import random_turn
 from nodulenet.phantom.parameters import draw_parameters
-from nodulenet.phantom.placement import APART_MM
+from nodulenet.phantom.placement import APART_MM, place_nodules
 from nodulenet.phantom.scene import Scene, plan_free
 from nodulenet.phantom.tubes import Ellipsoid
 
@@ -28,6 +28,13 @@ def test_nodules_lie_in_the_lungs_within_the_slices_and_apart(scene: Scene) -> N
         for other in scene.nodules[:number]:
             distance = np.linalg.norm(one.centre - other.centre)
             assert distance > one.radius + other.radius + APART_MM
+
+
+def test_nodules_without_room_are_logged(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    chest = replace(scene.chest, drawn=replace(scene.chest.drawn, nodules=300.0))
+    placed = place_nodules(chest, donor_series(held_out=True), np.random.default_rng(0))
+    assert 8 < len(placed) < 300
+    assert f"{300 - len(placed)} of 300 nodules left out" in caplog.text
 
 
 def test_bumps_and_lymph_nodes_lie_outside_the_lung(scene: Scene) -> None:
