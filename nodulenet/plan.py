@@ -55,7 +55,8 @@ def external_run(settings: Settings, name: str) -> Settings:
     """The run that tests a run's networks on an external cohort: it trains nothing.
 
     Its stages are that which is tested, with the networks of all folds as one ensemble, and
-    {stage}_fold{k} for each by itself. Preparation and prediction are as in the training run.
+    {stage}_fold{k} for each alone unless `alone` is false. Preparation and prediction are as in the
+    training run.
     """
     own = settings.external[name]
     stage = own.stage or settings.train.evaluate[0]
@@ -66,7 +67,7 @@ def external_run(settings: Settings, name: str) -> Settings:
         for fold in range(settings.folds.number)
     }
     ensemble = tuple(dict.fromkeys(path for files in networks.values() for path in files))
-    weights = {stage: ensemble} | (networks if len(ensemble) > 1 else {})
+    weights = {stage: ensemble} | (networks if own.alone and len(ensemble) > 1 else {})
     alone = settings.train.stages[stage].model_copy(update={"after": None}).plain()
     changed = {
         "cohort": name,

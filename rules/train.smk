@@ -81,6 +81,8 @@ rule hard_negatives:
 
 
 HARD = {"hard_negatives": "<results>/hard_negatives.csv"} if SETTINGS.augment.hard_negatives else {}
+# Trained first: the first evaluated stage, which external cohorts are tested with, and its ancestors.
+FIRST = {EVALUATED[0], *SETTINGS.train.ancestors(EVALUATED[0])}
 WATCHING = SETTINGS.watching()
 WATCHED = {"validation": "<results>/fold{fold}/{stage}/validation.tsv"} if WATCHING else {}
 
@@ -101,6 +103,7 @@ rule train:
         "<logs>/train/fold{fold}_{stage}.log",
     benchmark:
         "<benchmarks>/train/fold{fold}_{stage}.tsv"
+    priority: lambda w: int(w.stage in FIRST)
     conda:
         "../envs/gpu.yaml"
     threads: NETWORK_THREADS

@@ -120,6 +120,7 @@ def test_another_cohort_is_a_run_with_given_networks() -> None:
         external={
             "b": {"scans": "b.tsv", "annotations": "masks", "consensus": {"level": 1}},
             "c": {"scans": "c.tsv", "stage": "ncs_only", "froc": {"bootstrap": 0}},
+            "d": {"scans": "d.tsv", "alone": False},
         },
     )
     run = external_run(own, "b")
@@ -134,6 +135,7 @@ def test_another_cohort_is_a_run_with_given_networks() -> None:
     other = external_run(own, "c")
     assert (other.consensus.level, other.froc.bootstrap) == (2, 0)
     assert other.train.stages["ncs_only_fold2"].branches == ("ncs",)
+    assert external_run(own, "d").weights == {"full": run.weights["full"]}
     # What the run itself may still make is not missed; a file of the user's is.
     assert missing_weights(run) == [
         ("weights.full.fold0", "b.pt"),

@@ -118,7 +118,7 @@ def read_events(path: Path, name: str, denominator: str) -> tuple[list[str], Eve
         order = np.argsort(-probability, kind="stable")
         scan = np.array([part[1] for part in parts], np.int64)[order]
         hit = np.array([part[2] for part in parts], bool)[order]
-        nodules = table["scan_nodules"].to_numpy(np.int64)
+        nodules = np.array(table["scan_nodules"], np.int64)
         events = Events(probability[order], scan, hit, nodules)
         if (events.found, events.false_positives) != tuple(
             table[["found", "false_positives"]].astype(int).sum()

@@ -19,7 +19,7 @@ class _Maxima(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, items: Tensor, low: Tensor, high: Tensor) -> Tensor:
         maps = features.float().permute(0, 2, 3, 4, 1).contiguous()
-        maxima, voxels = roi_maxima(maps, items, low, high)
+        maxima, voxels = roi_maxima(maps, items.contiguous(), low, high)
         ctx.save_for_backward(voxels)
         ctx.shape, ctx.kind = maps.shape, features.dtype
         return maxima

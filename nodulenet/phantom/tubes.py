@@ -119,7 +119,7 @@ def paint_ellipsoid(volume: Floats, grid: Grid, one: Ellipsoid, behind: float) -
     # A spot thinner than the ramp is made fainter, so that it adds its own volume.
     thin = 1 / float(np.prod(1 + (EDGE_MM / (2.6 * one.radii)) ** 2))
     hu = behind + thin * (one.hu - behind)
-    shape = np.vstack([one.centre, reach, scaled])
+    shape = np.ascontiguousarray(np.vstack([one.centre, reach, scaled]))  # else compiled twice
     hus = np.float32(hu), np.float32(behind)
     _paint_ellipsoid(volume, _place(grid), shape, float(one.radii.min()), hus)
 

@@ -28,3 +28,5 @@ class ExternalSettings(Section):
     """How its marks become nodules; null: as in the training cohort."""
     froc: FrocSettings | None = None
     """How it is scored; null: as the training cohort."""
+    alone: bool = True
+    """Whether each network is also tested alone; this takes as long as testing them together."""
