@@ -15,6 +15,7 @@ rule predict:
         "<logs>/predict/fold{fold}_{stage}.log",
     benchmark:
         "<benchmarks>/predict/fold{fold}_{stage}.tsv"
+    priority: lambda w: int(w.stage in FIRST)
     conda:
         "../envs/gpu.yaml"
     threads: NETWORK_THREADS

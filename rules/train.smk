@@ -81,7 +81,7 @@ rule hard_negatives:
 
 
 HARD = {"hard_negatives": "<results>/hard_negatives.csv"} if SETTINGS.augment.hard_negatives else {}
-# Trained first: the first evaluated stage, which external cohorts are tested with, and its ancestors.
+# The first evaluated stage, with its ancestors, is trained and used first: external cohorts need it.
 FIRST = {EVALUATED[0], *SETTINGS.train.ancestors(EVALUATED[0])}
 WATCHING = SETTINGS.watching()
 WATCHED = {"validation": "<results>/fold{fold}/{stage}/validation.tsv"} if WATCHING else {}
