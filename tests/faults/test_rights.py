@@ -49,7 +49,8 @@ def powerless(clone: Path, *command: str) -> tuple[int, str]:
     done = subprocess.run(
         command,
         cwd=clone,
-        env={**os.environ, "PYTHONPATH": str(clone)},
+        # Unbuffered, or into a pipe Python would write stdout when it ends, after stderr.
+        env={**os.environ, "PYTHONPATH": str(clone), "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -79,5 +80,4 @@ def test_a_command_without_the_right_to_write_says_where(fresh: Path) -> None:
         fresh, *command, "--annotations", "data", "--output", "mine/scans.tsv"
     )
     assert status == 1
-    # Not necessarily last: into a pipe, Python writes stdout when it ends.
-    assert "nodulenet: mine/scans.tsv: Permission denied" in printed.splitlines()
+    assert printed.splitlines()[-1] == "nodulenet: mine/scans.tsv: Permission denied"
