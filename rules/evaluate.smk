@@ -15,7 +15,7 @@ rule predict:
         "<logs>/predict/fold{fold}_{stage}.log",
     benchmark:
         "<benchmarks>/predict/fold{fold}_{stage}.tsv"
-    priority: lambda w: int(w.stage in FIRST)
+    priority: lambda w: 2 if w.stage in FIRST else 0
     conda:
         "../envs/gpu.yaml"
     threads: NETWORK_THREADS

@@ -82,6 +82,7 @@ rule hard_negatives:
 
 HARD = {"hard_negatives": "<results>/hard_negatives.csv"} if SETTINGS.augment.hard_negatives else {}
 # The first evaluated stage, with its ancestors, is trained and used first: external cohorts need it.
+# The other stages are trained before any shorter job, so that no core waits for the last of them.
 FIRST = {EVALUATED[0], *SETTINGS.train.ancestors(EVALUATED[0])}
 WATCHING = SETTINGS.watching()
 WATCHED = {"validation": "<results>/fold{fold}/{stage}/validation.tsv"} if WATCHING else {}
@@ -103,7 +104,7 @@ rule train:
         "<logs>/train/fold{fold}_{stage}.log",
     benchmark:
         "<benchmarks>/train/fold{fold}_{stage}.tsv"
-    priority: lambda w: int(w.stage in FIRST)
+    priority: lambda w: 3 if w.stage in FIRST else 1
     conda:
         "../envs/gpu.yaml"
     threads: NETWORK_THREADS

@@ -176,5 +176,7 @@ def resampled_readings(
     for b in range(len(draws)):
         weight = np.bincount(draws[b], minlength=len(events.nodules))
         rate, recall = _curve(events, last, weight, targets.max())
-        out[b] = read_at(rate, recall, targets, to_next)
+        # One by one: Numba compiles the assignment of a slice 3 s longer.
+        for target, reading in enumerate(read_at(rate, recall, targets, to_next)):
+            out[b, target] = reading
     return out

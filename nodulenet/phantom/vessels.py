@@ -107,7 +107,7 @@ def _join(root, targets, lobes, bends):  # type: ignore[no-untyped-def]
     parents = np.zeros(len(bends), np.int64)
     lobe = np.full(len(bends), -1)
     paths = np.zeros(len(bends))
-    nodes[0] = root
+    nodes[0, 0], nodes[0, 1], nodes[0, 2] = root
     count = 1
     for number in range(len(targets)):
         target = targets[number]
@@ -125,12 +125,14 @@ def _join(root, targets, lobes, bends):  # type: ignore[no-untyped-def]
         length = np.sqrt(((target - start) ** 2).sum())
         pieces = min(max(1, int(length / PIECE + 0.5)), 20)
         for piece in range(1, pieces + 1):
-            nodes[count] = start + (target - start) * piece / pieces
-            if piece < pieces:
-                nodes[count] += bends[count]
-            way = nodes[count] - nodes[parent]
-            distance = np.sqrt((way**2).sum()) + 1e-6
-            ways[count] = way / distance
+            for axis in range(3):
+                nodes[count, axis] = start[axis] + (target[axis] - start[axis]) * piece / pieces
+                if piece < pieces:
+                    nodes[count, axis] += bends[count, axis]
+                ways[count, axis] = nodes[count, axis] - nodes[parent, axis]
+            distance = np.sqrt((ways[count] ** 2).sum()) + 1e-6
+            for axis in range(3):
+                ways[count, axis] /= distance
             paths[count] = paths[parent] + distance
             parents[count], lobe[count] = parent, lobes[number]
             parent = count
@@ -155,13 +157,16 @@ def _smooth(nodes, parents, radii):  # type: ignore[no-untyped-def]
     total, weight = np.zeros_like(nodes), np.zeros(len(nodes))
     for node in range(1, len(nodes)):
         area = radii[node] ** 2
-        total[parents[node]] += area * nodes[node]
         weight[parents[node]] += area
+        for axis in range(3):
+            total[parents[node], axis] += area * nodes[node, axis]
     moved = nodes.copy()
     for node in range(1, len(nodes)):
         if weight[node] > 0:
-            ahead = total[node] / weight[node]
-            moved[node] = 0.5 * nodes[node] + 0.25 * (nodes[parents[node]] + ahead)
+            for axis in range(3):
+                ahead = total[node, axis] / weight[node]
+                near = nodes[parents[node], axis] + ahead
+                moved[node, axis] = 0.5 * nodes[node, axis] + 0.25 * near
     return moved
 
 
