@@ -82,7 +82,7 @@ rule hard_negatives:
 
 HARD = {"hard_negatives": "<results>/hard_negatives.csv"} if SETTINGS.augment.hard_negatives else {}
 # The first evaluated stage, with its ancestors, is trained and used first: external cohorts need it.
-# The other stages are trained before any shorter job, so that no core waits for the last of them.
+# Then the others are trained, as their jobs are the longest.
 FIRST = {EVALUATED[0], *SETTINGS.train.ancestors(EVALUATED[0])}
 WATCHING = SETTINGS.watching()
 WATCHED = {"validation": "<results>/fold{fold}/{stage}/validation.tsv"} if WATCHING else {}

@@ -9,7 +9,7 @@ from nodulenet.phantom.chest import Chest
 from nodulenet.phantom.donors import donor_series
 from nodulenet.phantom.parameters import draw_parameters
 from nodulenet.phantom.scene import plan_free
-from nodulenet.phantom.vessels import LARGEST
+from nodulenet.phantom.vessels import LARGEST, _join
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,26 @@ def test_radii_follow_murrays_law(chest: Chest) -> None:
         exact = ~leaf & (whole < LARGEST)
         assert exact.sum() > 500
         assert tree.radii[exact] == pytest.approx(whole[exact])
+
+
+def test_a_branch_leaves_the_node_from_which_its_way_is_short_and_straight() -> None:
+    targets = np.random.default_rng(3).uniform(-60, 60, (40, 3))
+    nodes, parents = _join(np.zeros(3), targets, np.zeros(40, np.int64), np.zeros((962, 3)))
+    ways = nodes - nodes[parents]
+    lengths = np.linalg.norm(ways, axis=1)
+    units = np.divide(ways, lengths[:, None], out=np.zeros_like(ways), where=lengths[:, None] > 0)
+    paths = np.zeros(len(nodes))
+    for node in range(1, len(nodes)):
+        paths[node] = paths[parents[node]] + lengths[node]
+    first = 1
+    for target in targets:
+        away = target - nodes[:first]
+        distance = np.linalg.norm(away, axis=1)
+        turn = 1 - (units[:first] * away).sum(axis=1) / distance
+        cost = distance * (1 + 0.45 * turn**2) + 0.25 * paths[:first]
+        assert cost[parents[first]] == pytest.approx(cost.min(), abs=1e-3)
+        first += 1 + int(np.flatnonzero(np.isclose(nodes[first:], target).all(axis=1))[0])
+    assert first == len(nodes)
 
 
 def test_branches_lie_in_the_lung_and_in_the_lobe_of_their_parents(chest: Chest) -> None:
